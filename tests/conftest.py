@@ -1,0 +1,28 @@
+"""What several tests need: the place of the real data, and a quiet MLflow."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder with data/, weights/ and reference/ that RDAD_TEST_ASSETS names."""
+    named = os.environ.get("RDAD_TEST_ASSETS")
+    if named is None:
+        pytest.skip("RDAD_TEST_ASSETS does not name the folder with real images and weights")
+    folder = Path(named).resolve()
+    missing = [part for part in ("data", "weights", "reference") if not (folder / part).is_dir()]
+    if missing:
+        pytest.fail(f"RDAD_TEST_ASSETS is {folder}, which lacks {', '.join(missing)}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def resnet18_weights(assets: Path) -> Path:
+    return assets / "weights" / "resnet18_imagenet1k_v1_partial.pth"
