@@ -1,0 +1,73 @@
+"""Where a run came from: program versions, git commit, the sweep it belongs to."""
+
+import getpass
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PARENT_VARIABLE = "RDAD_PARENT_RUN_ID"
+"""Environment variable by which a sweep tells its jobs the run they belong to."""
+
+PARENT_TAG = "mlflow.parentRunId"
+VERSIONS = ("rdad", "torch", "torchvision", "lightning")
+
+
+def source_tags(overrides: Sequence[str] = (), program: str = "rdad.train") -> dict[str, str]:
+    """Tags that say how to make the run again, for `run.json` and MLflow alike.
+
+    The names that begin with `mlflow.` fill the columns User, Source and Version of MLflow's page.
+    Outside a git checkout there is no commit; outside a sweep there is no parent.
+    """
+    tags = {
+        "rdad.overrides": shlex.join(overrides),
+        "rdad.python": platform.python_version(),
+        "mlflow.source.name": program,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+    }
+    tags |= {f"rdad.version.{name}": found for name in VERSIONS if (found := _version(name))}
+    commit = git_commit()
+    if commit is not None:
+        tags["mlflow.source.git.commit"] = commit
+    return tags | parent_tags()
+
+
+def parent_tags() -> dict[str, str]:
+    """The tag that puts a run below its sweep's run; empty outside a sweep."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    return {PARENT_TAG: parent} if parent else {}
+
+
+def git_commit(file: Path = Path(__file__)) -> str | None:
+    """The commit of the checkout that `file` is tracked in; None for an installed package."""
+    if _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
+        return None
+    return _git(file.parent, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What `git` prints, or None where there is no git or no answer."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown"

@@ -1,0 +1,162 @@
+"""python -m rdad.upload: send finished run folders to MLflow.
+
+For a run whose store was out of reach, or that was made with tracking=off. The folder alone is
+enough; it remembers the run that it became, and a second upload adds nothing.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rdad.tracking import MlflowTracker
+    from rdad.tracking.open_run import Status
+
+STATUS: dict[str, "Status"] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+"""What run.json says -> what MLflow calls it."""
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code, 1 if any folder could not be sent."""
+    chosen = _parser().parse_args(arguments)
+    logging.getLogger("rdad.tracking").setLevel(logging.ERROR)  # the one message is ours
+    failed = False
+    for folder in chosen.folders:
+        try:
+            print(upload(folder, uri=chosen.uri, was_killed=chosen.was_killed))
+        except (OSError, ValueError) as failure:
+            print(f"rdad.upload: {folder}: {failure}", file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -> str:
+    """Send one run folder and note in its run.json where it went; says what was done.
+
+    Args:
+        uri: The store; by default the one that the run was meant for, then MLFLOW_TRACKING_URI,
+            then sqlite:///mlflow.db in the current folder.
+        was_killed: Take a run that still says `running` for one whose process is gone.
+
+    Raises:
+        FileNotFoundError: `run_dir` is no run folder.
+        ValueError: the run is still going on, or run.json or `uri` make no sense.
+        ConnectionError: the store failed; says how.
+    """
+    from rdad.tracking import MlflowTracker
+
+    record = _read_record(run_dir, was_killed=was_killed)
+    before = record["tracking"]
+    target = uri or before["uri"] or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    tracker = MlflowTracker(target, system_metrics=False)
+    run_id = before["run_id"] if before["uri"] == tracker.uri else None
+    if run_id and before["error"] is None and tracker.holds(run_id):
+        return f"{run_dir}: already in {tracker.uri} as run {run_id}"
+    if tracker.error is None:
+        _send(tracker, record, run_dir, run_id)
+    if tracker.error is not None:
+        raise ConnectionError(f"MLflow store {tracker.uri} {tracker.error}")
+    return f"{run_dir}: sent to {tracker.uri} as run {tracker.run_id}"
+
+
+def _send(
+    tracker: "MlflowTracker", record: dict[str, Any], run_dir: Path, run_id: str | None
+) -> None:
+    """The calls that a training makes, from what it left on disk."""
+    tracker.start(
+        experiment=record["experiment"],
+        run_name=record["run_name"],
+        params=record["params"],
+        tags=record["tags"],
+        run_id=run_id,
+    )
+    _note(tracker, record, run_dir, error="not sent in full")
+    for epoch, metrics in _history(run_dir / "history.csv"):
+        tracker.log_metrics(metrics, step=epoch)
+    tracker.finish(run_dir, STATUS[record["status"]], _final_metrics(run_dir / "metrics.json"))
+    _note(tracker, record, run_dir, error=tracker.error)
+
+
+def _note(
+    tracker: "MlflowTracker", record: dict[str, Any], run_dir: Path, *, error: str | None
+) -> None:
+    """Write down the run's id as soon as there is one, so that a second try goes on in it."""
+    if tracker.run_id is None:
+        return
+    known = {"uri": tracker.uri, "run_id": tracker.run_id, "error": error}
+    half_written = run_dir / "run.json.part"
+    half_written.write_text(json.dumps(record | {"tracking": known}, indent=2) + "\n")
+    half_written.replace(run_dir / "run.json")
+
+
+def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
+    """run.json, checked."""
+    path = run_dir / "run.json"
+    if not path.is_file():
+        raise FileNotFoundError("no run.json here; expected the folder of one run of rdad.train")
+    record = json.loads(path.read_text())
+    missing = {"status", "experiment", "run_name", "params", "tags"} - record.keys()
+    if missing:
+        raise ValueError(f"run.json lacks {', '.join(sorted(missing))}")
+    record["tracking"] = {"uri": None, "run_id": None, "error": None} | (
+        record.get("tracking") or {}
+    )
+    if record["status"] == "running" and was_killed:
+        record["status"] = "interrupted"
+    if record["status"] not in STATUS:
+        raise ValueError(
+            f"the run is {record['status']!r}, expected {', '.join(STATUS)}; "
+            "if its process was killed, add --was-killed"
+        )
+    return record
+
+
+def _history(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Epoch and metrics of each row; an empty cell is a value that was not measured then."""
+    if not path.is_file():
+        return
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            epoch = int(row.pop("epoch"))
+            yield epoch, {key: float(value) for key, value in row.items() if value}
+
+
+def _final_metrics(path: Path) -> dict[str, float]:
+    """Numbers of metrics.json; an undefined one stands there as null."""
+    if not path.is_file():
+        return {}
+    values = json.loads(path.read_text())
+    return {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rdad.upload",
+        description="Send finished run folders to MLflow: those whose store was out of reach, "
+        "or that were made with tracking=off. What is already there is not sent again.",
+        epilog="example: python -m rdad.upload outputs/2026-01-31/12-00-00",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a run folder")
+    parser.add_argument(
+        "--uri",
+        help="the store (default: the one the run was meant for, else MLFLOW_TRACKING_URI, "
+        f"else {DEFAULT_URI})",
+    )
+    parser.add_argument(
+        "--was-killed",
+        action="store_true",
+        help="send a run that still says 'running' as interrupted: its process is gone",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
