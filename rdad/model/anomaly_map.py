@@ -1,0 +1,97 @@
+"""From two sets of features to one anomaly map."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rdad.model.loss import checked_features, cosine_distance
+
+Mode = Literal["add", "multiply"]
+
+_TRUNCATE = 4.0  # kernel radius in standard deviations: scipy.ndimage.gaussian_filter's default
+
+
+def gaussian_matrix(length: int, sigma: float) -> Tensor:
+    """(length, length) matrix that blurs a signal it multiplies, borders mirrored half-sample.
+
+    The kernel is scipy's: radius int(4·sigma + 0.5), weights normalised to sum 1, and the border
+    rule its `reflect` (d c b a | a b c d | d c b a). Row sums are 1.
+    """
+    if sigma == 0:
+        return torch.eye(length)
+    radius = int(_TRUNCATE * sigma + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    weights /= weights.sum()
+    mirrored = np.pad(np.arange(length), radius, mode="symmetric")
+    matrix = np.zeros((length, length))
+    for row in range(length):
+        np.add.at(matrix[row], mirrored[row : row + 2 * radius + 1], weights)
+    return torch.from_numpy(matrix).float()
+
+
+class AnomalyMapGenerator(nn.Module):
+    """Pixel-wise disagreement of decoder and encoder, at image size.
+
+    Called with the student's (decoder's) and the teacher's (encoder's) features, one
+    (B, C_k, H_k, W_k) per layer each, it gives (B, 1, H, W), float32, ≥ 0 to rounding, not
+    normalised: with `add` at most 2 per layer.
+
+    Args:
+        image_size: (height, width) of the map.
+        sigma: Standard deviation of the blur in pixels of `image_size`; 0 means none.
+        mode: `add` sums the layers' distances, `multiply` multiplies them.
+
+    Raises:
+        ValueError: unknown mode, negative sigma; or, when called, features that do not pair up.
+
+    Source: Deng & Li, CVPR 2022 (arXiv 2201.10703); align_corners and the blur's border as in the
+    authors' test.py.
+    """
+
+    blur_rows: Tensor
+    blur_columns: Tensor
+
+    def __init__(
+        self, image_size: Sequence[int], sigma: float = 4, mode: Mode = "multiply"
+    ) -> None:
+        super().__init__()
+        if mode not in ("add", "multiply"):
+            raise ValueError(f"anomaly map mode must be add or multiply; found {mode!r}")
+        if not sigma >= 0:
+            raise ValueError(f"sigma must be 0 or more pixels; found {sigma}")
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.sigma = float(sigma)
+        self.mode: Mode = mode
+        height, width = self.image_size
+        self.register_buffer("blur_rows", gaussian_matrix(height, sigma), persistent=False)
+        self.register_buffer("blur_columns", gaussian_matrix(width, sigma).T, persistent=False)
+
+    def layer_maps(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        """(layers, B, 1, H, W): each layer's distance at image size, before they are joined."""
+        checked_features(student, teacher)
+        return torch.stack(
+            [
+                F.interpolate(
+                    cosine_distance(s, t, dim=1).unsqueeze(1),  # (B, 1, H_k, W_k)
+                    size=self.image_size,
+                    mode="bilinear",
+                    align_corners=True,
+                )
+                for s, t in zip(student, teacher, strict=True)
+            ]
+        )
+
+    def blur(self, maps: Tensor) -> Tensor:
+        if self.sigma == 0:
+            return maps
+        with torch.autocast(maps.device.type, enabled=False):
+            return self.blur_rows @ maps @ self.blur_columns
+
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        maps = self.layer_maps(student, teacher)
+        return self.blur(maps.sum(0) if self.mode == "add" else maps.prod(0))

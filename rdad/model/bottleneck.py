@@ -1,0 +1,68 @@
+"""OCBE: multi-scale feature fusion and one-class embedding."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rdad.model.architecture import Mirror
+from rdad.model.blocks import initialise, stage
+from rdad.model.geometry import number
+
+
+def _halving_convs(channels: int, times: int) -> nn.Sequential:
+    """`times` 3×3 stride-2 convolutions with batch norm and ReLU, each doubling the channels."""
+    parts: list[nn.Module] = []
+    for _ in range(times):
+        parts += [
+            nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(2 * channels),
+            nn.ReLU(inplace=True),
+        ]
+        channels *= 2
+    return nn.Sequential(*parts)
+
+
+class Bottleneck(nn.Module):
+    """Fuses the layers' features at the deepest one's resolution and compresses them.
+
+    Called with one (B, C_k, H_k, W_k) per layer, shallowest first, it gives
+    (B, C, H_deepest / 2, W_deepest / 2), C being the channels of the mirrored ResNet's stage that
+    follows the deepest layer.
+
+    Args:
+        layers: Shallowest first, each once.
+        channels: The encoder's channels for each layer.
+        mirror: The ResNet whose stage serves as the embedding.
+
+    Source: Deng & Li, CVPR 2022, section 3.3. The embedding stage has as many blocks as the
+    ResNet's layer4 at whichever depth it stands.
+    """
+
+    def __init__(self, layers: Sequence[str], channels: Sequence[int], mirror: Mirror) -> None:
+        super().__init__()
+        deepest = number(layers[-1])
+        self.project = nn.ModuleList(
+            nn.Conv2d(own, mirror.channels(number(layer)), 1) if mirror.projected else nn.Identity()
+            for layer, own in zip(layers, channels, strict=True)
+        )
+        self.fuse = nn.ModuleList(
+            _halving_convs(mirror.channels(number(layer)), deepest - number(layer))
+            for layer in layers
+        )
+        self.embed = stage(
+            mirror.block,
+            len(layers) * mirror.channels(deepest),
+            mirror.planes(deepest + 1),
+            blocks=mirror.depths[3],
+            resample="down",
+            width_per_group=mirror.width_per_group,
+        )
+        initialise(self)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        fused = [
+            fuse(project(feature))
+            for fuse, project, feature in zip(self.fuse, self.project, features, strict=True)
+        ]
+        return self.embed(torch.cat(fused, dim=1))  # (B, n·C, H, W) -> (B, C', H/2, W/2)

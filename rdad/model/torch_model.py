@@ -1,0 +1,116 @@
+"""The whole network in plain PyTorch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from rdad.model.anomaly_map import AnomalyMapGenerator, Mode
+from rdad.model.bottleneck import Bottleneck
+from rdad.model.decoder import Decoder
+from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
+from rdad.model.geometry import STRIDES, checked_input_size, checked_layers
+from rdad.model.rd4ad import read_rd4ad_checkpoint
+
+
+class ReverseDistillationModel(nn.Module):
+    """Encoder, bottleneck, decoder and anomaly map.
+
+    Called with images (B, 3, H, W), uint8 pixels or floats normalised as the encoder's training
+    images were (`encoder.normalise`). In training mode it gives the encoder's and the decoder's
+    features, two lists of (B, C_k, H_k, W_k); in evaluation mode the anomaly maps (B, 1, H, W),
+    raw and smoothed.
+
+    Args:
+        backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, or the name
+            of a timm network.
+        input_size: (height, width) of the images, multiples of twice the deepest layer's stride.
+        layers: One or more of layer1, layer2, layer3; order and duplicates do not matter.
+        anomaly_map_mode: How the layers' distances are joined, `add` or `multiply`.
+        pre_trained: False leaves the encoder untrained.
+        weights: Name of a torchvision weights entry or a file; None is the encoder's own default
+            (IMAGENET1K_V1 for ResNets).
+        sigma: Standard deviation of the map's blur in pixels.
+
+    Raises:
+        ValueError: a value that is not allowed; the message names those that are.
+        FileNotFoundError: weights can be neither found nor downloaded.
+
+    Source: Deng & Li, CVPR 2022 (arXiv 2201.10703); widths and depths as in the authors' program,
+    without the two modules there that take no part in the result.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        input_size: Sequence[int],
+        layers: Sequence[str],
+        anomaly_map_mode: Mode,
+        pre_trained: bool = True,
+        weights: str | Path | None = None,
+        *,
+        sigma: float = 4,
+    ) -> None:
+        super().__init__()
+        self.layers = checked_layers(layers)
+        self.input_size = checked_input_size(input_size, self.layers)
+        self.anomaly_map = AnomalyMapGenerator(self.input_size, sigma, anomaly_map_mode)
+        chosen = str(weights or DEFAULT_WEIGHTS) if pre_trained else None
+        self.encoder = Encoder(backbone, self.layers, chosen)
+        channels, mirror = self.encoder.channels, self.encoder.mirror
+        self.bottleneck = Bottleneck(self.layers, channels, mirror)
+        self.decoder = Decoder(self.layers, channels, mirror)
+        self.to(memory_format=torch.channels_last)
+        if mirror.projected:
+            self._check_strides(backbone)
+
+    def _check_strides(self, backbone: str) -> None:
+        """Networks that we do not know may refuse a size, or round their strides another way."""
+        expected = [tuple(side // STRIDES[k] for side in self.input_size) for k in self.layers]
+        try:
+            found = [tuple(x.shape[2:]) for x in self.encoder(torch.zeros(1, 3, *self.input_size))]
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(
+                f"backbone {backbone} refuses images of {self.input_size}: {error}"
+            ) from error
+        if found != expected:
+            raise ValueError(f"backbone {backbone} gives maps of {found}; needed are {expected}")
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """The teacher's features of uint8 or normalised images."""
+        if not images.is_floating_point():
+            images = self.encoder.normalise(images)
+        return self.encoder(images.contiguous(memory_format=torch.channels_last))
+
+    def decode(self, encoder_features: Sequence[Tensor]) -> list[Tensor]:
+        """The student's answer to the teacher's features."""
+        return self.decoder(self.bottleneck(encoder_features))
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
+        encoder_features = self.encode(images)
+        decoder_features = self.decode(encoder_features)
+        if self.training:
+            return encoder_features, decoder_features
+        return self.anomaly_map(decoder_features, encoder_features)
+
+    def load_rd4ad_checkpoint(self, path: str | Path) -> None:
+        """Take bottleneck and decoder from a checkpoint of the authors' program.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: the file is no such checkpoint, or its network has another backbone, or
+                this model does not use all three layers.
+        """
+        bottleneck, decoder = read_rd4ad_checkpoint(Path(path))
+        for part, name, state_dict in (
+            (self.bottleneck, "bottleneck", bottleneck),
+            (self.decoder, "decoder", decoder),
+        ):
+            try:
+                part.load_state_dict(state_dict)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{path} does not fit this network's {name}; it needs the backbone it was "
+                    f"trained with and layers layer1, layer2, layer3: {error}"
+                ) from error

