@@ -110,7 +110,7 @@ def stage(
 
 
 def initialise(module: nn.Module) -> None:
-    """Kaiming-normal (fan_out) convolutions; transposed ones keep torch's default (the authors')."""
+    """Kaiming-normal (fan_out) convolutions; transposed ones keep torch's default."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")

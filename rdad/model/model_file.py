@@ -1,0 +1,74 @@
+"""model.pt: bottleneck, decoder and what is needed to build them again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rdad.model.torch_model import ReverseDistillationModel
+from rdad.run_files import write_atomic
+
+MODEL_FILE = "model.pt"
+FORMAT = "rdad-model-1"
+
+
+def save_model(path: Path, model: ReverseDistillationModel, arguments: Mapping[str, Any]) -> None:
+    """Write a trained network without its encoder, which its weights' name or file gives again.
+
+    An untrained encoder cannot be had again, so that one is written too.
+
+    Args:
+        arguments: What the network was constructed with: strings, numbers, lists of them.
+    """
+    content = {
+        "format": FORMAT,
+        "arguments": dict(arguments),
+        "encoder_digest": model.encoder.digest(),
+        "bottleneck": model.bottleneck.state_dict(),
+        "decoder": model.decoder.state_dict(),
+    }
+    if not arguments["pre_trained"]:
+        content["encoder"] = model.encoder.network.state_dict()
+    write_atomic(path, lambda draft: torch.save(content, draft))
+
+
+def load_model(path: Path, *, weights: str | Path | None = None) -> ReverseDistillationModel:
+    """The network of `save_model`, on the CPU, in evaluation mode.
+
+    Args:
+        weights: Where the encoder's weights are now, if they are not where they were.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the encoder's weights are gone.
+        ValueError: the file is no model of ours, or the encoder's weights are other ones.
+    """
+    content = _read(path)
+    arguments = content["arguments"] | ({"weights": str(weights)} if weights else {})
+    try:
+        model = ReverseDistillationModel(**arguments)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"the encoder of {path} cannot be built again: {error}") from error
+    if "encoder" in content:
+        model.encoder.network.load_state_dict(content["encoder"])
+    if model.encoder.digest() != content["encoder_digest"]:
+        raise ValueError(
+            f"{path} was trained with other encoder weights than {arguments['weights']} holds now"
+        )
+    model.bottleneck.load_state_dict(content["bottleneck"])
+    model.decoder.load_state_dict(content["decoder"])
+    return model.eval()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path.name} in {path.parent}; is it a folder of a run?")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"{path} is damaged, or holds more than tensors and plain data; it was not loaded"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path} is no {FORMAT} file")
+    return content

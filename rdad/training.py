@@ -1,0 +1,139 @@
+"""What happens beside the steps of a training: history, progress, metrics to watch."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from rdad.evaluation import anomaly_scores
+from rdad.metrics import AnomalyMetrics
+from rdad.run_files import append_history
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[Mapping[str, float], int], None]
+
+
+class EpochReport(Callback):
+    """After each epoch: a row in `history.csv`, a report, and a log line where there is no bar.
+
+    Args:
+        report: Gets the epoch's figures and its number, counted from 0.
+    """
+
+    def __init__(self, run_dir: Path, report: Report | None, *, log_lines: bool) -> None:
+        self.run_dir, self.report, self.log_lines = run_dir, report, log_lines
+        self.train_seconds = 0.0
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        seconds = time.perf_counter() - self._started
+        self.train_seconds += seconds
+        if not trainer.is_global_zero:
+            return
+        epoch = trainer.current_epoch
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        append_history(self.run_dir, {"epoch": epoch, **figures, "train/epoch_seconds": seconds})
+        if self.report is not None:
+            self.report(figures, epoch)
+        if self.log_lines:
+            losses = ", ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
+            log.info("epoch %d/%d: %s, %.1f s", epoch + 1, trainer.max_epochs, losses, seconds)
+
+
+class ProgressBar(Callback):
+    """One bar over the whole training, with its loss and remaining time."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=int(trainer.estimated_stepping_batches),
+                initial=trainer.global_step,
+                desc="train",
+                unit="step",
+                dynamic_ncols=True,
+            )
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._bar is not None:
+            loss = float(trainer.callback_metrics["train/loss"])
+            self._bar.set_postfix_str(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, loss {loss:.4f}"
+            )
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class WatchedMetrics(Callback):
+    """Metrics of the test images every few epochs, as `watch/...`: to see, never to choose by."""
+
+    def __init__(self, metrics: AnomalyMetrics, *, has_masks: bool) -> None:
+        self.metrics, self.has_masks = metrics, has_masks
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.metrics.reset()
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Mapping[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        maps = outputs["anomaly_maps"]
+        self.metrics.update(
+            scores=anomaly_scores(maps).cpu(),
+            labels=batch["labels"].cpu(),
+            maps=maps.cpu(),
+            masks=batch["masks"].cpu() if self.has_masks else None,
+            defect_types=batch["defect_types"].cpu(),
+        )
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for name, value in self.metrics.compute().items():
+            pl_module.log(f"watch/{name}", value)
+
+
+def progress_callbacks(run_dir: Path, report: Report | None) -> tuple[EpochReport, list[Callback]]:
+    """A bar where standard error is a terminal, log lines elsewhere."""
+    is_terminal = sys.stderr.isatty()
+    epochs = EpochReport(run_dir, report, log_lines=not is_terminal)
+    return epochs, [epochs, *([ProgressBar()] if is_terminal else [])]
