@@ -1,0 +1,96 @@
+"""Decoded pixels -> batches: one indexing a batch, and an order that seed and epoch fix."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from rdad.data.cache import Decoded
+from rdad.data.samples import Sample
+
+Batch = dict[str, torch.Tensor]
+
+
+class ImageSet(Dataset[Batch]):
+    """Some rows of decoded pixels, with what is known of them; gives whole batches.
+
+    Args:
+        samples: The samples of this split.
+        rows: Where each of them stands in `decoded`.
+        defect_types: Names behind the codes 1, 2, ...; other types get -1.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        decoded: Decoded,
+        rows: Sequence[int],
+        defect_types: Sequence[str],
+    ) -> None:
+        self.images = decoded.images
+        self.masks = decoded.masks
+        self.rows = np.asarray(rows, np.int64)
+        codes = {name: code for code, name in enumerate(defect_types, start=1)}
+        self.labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
+        self.codes = torch.tensor(
+            [codes[sample.defect_type] if sample.label else 0 for sample in samples],
+            dtype=torch.int64,
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """The batch of these samples; see AnomalyDataModule for its parts."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        rows = self.rows[chosen.numpy()]
+        images = torch.from_numpy(self.images[rows])  # (B, H, W, 3)
+        masks = torch.from_numpy(self.masks[rows])  # (B, H, W)
+        return {
+            "images": images.permute(0, 3, 1, 2).contiguous(),
+            "labels": self.labels[chosen],
+            "masks": masks[:, None],
+            "indices": chosen,
+            "defect_types": self.codes[chosen],
+        }
+
+
+class EpochShuffle(Sampler[int]):
+    """All indices below `length`, in an order that depends on seed and epoch alone.
+
+    Lightning sets the epoch, so a resumed training goes on with the order it would have had;
+    elsewhere each iteration is the next epoch.
+    """
+
+    def __init__(self, length: int, *, seed: int) -> None:
+        self.length = length
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        key = np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(key >> np.uint64(1)))
+        self.epoch += 1
+        yield from torch.randperm(self.length, generator=generator).tolist()
+
+
+def loader(
+    images: ImageSet, *, batch_size: int, sampler: Sampler[int] | None = None
+) -> DataLoader[Batch]:
+    """In this process: gathering decoded pixels is quicker than any worker's start."""
+    return DataLoader(images, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> Batch:
+    return batch

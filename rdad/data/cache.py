@@ -1,0 +1,108 @@
+"""Decoded images, made once: from the disk where they are known, else decoded and kept there."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from rdad.data.decoding import decode_samples, digest_files, files_of
+from rdad.data.samples import Sample
+from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir
+from rdad.data.transforms import DataError, load_image
+
+__all__ = ["DataError", "Decoded", "decode", "load_image"]
+
+log = logging.getLogger(__name__)
+
+DECODER_VERSION = 1  # to be raised when the same file would give other pixels
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels of N samples, in their order, read-only.
+
+    images: uint8 (N, H, W, 3), RGB.
+    masks: bool (N, H, W); all False where a sample has no mask.
+    sizes: Original (height, width) of each image.
+    digests: SHA-256 of each image file.
+    """
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    sizes: tuple[tuple[int, int], ...]
+    digests: tuple[str, ...]
+
+
+def decode(
+    samples: Sequence[Sample],
+    image_size: tuple[int, int],
+    cache_dir: Path | None = None,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+) -> Decoded:
+    """Images and masks at `image_size` (height, width), from the cache where it has them.
+
+    The cache knows images by their content, so a file that changed is decoded anew. Where the
+    cache cannot be written, the pixels stay in memory and a warning says so.
+
+    Raises:
+        DataError: lists every file that is unreadable, missing or does not fit its partner.
+    """
+    digests = digest_files(samples)
+    folder = (cache_dir or default_cache_dir()) / "decoded"
+    store = ArrayStore(folder, limit_bytes=limit_bytes)
+    key = _key(samples, digests, image_size)
+    arrays = store.load(key)
+    if arrays is None:
+        with store.lock(key):
+            arrays = store.load(key) or _make(samples, digests, image_size, store, key)
+    return _decoded(samples, digests, arrays)
+
+
+def _key(samples: Sequence[Sample], digests: dict[Path, str], size: tuple[int, int]) -> str:
+    content = [[digests[path] for path in files_of(sample)] for sample in samples]
+    transform = (DECODER_VERSION, PIL.__version__, tuple(size))
+    return hashlib.sha256(repr((transform, content)).encode()).hexdigest()
+
+
+def _make(
+    samples: Sequence[Sample],
+    digests: dict[Path, str],
+    size: tuple[int, int],
+    store: ArrayStore,
+    key: str,
+) -> list[NDArray[Any]]:
+    start = time.perf_counter()
+    arrays = decode_samples(samples, digests, size)
+    log.info("%d images decoded in %.1f s", len(samples), time.perf_counter() - start)
+    try:
+        store.save(key, arrays)
+    except OSError as error:
+        log.warning("decoded images stay in memory: cannot write %s (%s)", store.folder, error)
+        return arrays
+    return store.load(key) or arrays
+
+
+def _decoded(
+    samples: Sequence[Sample], digests: dict[Path, str], arrays: Sequence[NDArray[Any]]
+) -> Decoded:
+    images, stacked, sizes = arrays
+    masks: NDArray[np.bool_] = np.broadcast_to(np.False_, images.shape[:3])
+    if len(stacked):
+        masks = np.zeros(images.shape[:3], np.bool_)
+        masks[[index for index, sample in enumerate(samples) if sample.mask]] = stacked
+        masks.flags.writeable = False
+    images.flags.writeable = False
+    return Decoded(
+        images=images,
+        masks=masks,
+        sizes=tuple((int(height), int(width)) for height, width in sizes),
+        digests=tuple(digests[sample.image] for sample in samples),
+    )

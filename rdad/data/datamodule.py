@@ -1,0 +1,195 @@
+"""One category of images as Lightning wants it: splits, and batches of them."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import lightning
+from torch.utils.data import DataLoader
+
+from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
+from rdad.data.cache import Decoded, decode
+from rdad.data.listing import draw
+from rdad.data.samples import Sample, Samples
+from rdad.data.transforms import DataError
+
+log = logging.getLogger(__name__)
+
+Validation = Literal["none", "split", "test"]
+
+
+class AnomalyDataModule(lightning.LightningDataModule):
+    """Training, validation and test batches of one category.
+
+    A batch is a dictionary: `images` uint8 (B, 3, H, W), RGB, not normalised; `labels` int64
+    (B,), 0 normal and 1 anomalous; `masks` bool (B, 1, H, W); `indices` int64 (B,), into the
+    split's samples; `defect_types` int64 (B,), 0 for good and i + 1 for `defect_types[i]`.
+
+    Known after `prepare()`: `train_samples`, `val_samples`, `test_samples`; `test_sizes`, the
+    (height, width) of each test image's file; `defect_types`, the sorted anomalous types of the
+    test images; `has_masks`, whether test images have masks; `content_digest`, of the training
+    images' content and order.
+    """
+
+    train_samples: tuple[Sample, ...]
+    val_samples: tuple[Sample, ...]
+    test_samples: tuple[Sample, ...]
+    test_sizes: tuple[tuple[int, int], ...]
+    defect_types: tuple[str, ...]
+    has_masks: bool
+    content_digest: str
+
+    def __init__(
+        self,
+        read: Callable[[], Samples],
+        *,
+        name: str,
+        category: str,
+        image_size: Sequence[int] = (256, 256),
+        batch_size: int = 16,
+        validation: Validation = "none",
+        validation_fraction: float = 0.1,
+        split_seed: int = 0,
+        seed: int = 0,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        """Keep the settings; nothing is read before `prepare()`.
+
+        Args:
+            read: Finds the images; called once.
+            image_size: (height, width) of the batches.
+            validation: none; `split`: a seeded part of the training images, which are then not
+                trained on; `test`: the test images, to watch and never to choose by.
+            validation_fraction: That part, between 0 and 1.
+            split_seed: Chooses that part.
+            seed: Orders the training images, anew in each epoch.
+            cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
+
+        Raises:
+            ValueError: a setting is out of range.
+        """
+        super().__init__()
+        _check_settings(image_size, batch_size, validation, validation_fraction)
+        self.name = name
+        self.category = category
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.batch_size = batch_size
+        self.validation: Validation = validation
+        self.validation_fraction = validation_fraction
+        self.split_seed = split_seed
+        self.seed = seed
+        self.cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
+        self._read = read
+        self._splits: dict[str, ImageSet] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Lightning's name for `prepare()`; every stage needs the same."""
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Find, check and decode all images; only the first call does anything.
+
+        Raises:
+            FileNotFoundError: folders or images are missing.
+            DataError: lists the files that cannot be used.
+            ValueError: a split would be left without images.
+        """
+        if self._splits:
+            return
+        samples = self._read()
+        if not samples.train:
+            raise ValueError(f"no training images for {self.name} {self.category}")
+        if not samples.test:
+            raise ValueError(
+                f"no test images for {self.name} {self.category}: "
+                "name some, or hold out a part of the normal ones (holdout > 0)"
+            )
+        train, test = self._decode(samples)
+        self._split(samples, train, test)
+        self._log_counts()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        images = self._prepared("train")
+        order = EpochShuffle(len(images), seed=self.seed)
+        return loader(images, batch_size=self.batch_size, sampler=order)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """An empty list where there is no validation."""
+        images = self._prepared("val")
+        return loader(images, batch_size=self.batch_size) if len(images) else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return loader(self._prepared("test"), batch_size=self.batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        return self.test_dataloader()
+
+    def _prepared(self, split: str) -> ImageSet:
+        self.prepare()
+        return self._splits[split]
+
+    def _decode(self, samples: Samples) -> tuple[Decoded, Decoded]:
+        decoded, problems = [], []
+        for part in (samples.train, samples.test):
+            try:
+                decoded.append(decode(part, self.image_size, self.cache_dir))
+            except DataError as error:
+                problems += error.problems
+        if problems:
+            raise DataError(problems)
+        return decoded[0], decoded[1]
+
+    def _split(self, samples: Samples, train: Decoded, test: Decoded) -> None:
+        held = self._held_out(len(samples.train))
+        kept = sorted(set(range(len(samples.train))) - set(held))
+        self.train_samples = tuple(samples.train[row] for row in kept)
+        self.val_samples = tuple(samples.train[row] for row in held)
+        self.test_samples = samples.test
+        self.test_sizes = test.sizes
+        self.defect_types = tuple(sorted({one.defect_type for one in samples.test if one.label}))
+        self.has_masks = any(sample.mask for sample in samples.test)
+        content = "".join(train.digests[row] for row in kept)
+        self.content_digest = hashlib.sha256(content.encode()).hexdigest()
+        test_set = ImageSet(samples.test, test, range(len(samples.test)), self.defect_types)
+        self._splits = {
+            "train": ImageSet(self.train_samples, train, kept, self.defect_types),
+            "val": ImageSet(self.val_samples, train, held, self.defect_types),
+            "test": test_set,
+        }
+        if self.validation == "test":
+            self.val_samples, self._splits["val"] = samples.test, test_set
+
+    def _held_out(self, count: int) -> list[int]:
+        """Rows of the training images to validate on."""
+        if self.validation != "split":
+            return []
+        if count < 2:
+            raise ValueError(f"validation=split needs 2 training images or more; found {count}")
+        return draw(count, part=self.validation_fraction, seed=self.split_seed)
+
+    def _log_counts(self) -> None:
+        log.info(
+            "%s %s: %d training, %d validation, %d test images (%d of them with defects)",
+            self.name,
+            self.category,
+            len(self.train_samples),
+            len(self.val_samples),
+            len(self.test_samples),
+            sum(sample.label for sample in self.test_samples),
+        )
+
+
+def _check_settings(
+    image_size: Sequence[int], batch_size: int, validation: str, validation_fraction: float
+) -> None:
+    if len(image_size) != 2 or min(image_size) < 1:
+        raise ValueError(f"image_size is {image_size}; expected [height, width], both 1 or more")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; allowed: 1 or more")
+    if validation not in get_args(Validation):
+        allowed = ", ".join(get_args(Validation))
+        raise ValueError(f"validation is {validation!r}; allowed: {allowed}")
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f"validation_fraction is {validation_fraction}; allowed: above 0, below 1")

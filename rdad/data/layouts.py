@@ -1,0 +1,144 @@
+"""Folder trees -> lists of samples: one reader a format. No image is opened here."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from rdad.data.listing import (
+    Folder,
+    draw,
+    existing_folder,
+    folders_under,
+    images_of,
+    list_images,
+    subfolders,
+)
+from rdad.data.samples import GOOD, Sample, Samples, check_masks, labelled, named
+
+__all__ = ["Sample", "Samples", "read_folder", "read_mvtec_ad"]
+
+log = logging.getLogger(__name__)
+
+
+def read_mvtec_ad(root: Folder, category: str) -> Samples:
+    """The layout of MVTec AD: `<category>/{train/good, test/<type>, ground_truth/<type>}`.
+
+    The mask of `test/<type>/<stem>.*` is `ground_truth/<type>/<stem>_mask.*` or `<stem>.*`.
+
+    Raises:
+        FileNotFoundError: the root or an expected folder is missing or holds no image.
+        ValueError: there is no such category; the message lists those found.
+    """
+    base = _category_folder(existing_folder(root), category)
+    train = images_of(base / "train" / GOOD, expected=f"{category}/train/good/*.png")
+    masks = base / "ground_truth"
+    test = [
+        sample
+        for kind in subfolders(existing_folder(base / "test"))
+        for sample in labelled(list_images(kind), kind.name, masks / kind.name)
+    ]
+    if not test:
+        images_of(base / "test", expected=f"{category}/test/<defect type>/*.png")
+    check_masks(test, [masks] if masks.is_dir() else [])
+    return Samples(train=named(labelled(train, GOOD)), test=named(test))
+
+
+def read_folder(
+    root: Folder,
+    normal: Folder | Sequence[Folder],
+    normal_test: Folder | Sequence[Folder] | None = None,
+    defects: Folder | Sequence[Folder] = (),
+    masks: Folder | Sequence[Folder] = (),
+    holdout: float = 0.2,
+    split_seed: int = 0,
+) -> Samples:
+    """A user's own folders, each relative to `root` or absolute.
+
+    Args:
+        normal: Folders of normal images; images in their subfolders are not taken.
+        normal_test: Folders of normal test images; without them a part of `normal` is held out.
+        defects: Folders of defects, named for their type. A folder that holds no images but
+            subfolders stands for these; those of normal images, and `good`, are skipped.
+        masks: None; or one folder with a subfolder for each defect type; or as many folders as
+            `defects`, each with the masks (or such subfolders) of the folder at its place.
+            The mask of `<stem>.*` is `<stem>_mask.*` or `<stem>.*`.
+        holdout: Part of the normal images to hold out, 0 <= holdout < 1.
+        split_seed: Chooses which images are held out.
+
+    Raises:
+        FileNotFoundError: a folder is missing or holds no image, or no mask fits any defect.
+        ValueError: values that do not fit together.
+    """
+    base = existing_folder(root)
+    normal_folders = folders_under(base, normal)
+    test_folders = folders_under(base, normal_test or ())
+    known = {folder.resolve() for folder in [*normal_folders, *test_folders]}
+    if len(known) < len(normal_folders) + len(test_folders):
+        raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")
+    train = [image for folder in normal_folders for image in images_of(folder)]
+    test = [image for folder in test_folders for image in images_of(folder)]
+    if not test_folders:
+        train, test = _hold_out(train, holdout, split_seed)
+    defective = _defects(folders_under(base, defects), folders_under(base, masks), known)
+    return Samples(
+        train=named(labelled(train, GOOD)), test=named([*labelled(test, GOOD), *defective])
+    )
+
+
+def _category_folder(root: Path, category: str) -> Path:
+    found = [folder.name for folder in subfolders(root) if (folder / "train").is_dir()]
+    if category in found:
+        return root / category
+    if found:
+        raise ValueError(f"no category {category!r} in {root}; found: {', '.join(found)}")
+    hint = f"; {root} is a category itself: name its parent" if (root / "train").is_dir() else ""
+    raise FileNotFoundError(
+        f"no category in {root}; expected the MVTec AD layout <category>/train/good/*.png{hint}"
+    )
+
+
+def _hold_out(images: list[Path], part: float, seed: int) -> tuple[list[Path], list[Path]]:
+    if not 0 <= part < 1:
+        raise ValueError(f"holdout is {part}; allowed: 0 <= holdout < 1")
+    held = draw(len(images), part=part, seed=seed)
+    log.info("%d of %d normal images are held out for testing", len(held), len(images))
+    train = [image for index, image in enumerate(images) if index not in set(held)]
+    return train, [images[index] for index in held]
+
+
+def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) -> list[Sample]:
+    if len(masks) not in {0, 1, len(folders)}:
+        raise ValueError(
+            f"{len(masks)} mask folders for {len(folders)} defect folders; "
+            "allowed: none, one, or as many as there are defect folders"
+        )
+    samples = []
+    for index, folder in enumerate(folders):
+        paired = len(masks) == len(folders)
+        place = masks[index] if paired else next(iter(masks), None)
+        for kind in _types(folder, known_normal):
+            masks_of_kind = _mask_folder(kind, place, flat=paired and kind == folder)
+            samples += labelled(list_images(kind), kind.name, masks_of_kind)
+    check_masks(samples, masks)
+    return samples
+
+
+def _types(folder: Path, known_normal: set[Path]) -> list[Path]:
+    """The folders of one defect type each that `folder` stands for."""
+    if folder.name == GOOD or folder.resolve() in known_normal:
+        raise ValueError(f"{folder} is given as defects, but its name or use says normal images")
+    if list_images(folder):
+        return [folder]
+    inside = [sub for sub in subfolders(folder) if sub.name != GOOD]
+    types = [sub for sub in inside if sub.resolve() not in known_normal and list_images(sub)]
+    if not types:
+        images_of(folder, expected="image files or a subfolder for each defect type")
+    log.info("defect types in %s: %s", folder, ", ".join(kind.name for kind in types))
+    return types
+
+
+def _mask_folder(kind: Path, place: Path | None, *, flat: bool) -> Path | None:
+    """Where the masks of the defect type `kind` lie; None if there is no such place."""
+    if place is not None and (place / kind.name).is_dir():
+        return place / kind.name
+    return place if flat else None

@@ -1,0 +1,151 @@
+"""Arrays on disk under a key: written whole or not at all, checked before use, bounded in size.
+
+An entry is one file: arrays in NumPy's format, one after the other, and a SHA-256 of all that
+stands before it. Any number of processes may use a folder at once.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+ENTRY_SUFFIX = ".arrays"
+PARTIAL_SUFFIX = ".partial"
+LIMIT_BYTES = 10 * 1024**3
+ABANDONED_AFTER_S = 24 * 3600
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def default_cache_dir() -> Path:
+    """The folder that RDAD_CACHE_DIR names, or ~/.cache/rdad."""
+    return Path(os.environ.get("RDAD_CACHE_DIR") or "~/.cache/rdad").expanduser()
+
+
+class ArrayStore:
+    """A folder of entries, at most `limit_bytes` in all: the longest unused go first."""
+
+    def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+
+    def path(self, key: str) -> Path:
+        return self.folder / f"{key}{ENTRY_SUFFIX}"
+
+    def load(self, key: str) -> list[NDArray[Any]] | None:
+        """The arrays under `key`, memory-mapped read-only; None if absent or damaged."""
+        path = self.path(key)
+        try:
+            with path.open("rb") as file:
+                if not _is_whole(file):
+                    log.warning("cache entry %s is damaged and is made anew", path)
+                    return None
+                arrays = _map_arrays(file)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            log.warning("cache entry %s cannot be read and is made anew (%s)", path, error)
+            return None
+        with contextlib.suppress(OSError):  # a read-only cache serves as well
+            os.utime(path)
+        return arrays
+
+    def save(self, key: str, arrays: Sequence[NDArray[Any]]) -> None:
+        """Write an entry, then remove the longest unused beyond the limit.
+
+        Raises:
+            OSError: the folder cannot be written, the disk is full, or the entry is too large.
+        """
+        size = sum(array.nbytes for array in arrays)
+        if size > self.limit_bytes:
+            raise OSError(f"{size:,} bytes are over the cache's limit of {self.limit_bytes:,}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f"{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
+        try:
+            with partial.open("x+b") as file:
+                _write(file, arrays)
+            partial.replace(self.path(key))
+        finally:
+            partial.unlink(missing_ok=True)
+        self._remove_beyond_limit(keep=self.path(key))
+
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold others back who want to make the same entry; does nothing where locks fail."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError, ImportError):
+                import fcntl  # not on Windows
+
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((self.folder / f"{key}.lock").open("wb"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _remove_beyond_limit(self, *, keep: Path) -> None:
+        total = 0
+        by_use = sorted(_files(self.folder, ENTRY_SUFFIX), key=lambda found: -found[1].st_mtime)
+        for path, status in by_use:
+            total += status.st_size
+            if total > self.limit_bytes and path != keep:
+                log.info("cache is over %s bytes: %s removed", f"{self.limit_bytes:,}", path)
+                path.unlink(missing_ok=True)
+                path.with_suffix(".lock").unlink(missing_ok=True)
+        for path, status in _files(self.folder, PARTIAL_SUFFIX):
+            if time.time() - status.st_mtime > ABANDONED_AFTER_S:
+                path.unlink(missing_ok=True)
+
+
+def _files(folder: Path, suffix: str) -> list[tuple[Path, os.stat_result]]:
+    found = []
+    for path in folder.glob(f"*{suffix}"):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it
+            found.append((path, path.stat()))
+    return found
+
+
+def _write(file: io.BufferedRandom, arrays: Sequence[NDArray[Any]]) -> None:
+    for array in arrays:
+        npy.write_array(file, array, allow_pickle=False)
+    file.flush()
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").digest()
+    file.seek(0, os.SEEK_END)
+    file.write(digest)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _is_whole(file: IO[bytes]) -> bool:
+    body = os.fstat(file.fileno()).st_size - DIGEST_BYTES
+    digest = hashlib.sha256()
+    while (left := body - file.tell()) > 0:
+        digest.update(file.read(min(left, 1 << 20)))
+    return body > 0 and file.read() == digest.digest()
+
+
+def _map_arrays(file: IO[bytes]) -> list[NDArray[Any]]:
+    arrays: list[NDArray[Any]] = []
+    body = os.fstat(file.fileno()).st_size - DIGEST_BYTES
+    file.seek(0)
+    while file.tell() < body:
+        npy.read_magic(file)
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        if 0 in shape:
+            arrays.append(np.empty(shape, dtype))
+            continue
+        start = file.tell()
+        mapped = np.memmap(file, dtype, mode="r", offset=start, shape=shape)  # moves in the file
+        file.seek(start + mapped.nbytes)
+        arrays.append(mapped)
+    return arrays

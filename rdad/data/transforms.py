@@ -1,0 +1,125 @@
+"""Where a file becomes pixels: images as 8-bit RGB, masks as booleans.
+
+Decisions, the same for training and prediction:
+- What a viewer shows is what counts: EXIF orientation is applied, to images and to masks.
+- Transparent pixels are composited over black, so that hidden colours have no influence.
+- 16-bit grey becomes 8-bit by its high byte, never by clipping or stretching.
+- Of a file with several frames or pages, the first is read.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+SHOWN_PROBLEMS = 20
+
+
+class DataError(ValueError):
+    """Image or mask files that cannot be used; `problems` has one "file: reason" for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        lines = [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        if count > SHOWN_PROBLEMS:
+            lines.append(f"  ... and {count - SHOWN_PROBLEMS} more")
+        files = "1 file that cannot be used" if count == 1 else f"{count} files that cannot be used"
+        super().__init__("\n".join([f"{files}:", *lines]))
+
+    def __reduce__(self) -> tuple[type["DataError"], tuple[tuple[str, ...]]]:
+        return DataError, (self.problems,)
+
+
+def load_image(path: str | Path) -> Image.Image:
+    """The image in a file as 8-bit RGB.
+
+    Raises:
+        DataError: the file is missing, is no image, is damaged, or is too large to open safely.
+    """
+    return decode_image(read_bytes(Path(path)), Path(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises DataError if it is missing, no file, or empty."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError([f"{path}: missing"]) from None
+    except IsADirectoryError:
+        raise DataError([f"{path}: a folder, not an image"]) from None
+    except OSError as error:
+        raise DataError([f"{path}: cannot be read ({error.strerror})"]) from error
+    if not content:
+        raise DataError([f"{path}: empty file (zero bytes)"])
+    return content
+
+
+def decode_image(content: bytes, path: Path) -> Image.Image:
+    """As `load_image`, from the file's content; `path` is for messages."""
+    return _rgb(_open(content, path), path)
+
+
+def decode_mask(content: bytes, path: Path) -> Image.Image:
+    """The mask in a file as 8-bit grey; defects are what lies above 127.
+
+    Masks whose brightest pixel is below 128 (0 and 1, class indices) have every pixel above 0
+    raised to 255.
+    """
+    image = _open(content, path)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        grey = values if values.max() <= 255 else _high_byte(image, path)
+    else:
+        grey = np.asarray(_rgb(image, path).convert("L"))
+    if grey.max() < 128:
+        grey = np.where(grey > 0, 255, 0)
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def resize_image(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) at `size` (height, width): PIL's bilinear filter on 8-bit values."""
+    return np.asarray(_resize(image, size))
+
+
+def resize_mask(mask: Image.Image, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """bool (H, W) at `size` (height, width): PIL's bilinear filter, then above one half."""
+    return np.asarray(_resize(mask, size)) > 127
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+
+
+def _open(content: bytes, path: Path) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError as error:
+        raise DataError([f"{path}: too many pixels to open safely ({error})"]) from error
+    except Image.UnidentifiedImageError as error:
+        raise DataError([f"{path}: not an image that Pillow can read"]) from error
+    except Exception as error:  # damaged files raise nearly everything: SyntaxError, struct.error
+        raise DataError([f"{path}: damaged or unsupported ({error})"]) from error
+
+
+def _rgb(image: Image.Image, path: Path) -> Image.Image:
+    if image.mode == "F":
+        raise DataError([f"{path}: floating point pixels; save as 8-bit or 16-bit"])
+    if image.mode.startswith("I"):
+        return Image.fromarray(_high_byte(image, path)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    return image.convert("RGB")
+
+
+def _high_byte(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError([f"{path}: pixels beyond 16 bits ({values.min()} to {values.max()})"])
+    return (values >> 8).astype(np.uint8)
