@@ -5,14 +5,15 @@ enough; it remembers the run that it became, and a second upload adds nothing.
 """
 
 import argparse
-import csv
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rdad.run_files import METRICS_FILE, read_history, read_metrics, write_text_atomic
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 STATUS: dict[str, "Status"] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 """What run.json says -> what MLflow calls it."""
 
+RECORD_FILE = "run.json"
 DEFAULT_URI = "sqlite:///mlflow.db"
 
 
@@ -79,9 +81,11 @@ def _send(
         run_id=run_id,
     )
     _note(tracker, record, run_dir, error="not sent in full")
-    for epoch, metrics in _history(run_dir / "history.csv"):
-        tracker.log_metrics(metrics, step=epoch)
-    tracker.finish(run_dir, STATUS[record["status"]], _final_metrics(run_dir / "metrics.json"))
+    for figures in read_history(run_dir):
+        epoch = int(figures.pop("epoch"))
+        tracker.log_metrics(figures, step=epoch)
+    was_tested = (run_dir / METRICS_FILE).is_file()
+    tracker.finish(run_dir, STATUS[record["status"]], read_metrics(run_dir) if was_tested else {})
     _note(tracker, record, run_dir, error=tracker.error)
 
 
@@ -92,17 +96,16 @@ def _note(
     if tracker.run_id is None:
         return
     known = {"uri": tracker.uri, "run_id": tracker.run_id, "error": error}
-    half_written = run_dir / "run.json.part"
-    half_written.write_text(json.dumps(record | {"tracking": known}, indent=2) + "\n")
-    half_written.replace(run_dir / "run.json")
+    text = json.dumps(record | {"tracking": known}, indent=2, ensure_ascii=False)
+    write_text_atomic(run_dir / RECORD_FILE, text + "\n")
 
 
 def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
     """run.json, checked."""
-    path = run_dir / "run.json"
+    path = run_dir / RECORD_FILE
     if not path.is_file():
         raise FileNotFoundError("no run.json here; expected the folder of one run of rdad.train")
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     missing = {"status", "experiment", "run_name", "params", "tags"} - record.keys()
     if missing:
         raise ValueError(f"run.json lacks {', '.join(sorted(missing))}")
@@ -117,24 +120,6 @@ def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
             "if its process was killed, add --was-killed"
         )
     return record
-
-
-def _history(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """Epoch and metrics of each row; an empty cell is a value that was not measured then."""
-    if not path.is_file():
-        return
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            epoch = int(row.pop("epoch"))
-            yield epoch, {key: float(value) for key, value in row.items() if value}
-
-
-def _final_metrics(path: Path) -> dict[str, float]:
-    """Numbers of metrics.json; an undefined one stands there as null."""
-    if not path.is_file():
-        return {}
-    values = json.loads(path.read_text())
-    return {key: float(value) for key, value in values.items() if isinstance(value, int | float)}
 
 
 def _parser() -> argparse.ArgumentParser:

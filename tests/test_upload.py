@@ -1,0 +1,136 @@
+"""A run folder alone is enough to put the run into MLflow, whole and once."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow_stores import all_runs, contents, dead_address, new_store, only_run
+from run_folders import HISTORY, METRICS, PARAMS, TAGS, make_run_folder, read_record
+
+from rdad.tracking import MlflowTracker
+from rdad.upload import main, upload
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return new_store(tmp_path / "store")
+
+
+def start(tracker: MlflowTracker) -> None:
+    tracker.start(experiment="textures-brick", run_name="resnet18-add", params=PARAMS, tags=TAGS)
+
+
+def log_epoch(tracker: MlflowTracker, row: dict[str, Any]) -> None:
+    tracker.log_metrics({"train/loss": row["train/loss"]}, step=row["epoch"])
+
+
+def record_of(tracker: MlflowTracker) -> dict[str, Any]:
+    return {"uri": tracker.uri, "run_id": tracker.run_id, "error": tracker.error}
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> dict[str, Any]:
+    """What the store holds of a run whose store was there all the time."""
+    uri = new_store(tmp_path / "live_store")
+    tracker = MlflowTracker(uri, system_metrics=False)
+    start(tracker)
+    for row in HISTORY:
+        log_epoch(tracker, row)
+    final = {key: math.nan if value is None else value for key, value in METRICS.items()}
+    tracker.finish(make_run_folder(tmp_path / "live"), "FINISHED", final)
+    return contents(uri, only_run(uri))
+
+
+def test_an_upload_is_the_same_as_tracking_live(
+    uri: str, tmp_path: Path, live: dict[str, Any]
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    assert "sent to" in upload(run_dir, uri=uri)
+    assert contents(uri, only_run(uri)) == live
+    expected = {"uri": uri, "run_id": only_run(uri).info.run_id, "error": None}
+    assert read_record(run_dir)["tracking"] == expected
+
+
+def test_a_run_whose_store_failed_halfway_is_completed_and_not_doubled(
+    uri: str, tmp_path: Path, live: dict[str, Any]
+) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    start(tracker)
+    log_epoch(tracker, HISTORY[0])
+    half = record_of(tracker) | {"error": "could not log metrics: gone"}
+    run_dir = make_run_folder(tmp_path / "run", tracking=half)
+    upload(run_dir)
+    assert only_run(uri).info.run_id == tracker.run_id
+    assert contents(uri, only_run(uri)) == live
+
+
+def test_a_second_upload_adds_nothing_and_says_so(uri: str, tmp_path: Path) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    upload(run_dir, uri=uri)
+    before = contents(uri, only_run(uri))
+    assert "already in" in upload(run_dir)
+    assert contents(uri, only_run(uri)) == before
+
+
+def test_a_run_tracked_live_is_already_there(uri: str, tmp_path: Path) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    start(tracker)
+    tracker.finish(make_run_folder(tmp_path / "first"), "FINISHED", {})
+    run_dir = make_run_folder(tmp_path / "run", tracking=record_of(tracker))
+    assert "already in" in upload(run_dir)
+
+
+def test_another_store_gets_a_run_of_its_own(uri: str, tmp_path: Path) -> None:
+    other = new_store(tmp_path / "other")
+    run_dir = make_run_folder(tmp_path / "run")
+    upload(run_dir, uri=uri)
+    upload(run_dir, uri=other)
+    assert len(all_runs(uri)) == len(all_runs(other)) == 1
+    assert read_record(run_dir)["tracking"]["uri"] == other
+
+
+@pytest.mark.parametrize(("status", "shown"), [("interrupted", "KILLED"), ("failed", "FAILED")])
+def test_a_run_that_ended_early_is_sent_as_such(
+    uri: str, tmp_path: Path, status: str, shown: str
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run", status=status)
+    for name in ("metrics.json", "scores.csv", "history.csv"):
+        (run_dir / name).unlink()
+    upload(run_dir, uri=uri)
+    assert only_run(uri).info.status == shown
+
+
+def test_a_run_that_goes_on_is_refused_unless_it_was_killed(uri: str, tmp_path: Path) -> None:
+    run_dir = make_run_folder(tmp_path / "run", status="running")
+    with pytest.raises(ValueError, match="--was-killed"):
+        upload(run_dir, uri=uri)
+    assert all_runs(uri) == []
+    upload(run_dir, uri=uri, was_killed=True)
+    assert only_run(uri).info.status == "KILLED"
+    assert read_record(run_dir)["status"] == "interrupted"
+
+
+def test_a_bad_folder_is_reported_and_the_others_are_sent(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    assert main([str(tmp_path / "nothing"), str(run_dir), "--uri", uri]) == 1
+    printed = capsys.readouterr()
+    assert "no run.json" in printed.err
+    assert printed.err.count("\n") == 1
+    assert "sent to" in printed.out
+    assert len(all_runs(uri)) == 1
+
+
+def test_a_dead_store_gives_one_message_and_exit_code_1(tmp_path: Path) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    before = (run_dir / "run.json").read_bytes()
+    command = [sys.executable, "-m", "rdad.upload", str(run_dir), "--uri", dead_address()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "no answer from" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (run_dir / "run.json").read_bytes() == before
