@@ -1,0 +1,194 @@
+"""Pictures of anomaly maps: arrays in, pictures out. Writes no file; charts are in `figures`."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PANEL_SIDES_PX = (256, 384)  # a panel's longer side is brought into this range
+GAP_PX = 6
+CAPTION_PX = 30
+TEXT_PX = 15
+SCALE_BAR_PX = 110
+NARROWEST_PX = 560  # room for the caption under narrow panels
+OUTLINE_COLOUR = (0, 255, 190)
+INK, FAINT_INK = (30, 30, 30), (105, 105, 105)
+
+
+def heat_map(anomaly_map: "NDArray[np.floating]", low: float, high: float) -> "NDArray[np.uint8]":
+    """Colours of a map: `low` is black-violet, `high` is pale yellow, values beyond are clipped.
+
+    The colour map (inferno) has even steps in lightness, so that it also reads in grey.
+
+    Args:
+        anomaly_map: (H, W). What is not a number takes the lowest colour.
+        low, high: The limits of the colour scale, in the map's unit. Where they are equal,
+            everything takes the lowest colour.
+
+    Returns:
+        (H, W, 3).
+    """
+    return _colours()[np.rint(255 * _normalised(anomaly_map, low, high)).astype(np.uint8)]
+
+
+def overlay(
+    image: "NDArray[np.uint8]",
+    anomaly_map: "NDArray[np.floating]",
+    mask: "NDArray[np.generic] | None",
+    low: float,
+    high: float,
+    *,
+    title: str = "",
+    caption: str = "",
+) -> Image.Image:
+    """One row: the image, the image with the defect's outline, the heat map over the image.
+
+    Args:
+        image: (H, W, 3). A panel's longer side is at most 384 pixels, and at least 256.
+        anomaly_map: (h, w), of any size; it is stretched over the image.
+        mask: (H, W), not zero where the defect is. None: the second panel is left out.
+        low, high: The limits of the colour scale, printed beside it.
+        title, caption: Text under the pictures; the caption follows the title in a fainter colour.
+
+    Raises:
+        ValueError: an array has another shape than said above.
+    """
+    _check_shapes(image, anomaly_map, mask)
+    picture = _panel(image)
+    panels = [picture]
+    if mask is not None:
+        panels.append(_outlined(picture, mask))
+    panels.append(_heated(picture, anomaly_map, low, high))
+    sheet = _side_by_side(panels)
+    _write_caption(sheet, title, caption)
+    _draw_scale(sheet, low, high)
+    return sheet
+
+
+def _check_shapes(
+    image: "NDArray[np.uint8]",
+    anomaly_map: "NDArray[np.floating]",
+    mask: "NDArray[np.generic] | None",
+) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        found = f"{image.dtype} {image.shape}"
+        raise ValueError(f"an image to draw on is uint8 (H, W, 3); this one is {found}")
+    if anomaly_map.ndim != 2:
+        raise ValueError(f"an anomaly map to draw is (H, W); this one is {anomaly_map.shape}")
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise ValueError(f"the mask is {mask.shape}, and its image is {image.shape[:2]}")
+
+
+@lru_cache(maxsize=1)
+def _colours() -> "NDArray[np.uint8]":
+    from matplotlib import colormaps  # slow to import
+
+    return np.rint(255 * colormaps["inferno"](np.arange(256))[:, :3]).astype(np.uint8)
+
+
+def _normalised(
+    anomaly_map: "NDArray[np.floating]", low: float, high: float
+) -> "NDArray[np.float64]":
+    if not high > low:
+        return np.zeros(anomaly_map.shape)
+    scaled = (anomaly_map.astype(np.float64) - low) / (high - low)
+    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+
+
+def _panel(image: "NDArray[np.uint8]") -> Image.Image:
+    height, width = image.shape[:2]
+    smallest, largest = PANEL_SIDES_PX
+    longer = max(height, width)
+    scale = min(max(longer, smallest), largest) / longer
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+
+
+def _outlined(picture: Image.Image, mask: "NDArray[np.generic]") -> Image.Image:
+    """A bright line in a dark casing, just outside the defect: one of them shows on any ground."""
+    distance = _signed_distance(picture, mask)
+    result = np.asarray(picture, dtype=np.float64)
+    for colour, half_width in (((0, 0, 0), 2.6), (OUTLINE_COLOUR, 1.2)):
+        opacity = np.clip(half_width + 0.5 - np.abs(distance - 2.0), 0.0, 1.0)[..., None]
+        result = result * (1 - opacity) + np.asarray(colour) * opacity
+    return Image.fromarray(np.rint(result).astype(np.uint8))
+
+
+def _signed_distance(picture: Image.Image, mask: "NDArray[np.generic]") -> "NDArray[np.float64]":
+    """Panel pixels to the defect's edge, negative in it; one pixel survives the scaling."""
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
+    marked = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+    shrinks = picture.width < marked.width or picture.height < marked.height
+    scaled = np.asarray(marked.resize(picture.size, Image.Resampling.BILINEAR))
+    inside = scaled > (0 if shrinks else 127)
+    if not inside.any():
+        return np.full(inside.shape, np.inf)
+    return np.asarray(distance_transform_edt(~inside)) - np.asarray(distance_transform_edt(inside))
+
+
+def _heated(
+    picture: Image.Image, anomaly_map: "NDArray[np.floating]", low: float, high: float
+) -> Image.Image:
+    """Heat laid over the picture in grey, the more opaque the hotter."""
+    stretched = Image.fromarray(anomaly_map.astype(np.float32)).resize(
+        picture.size, Image.Resampling.BILINEAR
+    )
+    values = np.asarray(stretched)
+    opacity = 0.15 + 0.7 * _normalised(values, low, high)[..., None] ** 0.7
+    grey = np.asarray(picture.convert("L"), dtype=np.float64)[..., None]
+    blended = grey * (1 - opacity) + heat_map(values, low, high) * opacity
+    return Image.fromarray(np.rint(blended).astype(np.uint8))
+
+
+def _side_by_side(panels: list[Image.Image]) -> Image.Image:
+    wide = sum(panel.width for panel in panels) + GAP_PX * (len(panels) - 1)
+    sheet = Image.new("RGB", (max(wide, NARROWEST_PX), panels[0].height + CAPTION_PX), "white")
+    left = (sheet.width - wide) // 2
+    for panel in panels:
+        sheet.paste(panel, (left, 0))
+        left += panel.width + GAP_PX
+    return sheet
+
+
+def _font(text: str) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
+    """Pillow's own font, which knows ASCII only; for other letters matplotlib's DejaVu Sans."""
+    if text.isascii():
+        return ImageFont.load_default(size=TEXT_PX)
+    from matplotlib import get_data_path  # slow to import
+
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", TEXT_PX - 1)
+
+
+def _write(
+    sheet: Image.Image, text: str, left: float, room: float, colour: tuple[int, int, int]
+) -> float:
+    """Write one line into the caption, cut to `room` pixels; gives the place of its end."""
+    font, fits = _font(text), text
+    while fits and font.getlength(fits) > room:
+        text = text[:-1]
+        fits = f"{text}..." if text else ""
+    middle = sheet.height - CAPTION_PX / 2
+    ImageDraw.Draw(sheet).text((left, middle), fits, fill=colour, font=font, anchor="lm")
+    return left + font.getlength(fits)
+
+
+def _write_caption(sheet: Image.Image, title: str, caption: str) -> None:
+    end = sheet.width - SCALE_BAR_PX - 150
+    after = _write(sheet, title, 4, end - 4, INK)
+    _write(sheet, caption, after + 14, end - after - 14, FAINT_INK)
+
+
+def _draw_scale(sheet: Image.Image, low: float, high: float) -> None:
+    """The colour scale with its limits, at the caption's right end."""
+    bar = heat_map(np.tile(np.linspace(0.0, 1.0, SCALE_BAR_PX), (10, 1)), 0.0, 1.0)
+    highest, lowest = f"{high:.4g}", f"{low:.4g}"
+    right = sheet.width - 4 - _font(highest).getlength(highest)
+    left = right - SCALE_BAR_PX - 6
+    sheet.paste(Image.fromarray(bar), (round(left), sheet.height - CAPTION_PX // 2 - 5))
+    _write(sheet, highest, right, 70, FAINT_INK)
+    _write(sheet, lowest, left - 6 - _font(lowest).getlength(lowest), 70, FAINT_INK)
