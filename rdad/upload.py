@@ -10,10 +10,12 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.run_files import METRICS_FILE, read_history, read_metrics, write_text_atomic
+from rdad.run_record import RECORD_FILE, read_record
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 STATUS: dict[str, "Status"] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 """What run.json says -> what MLflow calls it."""
 
-RECORD_FILE = "run.json"
 DEFAULT_URI = "sqlite:///mlflow.db"
 
 
@@ -79,14 +80,19 @@ def _send(
         params=record["params"],
         tags=record["tags"],
         run_id=run_id,
+        started=_moment(record, "started"),
     )
     _note(tracker, record, run_dir, error="not sent in full")
     for figures in read_history(run_dir):
         epoch = int(figures.pop("epoch"))
         tracker.log_metrics(figures, step=epoch)
-    was_tested = (run_dir / METRICS_FILE).is_file()
-    tracker.finish(run_dir, STATUS[record["status"]], read_metrics(run_dir) if was_tested else {})
+    metrics = read_metrics(run_dir) if (run_dir / METRICS_FILE).is_file() else {}
+    tracker.finish(run_dir, STATUS[record["status"]], metrics, _moment(record, "ended"))
     _note(tracker, record, run_dir, error=tracker.error)
+
+
+def _moment(record: dict[str, Any], key: str) -> datetime | None:
+    return datetime.fromisoformat(record[key]) if key in record else None
 
 
 def _note(
@@ -102,10 +108,7 @@ def _note(
 
 def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
     """run.json, checked."""
-    path = run_dir / RECORD_FILE
-    if not path.is_file():
-        raise FileNotFoundError("no run.json here; expected the folder of one run of rdad.train")
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_record(run_dir)
     missing = {"status", "experiment", "run_name", "params", "tags"} - record.keys()
     if missing:
         raise ValueError(f"run.json lacks {', '.join(sorted(missing))}")

@@ -57,6 +57,10 @@ def test_a_run_holds_parameters_curves_final_metrics_and_files(uri: str, tmp_pat
     assert seen["status"] == "FINISHED"
     assert seen["params"] == {key: str(value) for key, value in PARAMS.items()}
     assert TAGS.items() <= seen["tags"].items()
+    assert seen["tags"]["mlflow.note.content"] == (
+        f"**image AUROC** 0.9750 · **pixel AUROC** 0.9810 · **AUPRO** undefined · "
+        f"run folder `{tmp_path}/run`"
+    )
     assert seen["metrics"] == {
         "train/loss": [(0, 1.0), (1, 0.5), (2, 1 / 3)],
         "test/image_auroc": [(0, 0.975)],
@@ -83,6 +87,23 @@ def test_the_scores_can_be_read_as_a_table(
     table = MlflowClient().load_table(only_run(uri).info.experiment_id, "scores.json")
     assert list(table.columns) == ["image", "label", "score"]
     assert table["score"].tolist() == [0.1, 0.1]
+
+
+def test_an_interrupted_store_initialisation_leaves_no_half_made_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    command = [sys.executable, "-c", RACE, str(tmp_path), "job", "0", "1"]
+    with subprocess.Popen(command) as process:
+        folder = tmp_path / "0"
+        while not list(folder.glob(".mlflow-*/mlflow.db")):
+            time.sleep(0.02)
+        process.kill()
+    assert not (folder / "mlflow.db").exists()
+    uri = f"sqlite:///{folder}/mlflow.db"
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    assert tracker.error is None
 
 
 def test_values_that_are_not_finite_are_left_out_and_the_others_stay(uri: str) -> None:
@@ -221,9 +242,22 @@ def test_system_metrics_are_recorded(
 def test_a_run_of_a_sweep_stands_below_the_sweeps_run(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    client = MlflowClient(tracking_uri=uri)
+    sweep = client.create_run(client.create_experiment("sweeps"))
+    monkeypatch.setenv(PARENT_VARIABLE, sweep.info.run_id)
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    job = client.get_run(str(tracker.run_id))
+    assert job.data.tags["mlflow.parentRunId"] == sweep.info.run_id
+    assert job.info.experiment_id == sweep.info.experiment_id
+
+
+def test_a_sweep_that_the_store_does_not_have_is_left_out(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(PARENT_VARIABLE, "f" * 32)
     MlflowTracker(uri, system_metrics=False).start(**START)
-    assert only_run(uri).data.tags["mlflow.parentRunId"] == "f" * 32
+    assert "mlflow.parentRunId" not in only_run(uri).data.tags
 
 
 def test_source_tags_name_overrides_versions_and_commit() -> None:

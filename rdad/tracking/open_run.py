@@ -2,12 +2,13 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.tracking.files import upload_files
-from rdad.tracking.source import parent_tags
+from rdad.tracking.source import PARENT_TAG, parent_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,6 +19,12 @@ Status = Literal["FINISHED", "KILLED", "FAILED"]
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000
 PARAMETERS_PER_CALL = 100
+DESCRIPTION_TAG = "mlflow.note.content"
+HEADLINES = {
+    "test/image_auroc": "image AUROC",
+    "test/pixel_auroc": "pixel AUROC",
+    "test/aupro": "AUPRO",
+}
 
 
 class OpenRun:
@@ -80,20 +87,55 @@ class OpenRun:
         if self._monitor is not None:
             self._monitor._shutdown_event.set()
 
-    def close(self, run_dir: Path, status: Status) -> None:
-        """Copy the artifacts of `run_dir` and say how the run ended."""
+    def close(
+        self,
+        run_dir: Path,
+        status: Status,
+        metrics: Mapping[str, float],
+        ended: datetime | None = None,
+    ) -> None:
+        """Copy the artifacts of `run_dir`, describe the result, and say how the run ended."""
         if self._monitor is not None:
             self._monitor.finish()
         upload_files(self.client, self.run_id, run_dir)
-        self.client.set_terminated(self.run_id, status)
+        self.client.set_tag(self.run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
+        self.client.set_terminated(self.run_id, status, _milliseconds(ended))
+
+
+def _description(run_dir: Path, metrics: Mapping[str, float]) -> str:
+    """Markdown at the top of the run's page: the figures that count, and where the rest lies."""
+    figures = [
+        f"**{name}** {'undefined' if math.isnan(metrics[key]) else format(metrics[key], '.4f')}"
+        for key, name in HEADLINES.items()
+        if key in metrics
+    ]
+    return " · ".join([*figures, f"run folder `{run_dir.absolute()}`"])
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
 
 
 def create_run(
-    client: "MlflowClient", experiment_id: str, run_name: str, tags: Mapping[str, str]
+    client: "MlflowClient",
+    experiment_id: Callable[[], str],
+    *,
+    run_name: str,
+    tags: Mapping[str, str],
+    started: datetime | None = None,
 ) -> "Run":
-    """A new run, below the sweep that this process belongs to unless `tags` say otherwise."""
+    """A new run; a sweep's job stands below the sweep's run and in the same experiment.
+
+    Args:
+        experiment_id: Asked where no sweep decides. A parent that this store does not have is
+            left out.
+    """
     shown = parent_tags() | {key: value[:LONGEST_TAG] for key, value in tags.items()}
-    return client.create_run(experiment_id, tags=shown, run_name=run_name)
+    sweep = find_run(client, shown[PARENT_TAG]) if PARENT_TAG in shown else None
+    if sweep is None:
+        shown.pop(PARENT_TAG, None)
+    group = experiment_id() if sweep is None else sweep.info.experiment_id
+    return client.create_run(group, _milliseconds(started), shown, run_name)
 
 
 def go_on(client: "MlflowClient", run_id: str) -> "Run | None":

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shlex
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,19 @@ def open_client(uri: str) -> "MlflowClient":
 
     logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # the tracker warns, once
     with _one_at_a_time(uri):
+        if uri.startswith(SQLITE) and not _database(uri).exists():
+            _make_database(_database(uri))
         return MlflowClient(tracking_uri=uri)
+
+
+def _make_database(database: Path) -> None:
+    """Make it elsewhere and put it in place whole: one that was left half made stays broken."""
+    from mlflow import MlflowClient
+
+    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".mlflow-") as folder:
+        draft = Path(folder) / "mlflow.db"
+        MlflowClient(tracking_uri=f"{SQLITE}{draft}")
+        draft.replace(database)
 
 
 def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:

@@ -1,8 +1,10 @@
 """The tracker of a training: MLflow as far as it can be reached, and never a reason to stop."""
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +47,22 @@ class MlflowTracker:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         run_id: str | None = None,
+        started: datetime | None = None,
     ) -> None:
         """Open a run, or go on in the run `run_id` if the store still has it.
 
         A run that goes on keeps the parameters and metrics it has; only what it lacks is added.
+
+        Args:
+            started: When the run began, if that was not now.
         """
         with self._surviving("start the run"):
             client = store.open_client(self.uri)
             run = go_on(client, run_id) if run_id else None
             if run is None:
-                group = store.experiment_id(client, self.uri, self._experiment or experiment)
-                run = create_run(client, group, run_name, tags)
+                name = self._experiment or experiment
+                group = functools.partial(store.experiment_id, client, self.uri, name)
+                run = create_run(client, group, run_name=run_name, tags=tags, started=started)
             self._run = OpenRun(client, run, self.uri)
             self._run.log_params(params)
             if self._system_metrics:
@@ -68,13 +75,19 @@ class MlflowTracker:
         with self._surviving("log metrics"):
             self._run.log_metrics(metrics, step)
 
-    def finish(self, run_dir: Path, status: Status, metrics: Mapping[str, float]) -> None:
+    def finish(
+        self,
+        run_dir: Path,
+        status: Status,
+        metrics: Mapping[str, float],
+        ended: datetime | None = None,
+    ) -> None:
         """Report the final metrics, copy the artifacts of `run_dir`, and close the run."""
         self.log_metrics(metrics, step=0)
         if self._run is None or self.error is not None:
             return
         with self._surviving("copy the artifacts and close the run"):
-            self._run.close(run_dir, status)
+            self._run.close(run_dir, status, metrics, ended)
 
     def holds(self, run_id: str) -> bool:
         """Whether the store has this run, and has it as ended."""
