@@ -107,7 +107,8 @@ def loss_figure(history: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def _chart(title: str, across: str, up: str, *, side: float = 4.0) -> "tuple[Figure, Axes]":
-    figure = Figure(figsize=(4.8 if side > 4 else 6.4, side), dpi=150, layout="constrained")
+    figure = Figure(figsize=(4.8 if side > 4 else 6.4, side), dpi=150)
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(across)

@@ -14,7 +14,8 @@ GAP_PX = 6
 CAPTION_PX = 30
 TEXT_PX = 15
 SCALE_BAR_PX = 110
-NARROWEST_PX = 560  # room for the caption under narrow panels
+LIMIT_PX = 150  # for the numbers on both sides of the scale
+NARROWEST_PX = 518  # room for the caption under narrow panels
 OUTLINE_COLOUR = (0, 255, 190)
 INK, FAINT_INK = (30, 30, 30), (105, 105, 105)
 
@@ -178,9 +179,11 @@ def _write(
 
 
 def _write_caption(sheet: Image.Image, title: str, caption: str) -> None:
-    end = sheet.width - SCALE_BAR_PX - 150
-    after = _write(sheet, title, 4, end - 4, INK)
-    _write(sheet, caption, after + 14, end - after - 14, FAINT_INK)
+    """The title is cut before the caption is: the caption holds the score."""
+    room = sheet.width - SCALE_BAR_PX - LIMIT_PX
+    wanted = min(_font(caption).getlength(caption), room / 2)
+    end = _write(sheet, title, 4, room - wanted - 18, INK)
+    _write(sheet, caption, end + 14, room - end - 14, FAINT_INK)
 
 
 def _draw_scale(sheet: Image.Image, low: float, high: float) -> None:
