@@ -8,7 +8,8 @@ from torchmetrics import MetricCollection
 
 from rdad.metrics.curves import Curve
 from rdad.metrics.image import ImageMetrics
-from rdad.metrics.pixel import AuproDefinition, PixelMetrics
+from rdad.metrics.pixel import PixelMetrics
+from rdad.metrics.pixel_state import AuproDefinition
 from rdad.metrics.streaming import StreamingPixelMetrics
 
 

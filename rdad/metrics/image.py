@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from rdad.metrics.curves import Curve, roc_of
-from rdad.metrics.pixel import joined
+from rdad.metrics.pixel_state import joined
 from rdad.metrics.ranking import rank
 
 

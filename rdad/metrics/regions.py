@@ -61,7 +61,7 @@ def _image_aupro(
     if not normal.size or not 0 < step < np.inf:
         return float("nan")
     thresholds = np.arange(lowest, highest, step)
-    rates = 1 - np.searchsorted(normal, thresholds, "right") / normal.size
+    rates = (normal.size - np.searchsorted(normal, thresholds, "right")) / normal.size
     kept = rates < fpr_limit
     if kept.sum() < 2 or not rates[kept].max():
         return float("nan")

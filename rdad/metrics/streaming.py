@@ -4,11 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdad.metrics.pixel import PixelMetrics, joined
+from rdad.metrics.pixel import PixelMetrics
+from rdad.metrics.pixel_state import joined
 from rdad.metrics.ranking import Ranking, rank
 
 BITS = 20  # sign, exponent and 11 bits of the mantissa: bins 0.03 to 0.05 % wide at any magnitude
 KEPT_PIXELS = 2**23  # 128 images of 256×256
+_PIXELS_AT_ONCE = 2**20  # bounds what counting needs for a moment
 _WEIGHT_UNIT = 2**42  # of a region; sums of up to two million regions fit int64
 
 
@@ -26,14 +28,14 @@ class StreamingPixelMetrics(PixelMetrics):
     """
 
     histograms: Tensor
-    lowest_bin: Tensor
+    lowest: Tensor
 
     def ranking(self) -> Ranking:
         """The kept pixels one by one, below them the bins that hold a defect pixel."""
         top = self._top()
         normal, defects, weights = self.histograms.cpu().numpy()
         reached = np.cumsum(normal[::-1])[::-1]
-        bins = np.flatnonzero(defects[: int(self.lowest_bin)])[::-1]
+        bins = np.flatnonzero(defects[: int(_bins(self.lowest))])[::-1]
         return Ranking(
             values=np.r_[top.values, _lower_edges(bins)],
             positives=np.r_[top.positives, defects[bins]],
@@ -50,41 +52,44 @@ class StreamingPixelMetrics(PixelMetrics):
         # of the images nor the device changes a bit.
         empty = torch.zeros((3, 2**BITS), dtype=torch.int64)
         self.add_state("histograms", default=empty, dist_reduce_fx="sum")
-        self.add_state("lowest_bin", default=torch.tensor(0), dist_reduce_fx="max")
+        self.add_state("lowest", default=torch.tensor(-torch.inf), dist_reduce_fx="max")
 
     def _keep(self, pixels: Tensor, defects: Tensor, areas: Tensor) -> None:
-        bins, defect_bins = _bins(pixels), _bins(defects)
         normal, positives, weights = self.histograms
-        one = torch.ones((), dtype=torch.int64, device=pixels.device)
-        normal.index_add_(0, bins, one.expand(bins.shape))
-        normal.index_add_(0, defect_bins, -one.expand(defect_bins.shape))
-        positives.index_add_(0, defect_bins, one.expand(defect_bins.shape))
-        weights.index_add_(0, defect_bins, _WEIGHT_UNIT // areas)
-        top, top_defects = bins >= self.lowest_bin, defect_bins >= self.lowest_bin
-        super()._keep(pixels[top], defects[top_defects], areas[top_defects])
+        for part in pixels.split(_PIXELS_AT_ONCE):
+            _count(normal, _bins(part), 1)
+        bins = _bins(defects)
+        _count(normal, bins, -1)
+        _count(positives, bins, 1)
+        weights.index_add_(0, bins, _WEIGHT_UNIT // areas)
+        high = defects >= self.lowest
+        super()._keep(pixels[pixels >= self.lowest], defects[high], areas[high])
         if sum(map(len, self.pixels)) > KEPT_PIXELS:
             self._give_up_the_lowest()
 
     def _give_up_the_lowest(self) -> None:
         above = self.histograms[:2].sum(dim=0).flip(0).cumsum(0)
-        self.lowest_bin = (above > KEPT_PIXELS // 2).sum()
-        top = [pixels[_bins(pixels) >= self.lowest_bin] for pixels in self.pixels]
-        places = [_bins(defects) >= self.lowest_bin for defects in self.defects]
-        self.areas = [area[place] for area, place in zip(self.areas, places, strict=True)]
-        self.defects = [pixel[place] for pixel, place in zip(self.defects, places, strict=True)]
-        self.pixels = top
+        lowest_bin = (above > KEPT_PIXELS // 2).sum()
+        self.lowest = self.lowest.new_tensor(float(_lower_edges(lowest_bin.cpu().numpy())))
+        pixels, defects, areas = map(torch.cat, (self.pixels, self.defects, self.areas))
+        high = defects >= self.lowest
+        self.pixels = [pixels[pixels >= self.lowest]]
+        self.defects, self.areas = [defects[high]], [areas[high]]
 
     def _top(self) -> Ranking:
         """The ranking of the kept pixels, each defect pixel weighted by one over its area."""
-        pixels, defects = joined(self.pixels), joined(self.defects)
-        lowest = int(self.lowest_bin)  # another process may have given up more than this one
-        kept = (_bins(torch.from_numpy(defects)) >= lowest).numpy()
-        top = pixels[(_bins(torch.from_numpy(pixels)) >= lowest).numpy()]
-        return rank(top, defects[kept], 1 / joined(self.areas)[kept].astype(np.float64))
+        pixels, defects, areas = map(joined, (self.pixels, self.defects, self.areas))
+        lowest = float(self.lowest)  # another process may have given up more than this one
+        high = defects >= lowest
+        return rank(pixels[pixels >= lowest], defects[high], 1 / areas[high].astype(np.float64))
+
+
+def _count(histogram: Tensor, bins: Tensor, by: int) -> None:
+    histogram.index_add_(0, bins, torch.full_like(bins[:1], by).expand(bins.shape))
 
 
 def _bins(scores: Tensor) -> Tensor:
-    """The bin of each float32 score, (N,) int64, rising with the score."""
+    """The bin of each float32 score, int64, rising with the score."""
     bits = (scores + 0.0).view(torch.int32)  # adding zero makes -0.0 the 0.0 that it equals
     rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # negative floats count downwards in their bits
     return (rising >> (32 - BITS)).long() + 2 ** (BITS - 1)
