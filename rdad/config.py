@@ -121,6 +121,7 @@ class TrainConfig:
     artifacts: ArtifactsConfig = field(default_factory=ArtifactsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seed: int = MISSING
+    cache_features: bool = MISSING
     objective: str = MISSING
 
 

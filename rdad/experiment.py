@@ -65,13 +65,15 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     check(cfg)
     run_dir = Path(output_dir)
     import lightning as L
-    from lightning.pytorch.utilities import rank_zero_only
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule: AnomalyDataModule = _build(cfg.dataset)
     datamodule.prepare()
     module: ReverseDistillation = _build(cfg.model)
-    if rank_zero_only.rank:  # the first process of a distributed run keeps the folder
+    if getattr(
+        rank_zero_only, "rank", 0
+    ):  # the first process of a distributed run keeps the folder
         _trainer(cfg, run_dir, []).fit(module, datamodule=datamodule)
         return RunResult({}, run_dir)
     return _Run(cfg, run_dir, datamodule, module).result()
@@ -97,7 +99,7 @@ class _Run:
             run_dir,
             experiment=(cfg.tracking and cfg.tracking.experiment) or datamodule.name,
             run_name=run_name(cfg, datamodule.category),
-            params=parameters(cfg, datamodule.name, datamodule.category),
+            params=parameters(cfg, str(datamodule.name), datamodule.category),
             tags=source_tags(overrides(run_dir)),
             tracking={"uri": self.tracker.uri if self.tracker else None, "run_id": None},
             encoder_digest=module.model.encoder.digest(),
@@ -146,13 +148,15 @@ class _Run:
 
     def _train(self) -> None:
         from rdad.model.model_file import MODEL_FILE, save_model
-        from rdad.training import progress_callbacks
+        from rdad.training import CachedFeatures, progress_callbacks
 
         epochs, callbacks = progress_callbacks(
             self.run_dir, self.tracker and self.tracker.log_metrics
         )
         if self.datamodule.validation == "test":
             callbacks.insert(0, self._watched_metrics())
+        if self.cfg.cache_features:
+            callbacks.append(CachedFeatures(self.datamodule))
         trainer = _trainer(self.cfg, self.run_dir, callbacks)
         self.precision = trainer.precision_plugin.forward_context
         self.device = trainer.strategy.root_device
@@ -163,12 +167,13 @@ class _Run:
         finally:
             network = self.module.model
             save_model(self.run_dir / MODEL_FILE, network, self.module.network_arguments)
-        seen = len(self.datamodule.train_samples) * trainer.current_epoch
-        rate = seen / epochs.train_seconds
-        log.info("trained %d epochs at %.1f images a second", trainer.current_epoch, rate)
-        self.record.update(
-            train_seconds=round(epochs.train_seconds, 3), images_per_second=round(rate, 3)
+        seconds = epochs.train_seconds
+        rate = len(self.datamodule.train_samples) * trainer.current_epoch / seconds
+        log.info(
+            "trained %d epochs in %.1f s: %.1f images a second",
+            *(trainer.current_epoch, seconds, rate),
         )
+        self.record.update(train_seconds=round(seconds, 3), images_per_second=round(rate, 3))
 
     def _test(self) -> dict[str, float]:
         from rdad.artifacts import ArtifactWriter
@@ -255,7 +260,8 @@ def _trainer(cfg: DictConfig, run_dir: Path, callbacks: list[Any]) -> "L.Trainer
     from rdad.data import DataError  # noqa: F401
 
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*isinstance(treespec, LeafSpec).*")
+    warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start of training.*")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         return instantiate(

@@ -11,8 +11,11 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from rdad.data import AnomalyDataModule
 from rdad.evaluation import anomaly_scores
 from rdad.metrics import AnomalyMetrics
+from rdad.model.feature_cache import cache_features
+from rdad.model.lightning_model import ReverseDistillation
 from rdad.run_files import append_history
 
 log = logging.getLogger(__name__)
@@ -29,15 +32,21 @@ class EpochReport(Callback):
 
     def __init__(self, run_dir: Path, report: Report | None, *, log_lines: bool) -> None:
         self.run_dir, self.report, self.log_lines = run_dir, report, log_lines
-        self.train_seconds = 0.0
-        self._started = 0.0
+        self._started = self._epoch_started = 0.0
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = time.perf_counter()
 
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._epoch_started = time.perf_counter()
+
+    @property
+    def train_seconds(self) -> float:
+        """Since the fit began: with all that was prepared for it."""
+        return time.perf_counter() - self._started
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        seconds = time.perf_counter() - self._started
-        self.train_seconds += seconds
+        seconds = time.perf_counter() - self._epoch_started
         if not trainer.is_global_zero:
             return
         epoch = trainer.current_epoch
@@ -98,6 +107,27 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class CachedFeatures(Callback):
+    """Lets the training read the teacher's features instead of computing them in each epoch."""
+
+    def __init__(self, datamodule: AnomalyDataModule) -> None:
+        self.datamodule = datamodule
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ReverseDistillation)
+        pl_module.features = cache_features(
+            pl_module.model.encode,
+            self.datamodule.training_images(),
+            count=len(self.datamodule.train_samples),
+            device=pl_module.device,
+            folder=self.datamodule.scratch_dir,
+        )
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ReverseDistillation)
+        pl_module.features = None
 
 
 class WatchedMetrics(Callback):

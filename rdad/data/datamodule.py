@@ -2,15 +2,16 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import lightning
+import torch
 from torch.utils.data import DataLoader
 
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
-from rdad.data.cache import Decoded, decode
+from rdad.data.cache import Decoded, decode, default_cache_dir
 from rdad.data.listing import draw
 from rdad.data.samples import Sample, Samples
 from rdad.data.transforms import DataError
@@ -125,6 +126,16 @@ class AnomalyDataModule(lightning.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self.test_dataloader()
+
+    def training_images(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(indices, images) of all training images once, in order, for work before the training."""
+        for batch in loader(self._prepared("train"), batch_size=self.batch_size):
+            yield batch["indices"], batch["images"]
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Where large temporary files may go."""
+        return self.cache_dir or default_cache_dir()
 
     def _prepared(self, split: str) -> ImageSet:
         self.prepare()

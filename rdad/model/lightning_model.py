@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -13,6 +13,9 @@ from rdad.model.anomaly_map import Mode
 from rdad.model.encoder import DEFAULT_WEIGHTS
 from rdad.model.loss import LossName, ReverseDistillationLoss
 from rdad.model.torch_model import ReverseDistillationModel
+
+if TYPE_CHECKING:
+    from rdad.model.feature_cache import FeatureCache
 
 Batch = Mapping[str, Tensor]
 
@@ -32,6 +35,10 @@ class ReverseDistillation(L.LightningModule):
             encoder untrained.
         loss: `global_cosine` or `local_cosine`, see `ReverseDistillationLoss`.
         sigma: Standard deviation of the map's blur in pixels.
+
+    Attributes:
+        features: If set, training takes the encoder's features from here, by the batch's
+            `indices`, and does not look at its images.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class ReverseDistillation(L.LightningModule):
         self.model = ReverseDistillationModel(**self.network_arguments)
         self.loss = ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
+        self.features: FeatureCache | None = None
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
         return self.model(images)
@@ -70,7 +78,10 @@ class ReverseDistillation(L.LightningModule):
         return torch.optim.Adam(trained, lr=self.lr, betas=self.betas, fused=True)
 
     def training_step(self, batch: Batch, batch_index: int = 0) -> Tensor:
-        encoder_features = self.model.encode(batch["images"])
+        if self.features is not None:
+            encoder_features = self.features.batch(batch["indices"])
+        else:
+            encoder_features = self.model.encode(batch["images"])
         loss = self.loss(encoder_features, self.model.decode(encoder_features))
         self._log("train/loss", loss, len(batch["images"]))
         return loss
