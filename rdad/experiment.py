@@ -147,6 +147,7 @@ class _Run:
             self.record.update(tracking=known)
 
     def _train(self) -> None:
+        from rdad.curves import write_loss_curve
         from rdad.model.model_file import MODEL_FILE, save_model
         from rdad.training import CachedFeatures, progress_callbacks
 
@@ -167,6 +168,7 @@ class _Run:
         finally:
             network = self.module.model
             save_model(self.run_dir / MODEL_FILE, network, self.module.network_arguments)
+            write_loss_curve(self.run_dir)
         seconds = epochs.train_seconds
         rate = len(self.datamodule.train_samples) * trainer.current_epoch / seconds
         log.info(
@@ -187,6 +189,7 @@ class _Run:
             category=self.datamodule.category,
             maps=artifacts.maps,
             overlays=artifacts.overlays,
+            fpr_limit=self.cfg.evaluation.fpr_limit,
         ) as writer:
             values = evaluate(
                 self.module.model.to(self.device),
@@ -195,8 +198,8 @@ class _Run:
                 writer,
                 precision=self.precision,
             )
-        named = {f"test/{name}": value for name, value in values.items()}
-        write_metrics(self.run_dir, named)
+            named = {f"test/{name}": value for name, value in values.items()}
+            write_metrics(self.run_dir, named)
         for name, reason in metrics.undefined.items():
             log.warning("test/%s is undefined: %s", name, reason)
         self.record.update(
