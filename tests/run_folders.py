@@ -16,7 +16,7 @@ TAGS = {"rdad.overrides": "backbone=resnet18 mode=add"}
 def make_run_folder(folder: Path, **record: Any) -> Path:
     """A finished run of three epochs with two overlays, whose store was never asked for."""
     for part in (".hydra", "overlays/brick", "curves", "anomaly_maps/brick/test/good"):
-        (folder / part).mkdir(parents=True)
+        (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / ".hydra/config.yaml").write_text("seed: 0\n")
     (folder / "train.log").write_text("epoch 0 loss 1.0\n")
     (folder / "model.pt").write_bytes(b"weights")
