@@ -99,6 +99,7 @@ def _decoded(
         masks = np.zeros(images.shape[:3], np.bool_)
         masks[[index for index, sample in enumerate(samples) if sample.mask]] = stacked
         masks.flags.writeable = False
+        _warn_of_lost_masks(stacked)
     images.flags.writeable = False
     return Decoded(
         images=images,
@@ -106,3 +107,13 @@ def _decoded(
         sizes=tuple((int(height), int(width)) for height, width in sizes),
         digests=tuple(digests[sample.image] for sample in samples),
     )
+
+
+def _warn_of_lost_masks(masks: NDArray[np.bool_]) -> None:
+    lost = len(masks) - int(masks.any(axis=(1, 2)).sum())
+    if lost:
+        height, width = masks.shape[1:]
+        log.warning(
+            "%d of %d masks mark no pixel at %d x %d: their defects are too small for image_size",
+            *(lost, len(masks), height, width),
+        )

@@ -5,9 +5,12 @@ random stream that NumPy has frozen: the pixels are the same on every machine.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+CURVE_STEPS = 150  # at most a pixel apart
 
 Grey = NDArray[np.uint8]
 Field = NDArray[np.float64]
@@ -17,9 +20,9 @@ Draw = Callable[[Grey, Grey, Random], tuple[Grey, NDArray[np.bool_]]]
 
 def stain(image: Grey, _other: Grey, random: Random) -> tuple[Grey, NDArray[np.bool_]]:
     """Darker or lighter where a liquid dried; the texture shows through."""
-    alpha = _blob(image.shape, random, radius_px=between(random, 20, 40), rim_px=7)
+    alpha = _blob(image.shape, random, radius_px=between(random, 22, 42), rim_px=4)
     dark = random.random_sample() < 0.7
-    strength = between(random, 0.30, 0.45)
+    strength = between(random, 0.4, 0.6) * (0.6 + 0.4 * _noise(image.shape, random, cell_px=16))
     toned = (0.0 if dark else 235.0) - image.astype(np.float64)
     return _blend(image, image + toned * strength, alpha)
 
@@ -27,7 +30,7 @@ def stain(image: Grey, _other: Grey, random: Random) -> tuple[Grey, NDArray[np.b
 def scratch(image: Grey, _other: Grey, random: Random) -> tuple[Grey, NDArray[np.bool_]]:
     """A thin bent line that takes the surface off, brighter or darker than it was."""
     distance = _distance_to_curve(image.shape, random, length_px=between(random, 70, 150))
-    alpha = _smooth((between(random, 1.2, 2.2) + 1.0 - distance) / 2)
+    alpha = _smooth((between(random, 1.4, 2.8) + 1.0 - distance) / 2)
     level = 215.0 if random.random_sample() < 0.6 else 25.0
     wear = 0.6 + 0.4 * _noise(image.shape, random, cell_px=12)
     toned = image + (level - image) * wear * 0.8
@@ -36,7 +39,7 @@ def scratch(image: Grey, _other: Grey, random: Random) -> tuple[Grey, NDArray[np
 
 def foreign(image: Grey, other: Grey, random: Random) -> tuple[Grey, NDArray[np.bool_]]:
     """A piece of the other material, brought nearer to the image's brightness."""
-    alpha = _blob(image.shape, random, radius_px=between(random, 20, 36), rim_px=4)
+    alpha = _blob(image.shape, random, radius_px=between(random, 24, 42), rim_px=2)
     shift = 0.5 * (_mean(image) - _mean(other))
     return _blend(image, other.astype(np.float64) + shift, alpha)
 
@@ -56,15 +59,31 @@ def _mean(image: Grey) -> float:
     return int(image.sum(dtype=np.int64)) / image.size
 
 
-def _blob(shape: tuple[int, ...], random: Random, *, radius_px: float, rim_px: float) -> Field:
-    """A round patch with an uneven outline: 1 inside, falling to 0 over about `rim_px`."""
+def _blob(shape: tuple[int, ...], random: Random, *, radius_px: float, rim_px: int) -> Field:
+    """A round patch with an uneven outline: 1 inside, falling to 0 within `rim_px` of it."""
     rows, columns = _grid(shape)
     row = between(random, radius_px, shape[0] - radius_px)
     column = between(random, radius_px, shape[1] - radius_px)
     stretch = between(random, 0.7, 1.4)
     distance = np.sqrt((rows - row) ** 2 * stretch + (columns - column) ** 2 / stretch)
     uneven = 0.9 * radius_px * (_noise(shape, random, cell_px=24) - 0.5)
-    return _smooth((radius_px - distance + uneven) / rim_px + 0.5)
+    patch = _largest_region(distance < radius_px + uneven)
+    inside = _box_sum(_box_sum(patch.astype(np.int64), rim_px).T, rim_px).T
+    return _smooth(inside / (2 * rim_px + 1) ** 2)
+
+
+def _largest_region(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    from scipy import ndimage
+
+    regions, _ = cast("tuple[NDArray[np.int32], int]", ndimage.label(marked))
+    return regions == 1 + int(np.bincount(regions.ravel())[1:].argmax())
+
+
+def _box_sum(values: NDArray[np.int64], reach_px: int) -> NDArray[np.int64]:
+    """Sum over the rows up to `reach_px` above and below, the border repeated."""
+    padding = ((reach_px + 1, reach_px), (0, 0))
+    sums = np.cumsum(np.pad(values, padding, mode="edge"), axis=0)
+    return sums[2 * reach_px + 1 :] - sums[: -2 * reach_px - 1]
 
 
 def _distance_to_curve(shape: tuple[int, ...], random: Random, *, length_px: float) -> Field:
@@ -76,9 +95,10 @@ def _distance_to_curve(shape: tuple[int, ...], random: Random, *, length_px: flo
     start, end = centre - direction * length_px / 2, centre + direction * length_px / 2
     rows, columns = _grid(shape)
     squared = np.full(shape, np.inf)
-    for step in range(301):
-        t = step / 300
-        row, column = (1 - t) ** 2 * start + 2 * t * (1 - t) * (centre + bend) + t**2 * end
+    for step in range(CURVE_STEPS + 1):
+        t = step / CURVE_STEPS
+        left = 1 - t
+        row, column = left * left * start + 2 * t * left * (centre + bend) + t * t * end
         squared = np.minimum(squared, (rows - row) ** 2 + (columns - column) ** 2)
     return np.sqrt(squared)
 

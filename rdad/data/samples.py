@@ -1,10 +1,13 @@
 """What is known of an image before it is opened: label, defect type, mask, name."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rdad.data.listing import list_images
+
+log = logging.getLogger(__name__)
 
 GOOD = "good"
 
@@ -32,10 +35,11 @@ class Samples:
     test: tuple[Sample, ...]
 
 
-def labelled(images: Iterable[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:
+def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:
     """Samples of one type; masks are found by name in the folder `masks`, which may be missing."""
     files = list_images(masks) if masks is not None and masks.is_dir() else []
     by_stem = {path.stem: path for path in reversed(files)}
+    _warn_of_lone_masks(files, images)
     return [
         Sample(
             image=image,
@@ -46,6 +50,13 @@ def labelled(images: Iterable[Path], defect_type: str, masks: Path | None = None
         )
         for image in images
     ]
+
+
+def _warn_of_lone_masks(masks: Sequence[Path], images: Sequence[Path]) -> None:
+    stems = {stem for image in images for stem in (image.stem, f"{image.stem}_mask")}
+    lone = [mask for mask in masks if mask.stem not in stems]
+    if lone:
+        log.warning("%d masks have no image, the first is %s", len(lone), lone[0])
 
 
 def named(samples: Iterable[Sample]) -> tuple[Sample, ...]:

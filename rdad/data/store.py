@@ -122,8 +122,6 @@ def _write(file: io.BufferedRandom, arrays: Sequence[NDArray[Any]]) -> None:
     digest = hashlib.file_digest(file, "sha256").digest()
     file.seek(0, os.SEEK_END)
     file.write(digest)
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _is_whole(file: IO[bytes]) -> bool:

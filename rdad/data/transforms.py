@@ -8,12 +8,13 @@ Decisions, the same for training and prediction:
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 SHOWN_PROBLEMS = 20
 
@@ -60,7 +61,8 @@ def read_bytes(path: Path) -> bytes:
 
 def decode_image(content: bytes, path: Path) -> Image.Image:
     """As `load_image`, from the file's content; `path` is for messages."""
-    return _rgb(_open(content, path), path)
+    with _damage_named(path):
+        return _rgb(_open(content))
 
 
 def decode_mask(content: bytes, path: Path) -> Image.Image:
@@ -69,12 +71,10 @@ def decode_mask(content: bytes, path: Path) -> Image.Image:
     Masks whose brightest pixel is below 128 (0 and 1, class indices) have every pixel above 0
     raised to 255.
     """
-    image = _open(content, path)
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        grey = values if values.max() <= 255 else _high_byte(image, path)
-    else:
-        grey = np.asarray(_rgb(image, path).convert("L"))
+    with _damage_named(path):
+        image = _open(content)
+        values = np.asarray(image if image.mode.startswith("I") else _rgb(image).convert("L"))
+        grey = _high_byte(values) if values.max() > 255 else values
     if grey.max() < 128:
         grey = np.where(grey > 0, 255, 0)
     return Image.fromarray(grey.astype(np.uint8))
@@ -94,11 +94,11 @@ def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
-def _open(content: bytes, path: Path) -> Image.Image:
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """What Pillow raises becomes a DataError that names the file and the reason."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+        yield
     except Image.DecompressionBombError as error:
         raise DataError([f"{path}: too many pixels to open safely ({error})"]) from error
     except Image.UnidentifiedImageError as error:
@@ -107,19 +107,27 @@ def _open(content: bytes, path: Path) -> Image.Image:
         raise DataError([f"{path}: damaged or unsupported ({error})"]) from error
 
 
-def _rgb(image: Image.Image, path: Path) -> Image.Image:
+def _open(content: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(content)) as image:
+        image.verify()  # a PNG's checksums, which loading ignores
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise DataError([f"{path}: floating point pixels; save as 8-bit or 16-bit"])
+        raise ValueError("floating point pixels; save as 8-bit or 16-bit")
     if image.mode.startswith("I"):
-        return Image.fromarray(_high_byte(image, path)).convert("RGB")
+        return Image.fromarray(_high_byte(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     return image.convert("RGB")
 
 
-def _high_byte(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    values = np.asarray(image)
+def _high_byte(values: NDArray[np.integer]) -> NDArray[np.uint8]:
     if values.min() < 0 or values.max() > 65535:
-        raise DataError([f"{path}: pixels beyond 16 bits ({values.min()} to {values.max()})"])
+        raise ValueError(f"pixels from {values.min()} to {values.max()}, more than 16 bits hold")
     return (values >> 8).astype(np.uint8)

@@ -1,0 +1,259 @@
+"""Batches, splits and orders, over small folders of images."""
+
+import logging
+import pickle
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rdad.data import AnomalyDataModule, DataError, folder, mvtec_ad, textures
+from rdad.data.layouts import Samples, read_mvtec_ad
+
+Write = Callable[..., Path]
+Make = Callable[..., AnomalyDataModule]
+
+
+@pytest.fixture
+def make(mvtec_root: Path) -> Make:
+    """The category nut: 5 training images, test images 2 bent, 2 good, 3 scratch."""
+    defaults = {"image_size": (8, 6), "batch_size": 2, "cache_dir": mvtec_root / "cache"}
+
+    def build(**changes: Any) -> AnomalyDataModule:
+        return mvtec_ad(mvtec_root, "nut", **{**defaults, **changes})
+
+    return build
+
+
+def order_of(datamodule: AnomalyDataModule) -> Callable[[], list[int]]:
+    loader = datamodule.train_dataloader()
+    return lambda: [index for batch in loader for index in batch["indices"].tolist()]
+
+
+def test_a_batch_holds_what_stands_in_its_description(make: Make) -> None:
+    datamodule = make(batch_size=7)
+    (batch,) = datamodule.test_dataloader()
+    assert batch["images"].shape == (7, 3, 8, 6)
+    assert batch["images"].dtype == torch.uint8
+    assert batch["images"].is_contiguous()
+    assert batch["masks"].shape == (7, 1, 8, 6)
+    assert batch["masks"].dtype == torch.bool
+    assert batch["labels"].tolist() == [1, 1, 0, 0, 1, 1, 1]
+    assert batch["indices"].tolist() == list(range(7))
+    assert datamodule.defect_types == ("bent", "scratch")
+    assert batch["defect_types"].tolist() == [1, 1, 0, 0, 2, 2, 2]
+    assert all(batch[name].dtype == torch.int64 for name in ("labels", "indices", "defect_types"))
+
+
+def test_every_row_of_a_batch_is_the_image_that_its_index_names(make: Make) -> None:
+    datamodule = make(validation="split", validation_fraction=0.4)
+    datamodule.prepare()
+    for loader, samples in (
+        (datamodule.train_dataloader(), datamodule.train_samples),
+        (datamodule.val_dataloader(), datamodule.val_samples),
+        (datamodule.test_dataloader(), datamodule.test_samples),
+    ):
+        for batch in loader:
+            for image, index in zip(batch["images"], batch["indices"].tolist(), strict=True):
+                file = Image.open(samples[index].image).resize((6, 8), Image.Resampling.BILINEAR)
+                assert np.array_equal(image.permute(1, 2, 0).numpy(), np.asarray(file))
+
+
+def test_masks_mark_defects_and_nothing_else(make: Make) -> None:
+    (batch,) = make(batch_size=7).test_dataloader()
+    assert (batch["masks"].flatten(1).any(1).int() == batch["labels"]).all()
+    assert batch["masks"][0, 0].float().mean() == 0.25
+
+
+def test_the_last_partial_batch_is_kept(make: Make) -> None:
+    assert [len(batch["labels"]) for batch in make().train_dataloader()] == [2, 2, 1]
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(make: Make) -> None:
+    orders = [order_of(make(seed=3)), order_of(make(seed=3))]
+    epochs = [[order() for _ in range(4)] for order in orders]
+    assert epochs[0] == epochs[1]
+    assert all(sorted(epoch) == list(range(5)) for epoch in epochs[0])
+    assert len({tuple(epoch) for epoch in epochs[0]}) > 1
+    assert epochs[0] != [order_of(make(seed=4))() for _ in range(4)]
+
+
+def test_a_resumed_training_goes_on_with_the_order_of_its_epoch(make: Make) -> None:
+    first = make().train_dataloader()
+    epochs = [[batch["indices"].tolist() for batch in first] for _ in range(4)]
+    resumed = make().train_dataloader()
+    resumed.sampler.set_epoch(2)
+    assert [[batch["indices"].tolist() for batch in resumed] for _ in range(2)] == epochs[2:]
+
+
+def test_without_validation_there_is_no_loader_for_it(make: Make) -> None:
+    datamodule = make()
+    assert datamodule.val_dataloader() == []
+    assert datamodule.val_samples == ()
+
+
+def test_a_validation_split_is_seeded_and_taken_from_training(make: Make) -> None:
+    datamodule = make(validation="split", validation_fraction=0.4, split_seed=1)
+    again = make(validation="split", validation_fraction=0.4, split_seed=1)
+    for one in (datamodule, again):
+        one.prepare()
+    assert (len(datamodule.train_samples), len(datamodule.val_samples)) == (3, 2)
+    assert not set(datamodule.train_samples) & set(datamodule.val_samples)
+    assert datamodule.val_samples == again.val_samples
+    assert all(batch["labels"].eq(0).all() for batch in datamodule.val_dataloader())
+
+
+def test_validation_on_test_images_leaves_training_as_it_is(make: Make) -> None:
+    watched, plain = make(validation="test"), make()
+    for one in (watched, plain):
+        one.prepare()
+    assert watched.val_samples == watched.test_samples
+    assert watched.train_samples == plain.train_samples
+    assert watched.content_digest == plain.content_digest
+    assert len(watched.val_dataloader()) == len(watched.test_dataloader())
+
+
+def test_what_is_known_after_prepare(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    datamodule = make()
+    datamodule.prepare()
+    assert (datamodule.name, datamodule.category) == ("mvtec_ad", "nut")
+    assert datamodule.has_masks
+    assert datamodule.test_sizes == ((12, 10),) * 7
+    expected = "mvtec_ad nut: 5 training, 0 validation, 7 test images (5 of them with defects)"
+    assert expected in caplog.text
+
+
+def test_prepare_reads_only_once(mvtec_root: Path) -> None:
+    calls = []
+
+    def read() -> Samples:
+        calls.append(1)
+        return read_mvtec_ad(mvtec_root, "nut")
+
+    datamodule = AnomalyDataModule(
+        read, name="x", category="y", image_size=(8, 6), cache_dir=mvtec_root / "cache"
+    )
+    datamodule.prepare()
+    datamodule.setup("fit")
+    datamodule.test_dataloader()
+    assert len(calls) == 1
+
+
+def test_the_content_digest_changes_with_one_pixel_and_with_the_split(make: Make) -> None:
+    plain, split = make(), make(validation="split")
+    for one in (plain, split):
+        one.prepare()
+    path = plain.train_samples[0].image
+    pixels = np.array(Image.open(path))
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+    changed = make()
+    changed.prepare()
+    digests = {one.content_digest for one in (plain, split, changed)}
+    assert len(digests) == 3
+
+
+def test_the_content_digest_does_not_depend_on_test_images(make: Make, mvtec_root: Path) -> None:
+    before, after = make(), make()
+    before.prepare()
+    Image.new("RGB", (10, 12)).save(mvtec_root / "nut/test/good/000.png")
+    after.prepare()
+    assert before.content_digest == after.content_digest
+
+
+def test_problems_of_training_and_test_images_are_listed_together(
+    make: Make, mvtec_root: Path
+) -> None:
+    for name in ("train/good/000.png", "test/bent/001.png", "ground_truth/scratch/000_mask.png"):
+        (mvtec_root / "nut" / name).write_text("broken")
+    with pytest.raises(DataError) as caught:
+        make().prepare()
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; allowed: 1 or more"),
+        ({"image_size": (256,)}, r"expected \[height, width\]"),
+        ({"image_size": (256, 0)}, r"expected \[height, width\]"),
+        ({"validation": "some"}, "'some'; allowed: none, split, test"),
+        ({"validation_fraction": 0.0}, "validation_fraction is 0.0; allowed"),
+        ({"validation_fraction": 1.0}, "validation_fraction is 1.0; allowed"),
+    ],
+)
+def test_settings_out_of_range_say_what_is_allowed(make: Make, setting: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**setting)
+
+
+def test_a_folder_without_test_images_says_what_to_do(write_image: Write, tmp_path: Path) -> None:
+    write_image("n/a.png")
+    with pytest.raises(ValueError, match=r"no test images.*holdout"):
+        folder(tmp_path, "n", holdout=0, cache_dir=tmp_path / "cache").prepare()
+
+
+def test_a_split_of_a_single_training_image_is_refused(write_image: Write, tmp_path: Path) -> None:
+    write_image("n/a.png")
+    write_image("t/a.png")
+    loading = {"validation": "split", "cache_dir": tmp_path / "cache"}
+    with pytest.raises(ValueError, match="needs 2 training images or more; found 1"):
+        folder(tmp_path, "n", "t", **loading).prepare()
+
+
+def test_own_folders_take_the_name_of_their_root(write_image: Write, tmp_path: Path) -> None:
+    for index in range(4):
+        write_image(f"my parts/normal/{index}.jpg")
+    datamodule = folder(
+        tmp_path / "my parts", "normal", image_size=[8, 6], cache_dir=tmp_path / "cache"
+    )
+    datamodule.prepare()
+    assert (datamodule.name, datamodule.category) == ("folder", "my parts")
+    assert not datamodule.has_masks
+    assert datamodule.defect_types == ()
+    assert (len(datamodule.train_samples), len(datamodule.test_samples)) == (3, 1)
+
+
+def test_a_datamodule_can_be_sent_to_another_process(make: Make) -> None:
+    datamodule = make()
+    datamodule.prepare()
+    copy = pickle.loads(pickle.dumps(datamodule))
+    (ours, theirs) = (next(iter(one.test_dataloader())) for one in (datamodule, copy))
+    assert torch.equal(ours["images"], theirs["images"])
+
+
+def test_textures_refuse_an_unknown_category_before_reading_anything() -> None:
+    with pytest.raises(ValueError, match="'wood' in textures; allowed: brick, grass, gravel"):
+        textures("wood")
+
+
+def test_real_folders_of_any_size_are_read(assets: Path, tmp_path: Path) -> None:
+    root = assets / "data" / "magnetic_tile" / "tile"
+    datamodule = folder(
+        root,
+        normal="test/good",
+        defects="test",
+        masks="ground_truth",
+        holdout=0.1,
+        image_size=(32, 32),
+        cache_dir=tmp_path,
+    )
+    datamodule.prepare()
+    assert datamodule.defect_types == ("blowhole", "break", "crack", "fray", "uneven")
+    assert len(datamodule.train_samples) == 144
+    assert len(datamodule.test_samples) == 16 + 388
+    assert len(set(datamodule.test_sizes)) > 100
+    assert datamodule.has_masks
+
+
+def test_the_plain_reader_of_a_category_can_be_used_alone(mvtec_root: Path) -> None:
+    read = partial(read_mvtec_ad, mvtec_root, "nut")
+    settings = {"image_size": (8, 6), "cache_dir": mvtec_root / "cache"}
+    datamodule = AnomalyDataModule(read, name="own", category="nut", **settings)
+    assert len(datamodule.test_dataloader().dataset) == 7

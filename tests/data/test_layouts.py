@@ -1,0 +1,204 @@
+"""Readers of folder trees, over empty files: nothing is opened by them."""
+
+import logging
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rdad.data.layouts import read_folder, read_mvtec_ad
+from rdad.data.listing import draw
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A user's folders: 10 normal images, two defect types, masks for both."""
+    touch(tmp_path, *(f"fine/{index:02}.jpg" for index in range(10)))
+    touch(tmp_path, "bad/dent/1.jpg", "bad/dent/2.jpg", "bad/hole/1.jpg")
+    touch(tmp_path, "masks/dent/1.png", "masks/dent/2.png", "masks/hole/1.png")
+    return tmp_path
+
+
+def test_mvtec_samples_have_label_type_mask_and_name(mvtec_root: Path) -> None:
+    samples = read_mvtec_ad(mvtec_root, "nut")
+    assert [sample.name for sample in samples.train] == ["000", "001", "002", "003", "004"]
+    assert {(sample.label, sample.mask) for sample in samples.train} == {(0, None)}
+    kinds = [sample.defect_type for sample in samples.test]
+    assert kinds == ["bent"] * 2 + ["good"] * 2 + ["scratch"] * 3
+    bent = samples.test[0]
+    assert bent.label == 1
+    assert bent.mask == mvtec_root / "nut/ground_truth/bent/000_mask.png"
+
+
+def test_mvtec_masks_may_be_named_like_their_images(tmp_path: Path) -> None:
+    touch(tmp_path, "nut/train/good/0.bmp", "nut/test/bent/0.bmp", "nut/ground_truth/bent/0.png")
+    bent = read_mvtec_ad(tmp_path, "nut").test[0]
+    assert bent.mask == tmp_path / "nut/ground_truth/bent/0.png"
+
+
+def test_mvtec_without_ground_truth_reads_images_without_masks(tmp_path: Path) -> None:
+    touch(tmp_path, "nut/train/good/0.png", "nut/test/bent/0.png")
+    assert read_mvtec_ad(tmp_path, "nut").test[0].mask is None
+
+
+def test_a_mask_for_a_normal_image_is_seen(mvtec_root: Path) -> None:
+    touch(mvtec_root, "nut/ground_truth/good/001_mask.png")
+    good = [sample for sample in read_mvtec_ad(mvtec_root, "nut").test if sample.label == 0]
+    assert [sample.mask is not None for sample in good] == [False, True]
+
+
+def test_an_unknown_category_lists_those_found(mvtec_root: Path) -> None:
+    touch(mvtec_root, "bolt/train/good/0.png")
+    with pytest.raises(ValueError, match=r"'nutt'.*found: bolt, nut"):
+        read_mvtec_ad(mvtec_root, "nutt")
+
+
+def test_a_root_that_is_itself_a_category_is_explained(mvtec_root: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="a category itself: name its parent"):
+        read_mvtec_ad(mvtec_root / "nut", "nut")
+
+
+@pytest.mark.parametrize("missing", ["nut/train/good", "nut/test"])
+def test_a_missing_part_of_the_mvtec_layout_is_named(mvtec_root: Path, missing: str) -> None:
+    (mvtec_root / missing).rename(mvtec_root / "moved")
+    with pytest.raises(FileNotFoundError, match=missing):
+        read_mvtec_ad(mvtec_root, "nut")
+
+
+def test_a_missing_root_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        read_mvtec_ad(tmp_path / "nowhere", "nut")
+
+
+def test_masks_that_fit_no_image_stop_the_reader(tmp_path: Path) -> None:
+    touch(tmp_path, "nut/train/good/0.png", "nut/test/bent/0.png", "nut/ground_truth/bent/x.png")
+    with pytest.raises(FileNotFoundError, match="none of 1 defective images has a mask"):
+        read_mvtec_ad(tmp_path, "nut")
+
+
+def test_a_mask_without_an_image_is_warned_of(
+    mvtec_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(mvtec_root, "nut/ground_truth/bent/9_mask.png")
+    read_mvtec_ad(mvtec_root, "nut")
+    assert "1 masks have no image" in caplog.text
+
+
+def test_listing_is_sorted_and_leaves_out_hidden_and_other_files(tmp_path: Path) -> None:
+    names = ["b.PNG", "a b.tiff", "ä.webp", "c.Jpeg"]
+    touch(tmp_path, *(f"n/{name}" for name in [*names, "._b.PNG", "notes.txt"]))
+    train = read_folder(tmp_path, "n", holdout=0).train
+    assert [sample.image.name for sample in train] == ["a b.tiff", "b.PNG", "c.Jpeg", "ä.webp"]
+
+
+def test_names_are_unique_even_where_only_letter_case_or_ending_differ(tmp_path: Path) -> None:
+    touch(tmp_path, "n/a.png", "n/a.jpg", "n/A.bmp", "n/a_2.png")
+    names = [sample.name for sample in read_folder(tmp_path, "n", holdout=0).train]
+    assert len({name.casefold() for name in names}) == 4
+
+
+def test_normal_images_are_held_out_and_the_log_says_how_many(
+    own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    samples = read_folder(own, "fine", holdout=0.3, split_seed=1)
+    assert (len(samples.train), len(samples.test)) == (7, 3)
+    assert not {one.image for one in samples.train} & {one.image for one in samples.test}
+    assert "3 of 10 normal images are held out" in caplog.text
+    assert samples == read_folder(own, "fine", holdout=0.3, split_seed=1)
+    assert samples != read_folder(own, "fine", holdout=0.3, split_seed=2)
+
+
+def test_normal_test_images_leave_all_normal_ones_for_training(own: Path) -> None:
+    touch(own, "fine2/a.png")
+    samples = read_folder(own, normal=["fine"], normal_test="fine2")
+    assert (len(samples.train), len(samples.test)) == (10, 1)
+
+
+def test_a_folder_of_defect_folders_gives_one_type_each(own: Path) -> None:
+    test = read_folder(own, "fine", defects="bad", masks="masks", holdout=0).test
+    assert [(one.defect_type, one.name) for one in test] == [
+        ("dent", "1"),
+        ("dent", "2"),
+        ("hole", "1"),
+    ]
+    assert test[2].mask == own / "masks/hole/1.png"
+
+
+def test_defect_and_mask_folders_may_be_listed_in_parallel(own: Path) -> None:
+    folders = ["bad/hole", "bad/dent"]
+    test = read_folder(own, "fine", defects=folders, masks=["masks/hole", "masks/dent"]).test
+    masks = {one.defect_type: one.mask.parent.name for one in test if one.mask}
+    assert masks == {"hole": "hole", "dent": "dent"}
+    assert all(one.mask for one in test if one.label)
+
+
+def test_masks_of_another_defect_type_are_never_taken(own: Path) -> None:
+    test = read_folder(own, "fine", defects=["bad/dent", "bad/hole"], masks="masks").test
+    assert {one.mask.parent.name for one in test if one.mask} == {"dent", "hole"}
+    with pytest.raises(FileNotFoundError, match="none of 3"):
+        read_folder(own, "fine", defects=["bad/dent", "bad/hole"], masks="masks/dent")
+
+
+def test_folders_of_normal_images_among_the_defects_are_skipped(own: Path) -> None:
+    touch(own, "bad/good/1.jpg", "bad/okay/1.jpg")
+    test = read_folder(own, "fine", normal_test="bad/okay", defects="bad").test
+    assert [one.defect_type for one in test] == ["good", "dent", "dent", "hole"]
+    assert [one.label for one in test] == [0, 1, 1, 1]
+
+
+def test_absolute_folders_are_taken_as_they_are(own: Path, tmp_path: Path) -> None:
+    assert len(read_folder(own / "bad", str(tmp_path / "fine"), holdout=0).train) == 10
+
+
+def test_a_directory_named_like_an_image_is_kept_for_the_check_of_files(own: Path) -> None:
+    (own / "fine" / "x.png").mkdir()
+    names = [one.image.name for one in read_folder(own, "fine", holdout=0).train]
+    assert "x.png" in names
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"normal": "fin"}, "fin does not exist"),
+        ({"normal": "bad"}, r"no images in .*bad \(but in its subfolders dent, hole"),
+        ({"normal": "fine", "normal_test": "fine"}, "stands twice"),
+        ({"normal": "fine", "defects": "fine"}, "its name or use says normal"),
+        ({"normal": "fine", "holdout": 1.0}, "holdout is 1.0; allowed"),
+        (
+            {"normal": "fine", "defects": ["bad/dent", "bad/hole", "bad"], "masks": ["masks"] * 2},
+            "2 mask folders for 3 defect folders",
+        ),
+    ],
+)
+def test_folders_that_do_not_fit_say_what_is_wrong(own: Path, settings: dict, message: str) -> None:
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
+        read_folder(own, **settings)
+
+
+def test_a_draw_takes_at_least_one_and_never_all() -> None:
+    assert draw(10, part=0.3, seed=0) == sorted(set(draw(10, part=0.3, seed=0)))
+    assert len(draw(10, part=0.01, seed=0)) == 1
+    assert len(draw(10, part=0.999, seed=0)) == 9
+    assert draw(1, part=0.5, seed=0) == draw(10, part=0, seed=0) == []
+
+
+def test_a_draw_is_the_same_on_every_machine() -> None:
+    generator = random.Random(0)
+    by_hand = sorted((generator.random(), index) for index in range(100))[:5]
+    assert draw(100, part=0.05, seed=0) == sorted(index for _, index in by_hand)
+    assert draw(100, part=0.05, seed=0) == [35, 40, 52, 75, 97]  # MT19937, any Python
+
+
+def test_reading_layouts_does_not_import_torch() -> None:
+    code = "import sys, rdad.data.layouts, rdad.data.embedded; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
