@@ -1,0 +1,274 @@
+"""`python -m rdad.train` as a user runs it."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from rdad import load_run
+
+SMALL = [
+    "backbone=resnet18",
+    "dataset=mvtec_ad",
+    "dataset.category=toothbrush",
+    "dataset.image_size=[64,96]",
+    "trainer=cpu",
+]
+
+
+def train(
+    *arguments: str, folder: Path, timeout: int = 300, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rdad.train", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **variables},
+    )
+
+
+@pytest.fixture(scope="module")
+def data(assets: Path, resnet18_weights: Path) -> list[str]:
+    root = assets / "data" / "mvtec_ad"
+    return [*SMALL, f"dataset.root={root}", f"model.weights={resnet18_weights}"]
+
+
+@pytest.fixture(scope="module")
+def finished(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A small run with everything on, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = train(*data, "trainer.max_epochs=2", "hydra.run.dir=run", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run", done.stdout
+
+
+def test_the_run_folder_holds_every_artifact(finished: tuple[Path, str]) -> None:
+    run_dir, _ = finished
+    for name in ("train.log", "metrics.json", "model.pt", "scores.csv", "history.csv", "run.json"):
+        assert (run_dir / name).stat().st_size > 0
+    assert (run_dir / ".hydra" / "config.yaml").is_file()
+    assert len(list((run_dir / "overlays").glob("*.png"))) == 42
+    for curve in ("roc.png", "pro.png", "score_histogram.png", "loss.png"):
+        with Image.open(run_dir / "curves" / curve) as picture:
+            assert min(picture.size) > 200
+    record = json.loads((run_dir / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["images"] == {"train": 48, "test": 42}
+
+
+def test_maps_are_raw_floats_of_the_original_size_and_peak_near_the_score(
+    finished: tuple[Path, str],
+) -> None:
+    run_dir, _ = finished
+    maps = sorted((run_dir / "anomaly_maps" / "toothbrush" / "test").rglob("*.tiff"))
+    assert len(maps) == 42
+    with (run_dir / "scores.csv").open() as file:
+        scores = {
+            Path(row["image"]).stem: float(row["score"])
+            for row in csv.DictReader(file)
+            if row["defect_type"] == "defective"
+        }
+    anomaly_map = tifffile.imread(run_dir / "anomaly_maps/toothbrush/test/defective/000.tiff")
+    assert anomaly_map.shape == (1024, 1024)
+    assert anomaly_map.dtype == np.float32
+    assert anomaly_map.max() == pytest.approx(scores["000"], rel=1e-3)
+
+
+def test_the_printed_table_is_what_the_file_holds(finished: tuple[Path, str]) -> None:
+    run_dir, printed = finished
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert set(metrics) == {
+        *(f"test/image_{name}" for name in ("auroc", "ap", "f1_max")),
+        *(f"test/pixel_{name}" for name in ("auroc", "ap", "f1_max")),
+        "test/aupro",
+    }
+    for name, value in metrics.items():
+        assert f"{name:<17}  {value:.4f}" in printed
+    assert "mlflow ui --backend-store-uri" in printed
+
+
+def test_a_loaded_run_gives_the_scores_that_the_run_wrote(finished: tuple[Path, str]) -> None:
+    run_dir, _ = finished
+    loaded = load_run(run_dir)
+    with (run_dir / "scores.csv").open() as file:
+        row = next(csv.DictReader(file))
+    image = Image.open(row["image"]).convert("RGB").resize((96, 64), Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        assert float(loaded.model(pixels).max()) == pytest.approx(float(row["score"]), rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_numbers_bit_for_bit(data: list[str], tmp_path: Path) -> None:
+    common = (
+        *data,
+        "trainer.max_epochs=2",
+        "tracking=off",
+        "artifacts.overlays=0",
+        "artifacts.maps=false",
+    )
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        done = train(*common, f"seed={seed}", f"hydra.run.dir={name}", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    scores = {name: (tmp_path / name / "scores.csv").read_bytes() for name in "abc"}
+    assert scores["a"] == scores["b"] != scores["c"]
+    weights = {name: torch.load(tmp_path / name / "model.pt", weights_only=True) for name in "ab"}
+    for part in ("bottleneck", "decoder"):
+        for name, tensor in weights["a"][part].items():
+            assert torch.equal(tensor, weights["b"][part][name]), name
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_cached_features_train_to_the_same_losses(data: list[str], tmp_path: Path) -> None:
+    losses = {}
+    for cached in ("true", "false"):
+        done = train(
+            *data,
+            "trainer.max_epochs=2",
+            "tracking=off",
+            f"cache_features={cached}",
+            f"hydra.run.dir={cached}",
+            folder=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        with (tmp_path / cached / "history.csv").open() as file:
+            losses[cached] = [float(row["train/loss"]) for row in csv.DictReader(file)]
+    assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
+
+
+def test_a_dead_store_costs_nothing_but_the_exit_code(data: list[str], tmp_path: Path) -> None:
+    done = train(
+        *data,
+        "trainer.max_epochs=1",
+        "hydra.run.dir=run",
+        folder=tmp_path,
+        MLFLOW_TRACKING_URI="http://127.0.0.1:9",
+    )
+    assert done.returncode == 3, done.stderr
+    assert "python -m rdad.upload run" in done.stdout
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+    assert (tmp_path / "run" / "metrics.json").is_file()
+    sent = subprocess.run(
+        [sys.executable, "-m", "rdad.upload", "run", "--uri", "sqlite:///later.db"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stderr
+
+
+def test_an_interrupted_run_leaves_weights_that_load(data: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rdad.train", *data, "trainer.max_epochs=10000"]
+    process = subprocess.Popen(
+        [*command, "tracking=off", "hydra.run.dir=run"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    history = tmp_path / "run" / "history.csv"
+    for _ in range(600):
+        if history.exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+    assert load_run(tmp_path / "run").metrics == {}
+
+
+def test_validation_on_test_images_is_recorded_as_watched(data: list[str], tmp_path: Path) -> None:
+    done = train(
+        *data,
+        "trainer.max_epochs=2",
+        "trainer.check_val_every_n_epoch=1",
+        "dataset.validation=test",
+        "tracking=off",
+        "hydra.run.dir=run",
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "run" / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    assert float(rows[1]["watch/image_auroc"]) == pytest.approx(
+        json.loads((tmp_path / "run" / "metrics.json").read_text())["test/image_auroc"], abs=1e-6
+    )
+
+
+def test_own_folders_without_defects_train_and_say_what_is_undefined(
+    assets: Path, resnet18_weights: Path, tmp_path: Path
+) -> None:
+    done = train(
+        "backbone=resnet18",
+        f"model.weights={resnet18_weights}",
+        "dataset=folder",
+        f"dataset.root={assets / 'data' / 'mvtec_ad' / 'toothbrush'}",
+        "dataset.normal=train/good",
+        "dataset.image_size=[64,64]",
+        "trainer.max_epochs=1",
+        "tracking=off",
+        "hydra.run.dir=run",
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert set(metrics.values()) == {None}
+    assert all(math.isnan(value) for value in load_run(tmp_path / "run").metrics.values())
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "held out" in log
+    assert "test/image_auroc is undefined" in log
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("dataset.category=spoon", "toothbrush"),
+        ("dataset.root=nowhere", "nowhere"),
+        ("model.weights=nowhere.pth", "nowhere.pth"),
+        ("model.backbone=resnet19", "resnet18"),
+        ("trainer.accelerator=abacus", "abacus"),
+    ],
+)
+def test_bad_input_gets_one_message_and_no_traceback(
+    data: list[str], tmp_path: Path, override: str, said: str
+) -> None:
+    done = train(*data, override, "tracking=off", folder=tmp_path)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_two_processes_train_together(data: list[str], tmp_path: Path) -> None:
+    done = train(
+        *data,
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "trainer.max_epochs=2",
+        "dataset.batch_size=8",
+        "tracking=off",
+        "hydra.run.dir=run",
+        folder=tmp_path,
+        OMP_NUM_THREADS="1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+    with (tmp_path / "run" / "scores.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 42
