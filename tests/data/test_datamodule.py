@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -89,6 +90,40 @@ def test_a_resumed_training_goes_on_with_the_order_of_its_epoch(make: Make) -> N
     resumed = make().train_dataloader()
     resumed.sampler.set_epoch(2)
     assert [[batch["indices"].tolist() for batch in resumed] for _ in range(2)] == epochs[2:]
+
+
+class Recorder(lightning.LightningModule):
+    """Trains nothing; keeps the indices of each epoch's images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.epochs: dict[int, list[int]] = {}
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        self.epochs.setdefault(self.current_epoch, []).extend(batch["indices"].tolist())
+        return self.weight.sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_trains_in_the_order_of_seed_and_epoch(make: Make, tmp_path: Path) -> None:
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    settings = {"accelerator": "cpu", "default_root_dir": tmp_path, **quiet}
+    whole, resumed = Recorder(), Recorder()
+    trainer = lightning.Trainer(max_epochs=3, enable_checkpointing=False, **settings)
+    trainer.fit(whole, datamodule=make(seed=3))
+    order = order_of(make(seed=3))
+    assert whole.epochs == {epoch: order() for epoch in range(3)}
+
+    first = lightning.Trainer(max_epochs=1, enable_checkpointing=False, **settings)
+    first.fit(resumed, datamodule=make(seed=3))
+    first.save_checkpoint(tmp_path / "first.ckpt")
+    rest = lightning.Trainer(max_epochs=3, enable_checkpointing=False, **settings)
+    rest.fit(resumed, datamodule=make(seed=3), ckpt_path=tmp_path / "first.ckpt")
+    assert resumed.epochs == whole.epochs
 
 
 def test_without_validation_there_is_no_loader_for_it(make: Make) -> None:
