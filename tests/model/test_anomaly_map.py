@@ -1,0 +1,176 @@
+"""The anomaly map, by hand and against scipy's Gaussian filter."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from scipy.ndimage import gaussian_filter
+from small_networks import feature_maps
+from torch import Tensor
+from torch.nn import functional as F
+
+from rdad.model.anomaly_map import AnomalyMapGenerator, gaussian_matrix
+
+SHAPES = ((2, 8, 16, 16), (2, 12, 8, 8), (2, 16, 4, 4))
+SIZES = [(64, 64), (64, 96), (32, 160), (8, 8), (5, 7), (1, 1), (1, 40)]
+
+
+def student_and_teacher(*shapes: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    shapes = shapes or SHAPES
+    return feature_maps(*shapes, seed=1), feature_maps(*shapes, seed=2)
+
+
+def scipys_maps(
+    student: list[Tensor], teacher: list[Tensor], size: tuple[int, int], mode: str, sigma: float
+) -> np.ndarray:
+    """As the authors' test.py does it: one image at a time, scipy's filter at its defaults."""
+    images = []
+    for index in range(len(student[0])):
+        joined = np.zeros(size) if mode == "add" else np.ones(size)
+        for s, t in zip(student, teacher, strict=True):
+            distance = 1 - F.cosine_similarity(s[index : index + 1], t[index : index + 1])
+            scaled = F.interpolate(distance[None], size, mode="bilinear", align_corners=True)
+            layer = scaled[0, 0].double().numpy()
+            joined = joined + layer if mode == "add" else joined * layer
+        images.append(gaussian_filter(joined, sigma=sigma) if sigma else joined)
+    return np.stack(images)[:, None]
+
+
+@pytest.mark.parametrize("sigma", [0, 0.5, 4, 7.3])
+@pytest.mark.parametrize("mode", ["add", "multiply"])
+def test_maps_equal_scipys(mode: str, sigma: float):
+    pair = student_and_teacher()
+    found = AnomalyMapGenerator((64, 64), sigma, mode)(*pair)
+    assert found.dtype == torch.float32
+    expected = scipys_maps(*pair, (64, 64), mode, sigma)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_maps_equal_scipys_at_any_size_also_below_the_blurs_radius(size: tuple[int, int]):
+    pair = student_and_teacher()
+    found = AnomalyMapGenerator(size, mode="add")(*pair)
+    assert found.shape == (2, 1, *size)
+    expected = scipys_maps(*pair, size, "add", 4)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1, 4])
+@pytest.mark.parametrize("length", [1, 2, 3, 16, 17, 33, 100])
+def test_gaussian_matrix_is_scipys_filter(length: int, sigma: float):
+    expected = gaussian_filter(np.eye(length), sigma, axes=0)
+    found = gaussian_matrix(length, sigma)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("add", [[1.0, 3.0], [2.0, 1.5]]), ("multiply", [[0, 2], [0, 0.5]])]
+)
+def test_map_of_two_layers_without_blur_by_hand(mode: str, expected: list[list[float]]):
+    east, west, north = (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0)
+    # distances of the places: first layer 0, 1, 2, 0.5 from angles 0°, 90°, 180°, 60°
+    first = torch.tensor([[east, north], [west, (0.5, 0.75**0.5)]]).permute(2, 0, 1)[None]
+    # second layer 1, 2, 0, 1
+    second = torch.tensor([[north, west], [east, north]]).permute(2, 0, 1)[None]
+    teacher = torch.tensor(east).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    generator = AnomalyMapGenerator((2, 2), sigma=0, mode=mode)
+    found = generator([first, second], [teacher, teacher])
+    torch.testing.assert_close(found[0, 0], torch.tensor(expected), rtol=0, atol=1e-6)
+
+
+def test_corners_of_a_layer_are_the_corners_of_its_map():
+    student, teacher = student_and_teacher((1, 3, 4, 4))
+    distance = 1 - F.cosine_similarity(student[0], teacher[0])[0]
+    found = AnomalyMapGenerator((32, 48), sigma=0, mode="add")(student, teacher)[0, 0]
+    torch.testing.assert_close(found[:: 32 - 1, :: 48 - 1], distance[::3, ::3], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["add", "multiply"])
+def test_equal_features_give_a_map_of_zeros(mode: str):
+    _, teacher = student_and_teacher()
+    stretched = [2 * feature for feature in teacher]
+    found = AnomalyMapGenerator((64, 64), mode=mode)(stretched, teacher)
+    torch.testing.assert_close(found, torch.zeros(2, 1, 64, 64), rtol=0, atol=1e-6)
+
+
+def test_add_is_at_most_two_a_layer_and_reaches_it():
+    _, teacher = student_and_teacher()
+    generator = AnomalyMapGenerator((64, 64), mode="add")
+    opposite = generator([-feature for feature in teacher], teacher)
+    torch.testing.assert_close(opposite, torch.full((2, 1, 64, 64), 6.0), rtol=0, atol=1e-5)
+    assert generator(*student_and_teacher()).max() <= 6
+
+
+def test_multiply_is_zero_where_one_layer_agrees():
+    student, teacher = student_and_teacher()
+    student[0][:, :, :8] = teacher[0][:, :, :8]  # the upper half of 16 rows
+    found = AnomalyMapGenerator((64, 64), sigma=0, mode="multiply")(student, teacher)
+    rows_between_agreeing_places = int(7 * 63 / 15) + 1
+    agreeing, rest = found.split(
+        [rows_between_agreeing_places, 64 - rows_between_agreeing_places], 2
+    )
+    assert agreeing.abs().max() < 1e-6
+    assert rest.max() > 0.1
+
+
+def test_blur_keeps_a_constant_map():
+    constant = torch.full((1, 1, 40, 64), 0.7)
+    found = AnomalyMapGenerator((40, 64)).blur(constant)
+    torch.testing.assert_close(found, constant, rtol=0, atol=1e-6)
+
+
+def test_blur_keeps_the_sum_of_a_map():
+    maps = torch.rand(1, 1, 40, 64, generator=torch.Generator().manual_seed(0))
+    found = AnomalyMapGenerator((40, 64)).blur(maps).sum()
+    torch.testing.assert_close(found, maps.sum(), rtol=1e-5, atol=0)
+
+
+def test_bfloat16_features_give_a_float32_map_of_their_values():
+    student, teacher = ([x.bfloat16() for x in side] for side in student_and_teacher())
+    generator = AnomalyMapGenerator((64, 64), mode="add")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = generator(student, teacher)
+    assert found.dtype == torch.float32
+    expected = generator([x.float() for x in student], [x.float() for x in teacher])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_defaults_are_multiply_and_a_blur_of_four_pixels():
+    generator = AnomalyMapGenerator((8, 8))
+    assert (generator.mode, generator.sigma) == ("multiply", 4)
+
+
+def test_image_size_may_be_an_omegaconf_list():
+    generator = AnomalyMapGenerator(OmegaConf.create([64, 96]), mode="add")
+    assert generator(*student_and_teacher()).shape == (2, 1, 64, 96)
+    assert generator.image_size == (64, 96) and type(generator.image_size) is tuple
+
+
+def test_generator_adds_nothing_to_a_state_dict():
+    assert not AnomalyMapGenerator((8, 8)).state_dict()
+
+
+@pytest.mark.parametrize("mode", ["sum", "ADD", "", None])
+def test_unknown_mode_is_refused_with_both_that_are_known(mode):
+    with pytest.raises(ValueError, match=f"must be add or multiply; found {mode!r}"):
+        AnomalyMapGenerator((8, 8), mode=mode)
+
+
+@pytest.mark.parametrize("sigma", [-1, float("nan")])
+def test_sigma_below_zero_is_refused(sigma: float):
+    with pytest.raises(ValueError, match=f"0 or more pixels; found {sigma}"):
+        AnomalyMapGenerator((8, 8), sigma)
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [
+        ([(1, 2, 3, 3)], [(1, 2, 4, 3)]),
+        ([(1, 2, 3, 3)], [(1, 2, 3, 3), (1, 2, 2, 2)]),
+        ([], []),
+    ],
+    ids=["sizes", "numbers of layers", "no layer"],
+)
+def test_features_that_do_not_pair_up_are_refused(student, teacher):
+    with pytest.raises(ValueError, match="of equal shapes; found"):
+        AnomalyMapGenerator((8, 8))(feature_maps(*student), feature_maps(*teacher))

@@ -1,0 +1,194 @@
+"""Both losses, by hand, against a slow loop, and in the number formats that training uses."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_networks import feature_maps
+from torch import Tensor
+from torch.nn import functional as F
+
+from rdad.model.loss import ReverseDistillationLoss, cosine_distance
+
+SHAPES = ((3, 4, 5, 6), (3, 7, 2, 3))
+KINDS = ("global_cosine", "local_cosine")
+
+
+def teacher_and_student() -> tuple[list[Tensor], list[Tensor]]:
+    return feature_maps(*SHAPES, seed=1), feature_maps(*SHAPES, seed=2)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
+
+
+def slow_loss(kind: str, teacher: list[Tensor], student: list[Tensor]) -> float:
+    """The definition, a sample and a place at a time, in Python's own numbers."""
+    total = 0.0
+    for t, s in zip(teacher, student, strict=True):
+        samples = []
+        for encoded, decoded in zip(t.double().numpy(), s.double().numpy(), strict=True):
+            if kind == "global_cosine":
+                samples.append(1 - cosine(encoded.ravel(), decoded.ravel()))
+                continue
+            _, height, width = encoded.shape
+            places = [
+                1 - cosine(encoded[:, row, column], decoded[:, row, column])
+                for row in range(height)
+                for column in range(width)
+            ]
+            samples.append(sum(places) / len(places))
+        total += sum(samples) / len(samples)
+    return total
+
+
+def test_two_places_by_hand():
+    # one sample, two channels, two places: channel vectors (1, 0), (0, 1) and (1, 0), (1, 0)
+    encoded = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 2, 1, 2)
+    decoded = torch.tensor([[1.0, 1.0], [0.0, 0.0]]).view(1, 2, 1, 2)
+    half = pytest.approx(0.5, abs=1e-6)
+    # flattened (1, 0, 0, 1) · (1, 1, 0, 0) = 1, over √2·√2
+    assert ReverseDistillationLoss("global_cosine")([encoded], [decoded]).item() == half
+    assert ReverseDistillationLoss("local_cosine")([encoded], [decoded]).item() == half
+    # the first place's vectors (3, 0): flattened 9 / (√10·√10); the places' angles as before
+    stretch = torch.tensor([3.0, 1.0]).view(1, 1, 1, 2)
+    stretched = [encoded * stretch], [decoded * stretch]
+    assert ReverseDistillationLoss("global_cosine")(*stretched).item() == pytest.approx(
+        0.1, abs=1e-6
+    )
+    assert ReverseDistillationLoss("local_cosine")(*stretched).item() == half
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loss_equals_a_slow_loop(kind: str):
+    found = ReverseDistillationLoss(kind)(*teacher_and_student())
+    assert found.shape == () and found.dtype == torch.float32
+    assert found.item() == pytest.approx(slow_loss(kind, *teacher_and_student()), abs=1e-6)
+
+
+def test_global_loss_is_cosine_similarity_of_flattened_maps():
+    teacher, student = teacher_and_student()
+    expected = sum(
+        (1 - F.cosine_similarity(t.flatten(1), s.flatten(1))).mean()
+        for t, s in zip(teacher, student, strict=True)
+    )
+    torch.testing.assert_close(ReverseDistillationLoss()(teacher, student), expected)
+
+
+def test_global_loss_is_the_default():
+    assert ReverseDistillationLoss().kind == "global_cosine"
+
+
+def test_losses_differ_where_places_differ_in_strength():
+    pair = teacher_and_student()
+    losses = [ReverseDistillationLoss(kind)(*pair).item() for kind in KINDS]
+    assert abs(losses[0] - losses[1]) > 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_layout_does_not_change_the_loss(kind: str):
+    loss, (teacher, student) = ReverseDistillationLoss(kind), teacher_and_student()
+    last = [x.to(memory_format=torch.channels_last) for x in student]
+    assert not any(x.is_contiguous() for x in last)
+    torch.testing.assert_close(loss(teacher, last), loss(teacher, student), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bfloat16_features_are_compared_in_float32(kind: str):
+    loss = ReverseDistillationLoss(kind)
+    teacher, student = ([x.bfloat16() for x in side] for side in teacher_and_student())
+    expected = loss([x.float() for x in teacher], [x.float() for x in student])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss(teacher, student)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_features_and_stretched_ones_lose_nothing(kind: str):
+    teacher, _ = teacher_and_student()
+    loss = ReverseDistillationLoss(kind)
+    assert loss(teacher, teacher).item() == pytest.approx(0, abs=1e-6)
+    assert loss(teacher, [3 * x for x in teacher]).item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_opposite_features_lose_two_a_layer(kind: str):
+    teacher, _ = teacher_and_student()
+    opposite = [-x for x in teacher]
+    assert ReverseDistillationLoss(kind)(teacher, opposite).item() == pytest.approx(4, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loss_of_a_batch_is_the_mean_of_its_samples(kind: str):
+    loss, (teacher, student) = ReverseDistillationLoss(kind), teacher_and_student()
+    alone = [
+        loss([t[i : i + 1] for t in teacher], [s[i : i + 1] for s in student]).item()
+        for i in range(3)
+    ]
+    assert loss(teacher, student).item() == pytest.approx(sum(alone) / 3, abs=1e-6)
+
+
+def test_gradient_equals_the_formula_in_float64():
+    # d(1 − cos)/db = −(a/|a| − cos·b/|b|) / |b|, averaged over the batch
+    (a,), (b,) = feature_maps((2, 4, 3, 3), seed=1), feature_maps((2, 4, 3, 3), seed=2)
+    decoded = b.clone().requires_grad_()
+    ReverseDistillationLoss()([a], [decoded]).backward()
+    for sample in range(2):
+        x, y = a[sample].double().flatten().numpy(), b[sample].double().flatten().numpy()
+        unit_x, unit_y = x / np.linalg.norm(x), y / np.linalg.norm(y)
+        expected = -(unit_x - (unit_x @ unit_y) * unit_y) / np.linalg.norm(y) / 2
+        found = decoded.grad[sample].flatten().numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_against_the_gradient_lowers_the_loss_by_its_square(kind: str):
+    loss, (teacher, student) = ReverseDistillationLoss(kind), teacher_and_student()
+    student = [x.requires_grad_() for x in student]
+    before = loss(teacher, student)
+    gradients = torch.autograd.grad(before, student)
+    moved = [x - 0.05 * g for x, g in zip(student, gradients, strict=True)]
+    expected = 0.05 * sum(g.square().sum().item() for g in gradients)
+    drop = slow_loss(kind, teacher, [x.detach() for x in student]) - slow_loss(
+        kind, teacher, [x.detach() for x in moved]
+    )
+    assert drop == pytest.approx(expected, rel=0.05)
+
+
+def test_features_of_zeros_lose_one_and_have_a_finite_gradient():
+    nothing = torch.zeros(1, 2, 2, 2, requires_grad=True)
+    (teacher,) = feature_maps((1, 2, 2, 2))
+    loss = ReverseDistillationLoss()([teacher], [nothing])
+    loss.backward()
+    assert loss.item() == 1
+    assert nothing.grad.isfinite().all()
+
+
+def test_cosine_distance_over_channels_keeps_the_places():
+    (a,), (b,) = feature_maps((2, 3, 4, 5), seed=1), feature_maps((2, 3, 4, 5), seed=2)
+    expected = 1 - F.cosine_similarity(a, b, dim=1)
+    torch.testing.assert_close(cosine_distance(a, b, dim=1), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student"),
+    [
+        ([(1, 2, 3, 3)], [(1, 2, 3, 4)]),
+        ([(1, 2, 3, 3), (1, 2, 2, 2)], [(1, 2, 3, 3)]),
+        ([(2, 2, 3, 3)], [(1, 2, 3, 3)]),
+        ([], []),
+    ],
+    ids=["sizes", "numbers of layers", "batches", "no layer"],
+)
+def test_features_that_do_not_pair_up_are_refused_with_their_shapes(teacher, student):
+    with pytest.raises(ValueError, match="of equal shapes; found") as caught:
+        ReverseDistillationLoss()(feature_maps(*teacher), feature_maps(*student))
+    assert str(teacher) in str(caught.value) and str(student) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "global", None])
+def test_unknown_loss_is_refused_with_those_that_are_known(kind):
+    with pytest.raises(ValueError, match=f"global_cosine or local_cosine; found {kind!r}"):
+        ReverseDistillationLoss(kind)
