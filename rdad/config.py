@@ -122,6 +122,9 @@ class TrainConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seed: int = MISSING
     cache_features: bool = MISSING
+    reuse: bool = MISSING
+    checkpoint_every_n_epochs: int = MISSING
+    resume: bool = MISSING
     objective: str = MISSING
 
 
@@ -191,6 +194,7 @@ def _check_ranges(cfg: DictConfig) -> None:
         "dataset.batch_size": (cfg.dataset.batch_size, 1),
         "trainer.max_epochs": (cfg.trainer.max_epochs, 1),
         "trainer.check_val_every_n_epoch": (cfg.trainer.check_val_every_n_epoch, 1),
+        "checkpoint_every_n_epochs": (cfg.checkpoint_every_n_epochs, 0),
         "artifacts.overlays": (cfg.artifacts.overlays or 0, 0),
         "model.sigma": (cfg.model.sigma, 0),
     }

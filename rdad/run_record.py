@@ -50,6 +50,9 @@ class RunRecord:
         self._content: dict[str, Any] = {"status": "running", "started": _now()}
         self.update(**facts)
 
+    def __getitem__(self, fact: str) -> Any:
+        return self._content[fact]
+
     def update(self, **facts: Any) -> None:
         self._content |= facts
         text = json.dumps(self._content, indent=2, ensure_ascii=False)

@@ -1,7 +1,6 @@
 """What happens beside the steps of a training: history, progress, metrics to watch."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +32,7 @@ class EpochReport(Callback):
     def __init__(self, run_dir: Path, report: Report | None, *, log_lines: bool) -> None:
         self.run_dir, self.report, self.log_lines = run_dir, report, log_lines
         self._started = self._epoch_started = 0.0
+        self._seconds_before = 0.0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = time.perf_counter()
@@ -42,8 +42,14 @@ class EpochReport(Callback):
 
     @property
     def train_seconds(self) -> float:
-        """Since the fit began: with all that was prepared for it."""
-        return time.perf_counter() - self._started
+        """Since the fit began, with all that was prepared for it, over all attempts."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.train_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seconds_before = state_dict["seconds"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         seconds = time.perf_counter() - self._epoch_started
@@ -160,10 +166,3 @@ class WatchedMetrics(Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for name, value in self.metrics.compute().items():
             pl_module.log(f"watch/{name}", value)
-
-
-def progress_callbacks(run_dir: Path, report: Report | None) -> tuple[EpochReport, list[Callback]]:
-    """A bar where standard error is a terminal, log lines elsewhere."""
-    is_terminal = sys.stderr.isatty()
-    epochs = EpochReport(run_dir, report, log_lines=not is_terminal)
-    return epochs, [epochs, *([ProgressBar()] if is_terminal else [])]

@@ -19,7 +19,7 @@ class ImageSet(Dataset[Batch]):
     Args:
         samples: The samples of this split.
         rows: Where each of them stands in `decoded`.
-        defect_types: Names behind the codes 1, 2, ...; other types get -1.
+        defect_types: The names whose places are the codes; normal images get -1.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class ImageSet(Dataset[Batch]):
         self.images = decoded.images
         self.masks = decoded.masks
         self.rows = np.asarray(rows, np.int64)
-        codes = {name: code for code, name in enumerate(defect_types, start=1)}
+        codes = {name: code for code, name in enumerate(defect_types)}
         self.labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
         self.codes = torch.tensor(
-            [codes[sample.defect_type] if sample.label else 0 for sample in samples],
+            [codes[sample.defect_type] if sample.label else -1 for sample in samples],
             dtype=torch.int64,
         )
 

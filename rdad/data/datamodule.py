@@ -26,7 +26,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
 
     A batch is a dictionary: `images` uint8 (B, 3, H, W), RGB, not normalised; `labels` int64
     (B,), 0 normal and 1 anomalous; `masks` bool (B, 1, H, W); `indices` int64 (B,), into the
-    split's samples; `defect_types` int64 (B,), 0 for good and i + 1 for `defect_types[i]`.
+    split's samples; `defect_types` int64 (B,), the place in `defect_types`, -1 for good.
 
     Known after `prepare()`: `train_samples`, `val_samples`, `test_samples`; `test_sizes`, the
     (height, width) of each test image's file; `defect_types`, the sorted anomalous types of the

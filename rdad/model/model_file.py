@@ -55,9 +55,25 @@ def load_model(path: Path, *, weights: str | Path | None = None) -> ReverseDisti
         raise ValueError(
             f"{path} was trained with other encoder weights than {arguments['weights']} holds now"
         )
+    _fill(model, content)
+    return model.eval()
+
+
+def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
+    """Fill a network that has the same encoder with the bottleneck and decoder of a file.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_model`.
+    """
+    content = _read(path)
+    if model.encoder.digest() != content["encoder_digest"]:
+        raise ValueError(f"{path} was trained with other encoder weights")
+    _fill(model, content)
+
+
+def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
     model.bottleneck.load_state_dict(content["bottleneck"])
     model.decoder.load_state_dict(content["decoder"])
-    return model.eval()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def test_a_batch_holds_what_stands_in_its_description(make: Make) -> None:
     assert batch["labels"].tolist() == [1, 1, 0, 0, 1, 1, 1]
     assert batch["indices"].tolist() == list(range(7))
     assert datamodule.defect_types == ("bent", "scratch")
-    assert batch["defect_types"].tolist() == [1, 1, 0, 0, 2, 2, 2]
+    assert batch["defect_types"].tolist() == [0, 0, -1, -1, 1, 1, 1]
     assert all(batch[name].dtype == torch.int64 for name in ("labels", "indices", "defect_types"))
 
 

@@ -1,0 +1,261 @@
+"""The stages of one run in its folder: train, test, track, and an end that says how it came."""
+
+import logging
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lightning as L
+import torch
+from omegaconf import DictConfig
+
+from rdad.artifacts import ArtifactWriter
+from rdad.checkpoint import CHECKPOINT_FILE, Checkpoint
+from rdad.config import ConfigError
+from rdad.curves import write_loss_curve
+from rdad.data import AnomalyDataModule
+from rdad.evaluation import evaluate
+from rdad.experiment import build
+from rdad.metrics import AnomalyMetrics
+from rdad.model.lightning_model import ReverseDistillation
+from rdad.model.model_file import MODEL_FILE, save_model, take_trained_parts
+from rdad.reuse import claimed, find_training, remember_training, training_fingerprint
+from rdad.run_files import HISTORY_FILE, write_metrics
+from rdad.run_record import (
+    RECORD_FILE,
+    RunRecord,
+    overrides,
+    parameters,
+    read_record,
+    run_name,
+    write_config,
+)
+from rdad.tracking import source_tags
+from rdad.training import CachedFeatures, EpochReport, ProgressBar, WatchedMetrics
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
+    from rdad.tracking import MlflowTracker
+    from rdad.tracking.open_run import Status
+
+log = logging.getLogger(__name__)
+
+
+class RunStages:
+    """What `rdad.experiment.run` calls, in its order; each stage leaves its part of the folder."""
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        run_dir: Path,
+        datamodule: AnomalyDataModule,
+        module: ReverseDistillation,
+    ) -> None:
+        self.cfg, self.run_dir = cfg, run_dir
+        self.datamodule, self.module = datamodule, module
+        self.tracker: MlflowTracker | None = build(cfg.tracking) if cfg.tracking else None
+        report = self.tracker.log_metrics if self.tracker else None
+        is_terminal = sys.stderr.isatty()
+        self._epochs = EpochReport(run_dir, report, log_lines=not is_terminal)
+        self._trainer = self._make_trainer([ProgressBar()] if is_terminal else [])
+
+    def fit(self) -> None:
+        """Lightning's part, in every process of a distributed run; goes on where it stopped."""
+        checkpoint = self.run_dir / CHECKPOINT_FILE
+        resumed = str(checkpoint) if self.cfg.resume and checkpoint.is_file() else None
+        if resumed:
+            log.info("going on from %s", checkpoint)
+        try:
+            self._trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=resumed)
+        except SystemExit as stopped:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from stopped
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write down what begins and how it ended, on disk first and in MLflow after."""
+        self._begin()
+        try:
+            yield
+        except BaseException as error:
+            by_user = isinstance(error, KeyboardInterrupt)
+            reason = "stopped by Ctrl-C" if by_user else f"{type(error).__name__}: {error}"
+            with suppress(OSError):  # a full disk may be what stopped it
+                self._record.end("interrupted" if by_user else "failed", reason=reason)
+            self._close_tracking("KILLED" if by_user else "FAILED", {})
+            raise
+
+    def train(self) -> None:
+        """Take over a finished training that serves this run too, or train."""
+        fingerprint = training_fingerprint(
+            self.cfg,
+            data_digest=self.datamodule.content_digest,
+            encoder_digest=self._record["encoder_digest"],
+        )
+        self._record.update(training=fingerprint, trained=False)
+        with claimed(fingerprint) if self.cfg.reuse else nullcontext():
+            source = find_training(fingerprint) if self.cfg.reuse else None
+            if source is not None and source.absolute() != self.run_dir.absolute():
+                self._take_over(source)
+            else:
+                self._train()
+                remember_training(fingerprint, self.run_dir)
+
+    def _take_over(self, source: Path) -> None:
+        log.info("reused the training of %s", source)
+        take_trained_parts(source / MODEL_FILE, self.module.model)
+        self._save_model()
+        shutil.copyfile(source / HISTORY_FILE, self.run_dir / HISTORY_FILE)
+        write_loss_curve(self.run_dir)
+        facts = read_record(source)
+        measured = {name: facts[name] for name in ("train_seconds", "images_per_second")}
+        self._record.update(reused_from=str(source.absolute()), **measured)
+
+    def _train(self) -> None:
+        try:
+            self.fit()
+        finally:
+            self._save_model()
+            write_loss_curve(self.run_dir)
+        seconds, epochs = self._epochs.train_seconds, self._trainer.current_epoch
+        rate = len(self.datamodule.train_samples) * epochs / seconds
+        log.info("trained %d epochs in %.1f s: %.1f images a second", epochs, seconds, rate)
+        measured = {"train_seconds": round(seconds, 3), "images_per_second": round(rate, 3)}
+        self._record.update(trained=True, **measured)
+
+    def _save_model(self) -> None:
+        save_model(self.run_dir / MODEL_FILE, self.module.model, self.module.network_arguments)
+
+    def test(self) -> dict[str, float]:
+        """Metrics of the raw scores and maps, by their names in MLflow, and all artifacts."""
+        started = time.perf_counter()
+        metrics, artifacts = self._metrics(), self.cfg.artifacts
+        with ArtifactWriter(
+            self.run_dir,
+            category=self.datamodule.category,
+            maps=artifacts.maps,
+            overlays=artifacts.overlays,
+            fpr_limit=self.cfg.evaluation.fpr_limit,
+        ) as writer:
+            values = evaluate(
+                self.module.model.to(self._trainer.strategy.root_device),
+                self.datamodule,
+                metrics,
+                writer,
+                precision=self._trainer.precision_plugin.forward_context,
+            )
+            named = {f"test/{name}": value for name, value in values.items()}
+            write_metrics(self.run_dir, named)
+        for name, reason in metrics.undefined.items():
+            log.warning("test/%s is undefined: %s", name, reason)
+        self._record.update(
+            test_seconds=round(time.perf_counter() - started, 3),
+            peak_memory_bytes=_peak_memory(),
+            undefined={f"test/{name}": reason for name, reason in metrics.undefined.items()},
+        )
+        return named
+
+    def finish(self, metrics: dict[str, float]) -> None:
+        self._close_tracking("FINISHED", metrics)
+        self._record.end("finished")
+
+    def _begin(self) -> None:
+        """run.json, and a run in MLflow: the same one if this run was begun before."""
+        cfg, data = self.cfg, self.datamodule
+        known = self._tracked_before()
+        write_config(self.run_dir, cfg)
+        self._record = RunRecord(
+            self.run_dir,
+            experiment=(cfg.tracking and cfg.tracking.experiment) or data.name,
+            run_name=run_name(cfg, data.category),
+            params=parameters(cfg, str(data.name), data.category),
+            tags=source_tags(overrides(self.run_dir)),
+            tracking=known,
+            encoder_digest=self.module.model.encoder.digest(),
+            data_digest=data.content_digest,
+            images={"train": len(data.train_samples), "test": len(data.test_samples)},
+        )
+        if self.tracker is not None:
+            names = ("experiment", "run_name", "params", "tags")
+            facts = {name: self._record[name] for name in names}
+            self.tracker.start(**facts, run_id=known["run_id"])
+            self._record_tracking()
+
+    def _tracked_before(self) -> dict[str, str | None]:
+        uri = self.tracker.uri if self.tracker else None
+        if self.cfg.resume and (self.run_dir / RECORD_FILE).is_file():
+            before = read_record(self.run_dir)["tracking"]
+            if before["uri"] == uri:
+                return before
+        return {"uri": uri, "run_id": None, "error": None}
+
+    def _close_tracking(self, status: "Status", metrics: dict[str, float]) -> None:
+        if self.tracker is not None:
+            self.tracker.finish(self.run_dir, status, metrics)
+            self._record_tracking()
+
+    def _record_tracking(self) -> None:
+        tracker = self.tracker
+        if tracker is not None:
+            known = {"uri": tracker.uri, "run_id": tracker.run_id, "error": tracker.error}
+            with suppress(OSError):
+                self._record.update(tracking=known)
+
+    def _metrics(self) -> AnomalyMetrics:
+        return AnomalyMetrics(
+            defect_types=self.datamodule.defect_types,
+            fpr_limit=self.cfg.evaluation.fpr_limit,
+            aupro=self.cfg.evaluation.aupro,
+        )
+
+    def _make_trainer(self, callbacks: "list[Callback]") -> L.Trainer:
+        """Lightning's Trainer; logging, checkpoints and progress are ours."""
+        if self.datamodule.validation == "test":
+            log.info("validation=test: its metrics are to watch, and never to choose by")
+            has_masks = self.datamodule.has_masks
+            callbacks.append(WatchedMetrics(self._metrics(), has_masks=has_masks))
+        if self.cfg.cache_features:
+            callbacks.append(CachedFeatures(self.datamodule))
+        every = self.cfg.checkpoint_every_n_epochs
+        callbacks += [self._epochs, Checkpoint(self.run_dir, every=every)]
+        _quiet_lightning()
+        try:
+            return build(
+                self.cfg.trainer,
+                callbacks=callbacks,
+                default_root_dir=str(self.run_dir),
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+                num_sanity_val_steps=0,
+                log_every_n_steps=1,
+            )
+        except (ConfigError, RuntimeError) as error:
+            raise ConfigError(f"trainer: {error}") from error
+
+
+def _quiet_lightning() -> None:
+    """Keep back what it says of things that are meant to be so."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*in eval mode at the start of training.*",
+        ".*isinstance.treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+
+def _peak_memory() -> int:
+    """Bytes: of the GPU where one was used, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    import resource
+
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * (1 if sys.platform == "darwin" else 1024)
