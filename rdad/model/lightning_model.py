@@ -102,7 +102,9 @@ class ReverseDistillation(L.LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The encoder never changes: it stays out of the file."""
+        """The encoder never changes: it stays out of the file, unless it cannot be had again."""
+        if not self.network_arguments["pre_trained"]:
+            return
         state = checkpoint["state_dict"]
         for name in [name for name in state if name.startswith("model.encoder.")]:
             del state[name]
@@ -110,7 +112,7 @@ class ReverseDistillation(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, tensor in self.state_dict().items():
             if name.startswith("model.encoder."):
-                checkpoint["state_dict"][name] = tensor
+                checkpoint["state_dict"].setdefault(name, tensor)
 
 
 class ReverseDistillationLightning(ReverseDistillation):

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rdad.model.weights import is_state_dict
+
 # The authors' bn1/bn2 follow conv1/conv2, which bring layer1 down twice; bn3 follows conv3, which
 # brings layer2 down once. conv4 and bn4 are never called by their forward pass.
 _FUSION = {"conv1": "0.0", "bn1": "0.1", "conv2": "0.3", "bn2": "0.4", "conv3": "1.0", "bn3": "1.1"}
@@ -43,6 +45,9 @@ def read_rd4ad_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tens
     if not isinstance(stored, Mapping) or not {"bn", "decoder"} <= set(stored):
         found = sorted(stored) if isinstance(stored, Mapping) else type(stored).__name__
         raise ValueError(f"{path} must hold the keys bn and decoder; found {found}")
+    for part in ("bn", "decoder"):
+        if not is_state_dict(stored[part]):
+            raise ValueError(f"{path} holds no tensors by parameter name under {part}")
     try:
         bottleneck = {
             _bottleneck_name(name): _as_float32(tensor)

@@ -1,6 +1,6 @@
 """The whole network in plain PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -103,14 +103,23 @@ class ReverseDistillationModel(nn.Module):
                 this model does not use all three layers.
         """
         bottleneck, decoder = read_rd4ad_checkpoint(Path(path))
-        for part, name, state_dict in (
-            (self.bottleneck, "bottleneck", bottleneck),
-            (self.decoder, "decoder", decoder),
-        ):
-            try:
-                part.load_state_dict(state_dict)
-            except RuntimeError as error:
+        parts = ((self.bottleneck, bottleneck), (self.decoder, decoder))
+        for part, state_dict in parts:  # all of it, before anything is changed
+            differing = _shapes(part.state_dict()) ^ _shapes(state_dict)
+            if differing:
                 raise ValueError(
-                    f"{path} does not fit this network's {name}; it needs the backbone it was "
-                    f"trained with and layers layer1, layer2, layer3: {error}"
-                ) from error
+                    f"{path} does not fit this network's {type(part).__name__.lower()}, as in "
+                    f"{min(differing)[0]}; it needs the backbone it was trained with and layers "
+                    f"layer1, layer2, layer3"
+                )
+        for part, state_dict in parts:
+            part.load_state_dict(state_dict, strict=False)
+
+
+def _shapes(state_dict: Mapping[str, Tensor]) -> set[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what a network computes with."""
+    return {
+        (name, tuple(tensor.shape))
+        for name, tensor in state_dict.items()
+        if not name.endswith("num_batches_tracked")
+    }

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +31,13 @@ def read_state_dict(path: Path) -> StateDict:
         raise ValueError(f"{path} is no readable file of tensors: {error}") from error
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
-    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
+    if not is_state_dict(loaded):
         raise ValueError(f"{path} holds no state dict (a dictionary of tensors by parameter name)")
     return loaded
+
+
+def is_state_dict(loaded: Any) -> TypeGuard[StateDict]:
+    return isinstance(loaded, Mapping) and all(isinstance(v, Tensor) for v in loaded.values())
 
 
 def load_what_is_read(network: nn.Module, state_dict: StateDict, *, source: str) -> None:
