@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from intruder import Intruder
 from PIL import Image
 from skimage import data
 from small_networks import LAYERS
@@ -98,16 +99,6 @@ def test_weights_of_another_shape_are_refused_by_name(resnet18_state_dict: dict,
         ValueError, match=r"conv1\.weight \(64, 1, 7, 7\) instead of \(64, 3, 7, 7\)"
     ):
         Encoder("resnet18", LAYERS, path)
-
-
-class Intruder:
-    """Runs code when it is unpickled."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple:
-        return Path.touch, (self.trace,)
 
 
 @pytest.mark.parametrize("write", ["torch", "pickle"])
