@@ -1,0 +1,1 @@
+"""python -m rdad.benchmark: where time and memory go on this machine, beside a plain program."""
