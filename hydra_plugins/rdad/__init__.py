@@ -1,0 +1,1 @@
+"""What rdad adds to Hydra, where Hydra looks for it. Imported at each start, so nothing slow."""

@@ -1,0 +1,57 @@
+"""Launchers of other plugins, which an installation has only with an extra."""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class LauncherError(CompactHydraException):
+    """Jobs cannot be launched; Hydra prints the message alone."""
+
+
+class ExtraLauncher(Launcher):
+    """The launcher of a plugin, or one sentence that says how to install it.
+
+    Hydra's own message for a plugin that is not there is a traceback without a remedy.
+
+    Args:
+        extra: What installs the plugin, as in rdad[parallel].
+        launcher: The plugin's class.
+        options: Its arguments.
+    """
+
+    def __init__(self, extra: str, launcher: str, **options: Any) -> None:
+        self._extra, self._class_name, self._options = extra, launcher, options
+        self._launcher: Launcher
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Make the plugin's launcher.
+
+        Raises:
+            LauncherError: the plugin is not installed.
+        """
+        module, _, name = self._class_name.rpartition(".")
+        try:
+            launcher_class = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            raise LauncherError(
+                f"hydra/launcher={self._extra} needs {error.name}, which is not installed: pip "
+                f"install 'rdad[{self._extra}]', or in a checkout pip install '.[{self._extra}]'"
+            ) from error
+        self._launcher = launcher_class(**self._options)
+        self._launcher.setup(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        return self._launcher.launch(job_overrides, initial_job_idx)

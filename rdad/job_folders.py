@@ -1,0 +1,35 @@
+"""What the folders of a sweep's jobs are named after: what varies, and nothing else."""
+
+import json
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
+
+
+class JobFolders(Callback):
+    """Leaves what all jobs have in common out of `hydra.job.override_dirname`.
+
+    Hydra puts every word of the command line into it, so that one data root gives each job a
+    folder in a folder. What varies but holds a slash is left out too; the job's number remains.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        named = {key: one for key, one in overrides(config).items() if one.is_sweep_override()}
+        short = {key for key, one in named.items() if "/" not in str(one.get_value_string())}
+        left_out = sorted(overrides(config).keys() - short)
+        with read_write(config), open_dict(config):
+            config.hydra.overrides.hydra.append(f"{EXCLUDED}={json.dumps(left_out)}")
+
+
+def overrides(config: DictConfig) -> dict[str, Override]:
+    """A sweep's overrides of the task by their keys: a named sweep's, and the command line's,
+    which win."""
+    named = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    texts = [f"{key}={value}" for key, value in named.items()] + [*config.hydra.overrides.task]
+    parsed = OverridesParser.create().parse_overrides(texts)
+    return {one.key_or_group: one for one in parsed}

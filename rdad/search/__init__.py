@@ -1,0 +1,1 @@
+"""Search for good settings with Optuna: what may vary, and the study that proposes it."""
