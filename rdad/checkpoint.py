@@ -1,4 +1,4 @@
-"""Checkpoints to go on from: written whole or not at all, and gone when a training is done."""
+"""Checkpoints to go on from: written whole or not at all."""
 
 from pathlib import Path
 
@@ -26,7 +26,3 @@ class Checkpoint(Callback):
         trainer.save_checkpoint(draft)  # all processes take part, the first one writes
         if trainer.is_global_zero:
             draft.replace(self.path)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            self.path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -97,10 +97,15 @@ class RunStages:
             data_digest=self.datamodule.content_digest,
             encoder_digest=self._record["encoder_digest"],
         )
+        if self._before.get("training") == fingerprint and self._before["trained"]:
+            log.info("the training was finished before")
+            take_trained_parts(self.run_dir / MODEL_FILE, self.module.model)
+            self._record.update(training=fingerprint, trained=True, **_measured(self._before))
+            return
         self._record.update(training=fingerprint, trained=False)
         with claimed(fingerprint) if self.cfg.reuse else nullcontext():
             source = find_training(fingerprint) if self.cfg.reuse else None
-            if source is not None and source.absolute() != self.run_dir.absolute():
+            if source is not None:
                 self._take_over(source)
             else:
                 self._train()
@@ -112,9 +117,7 @@ class RunStages:
         self._save_model()
         shutil.copyfile(source / HISTORY_FILE, self.run_dir / HISTORY_FILE)
         write_loss_curve(self.run_dir)
-        facts = read_record(source)
-        measured = {name: facts[name] for name in ("train_seconds", "images_per_second")}
-        self._record.update(reused_from=str(source.absolute()), **measured)
+        self._record.update(reused_from=str(source.absolute()), **_measured(read_record(source)))
 
     def _train(self) -> None:
         try:
@@ -163,10 +166,12 @@ class RunStages:
     def finish(self, metrics: dict[str, float]) -> None:
         self._close_tracking("FINISHED", metrics)
         self._record.end("finished")
+        (self.run_dir / CHECKPOINT_FILE).unlink(missing_ok=True)
 
     def _begin(self) -> None:
         """run.json, and a run in MLflow: the same one if this run was begun before."""
         cfg, data = self.cfg, self.datamodule
+        self._before = self._resumed_record()
         known = self._tracked_before()
         write_config(self.run_dir, cfg)
         self._record = RunRecord(
@@ -186,12 +191,16 @@ class RunStages:
             self.tracker.start(**facts, run_id=known["run_id"])
             self._record_tracking()
 
+    def _resumed_record(self) -> dict[str, Any]:
+        """What an earlier attempt wrote down; empty where this is the first."""
+        resumed = self.cfg.resume and (self.run_dir / RECORD_FILE).is_file()
+        return read_record(self.run_dir) if resumed else {}
+
     def _tracked_before(self) -> dict[str, str | None]:
         uri = self.tracker.uri if self.tracker else None
-        if self.cfg.resume and (self.run_dir / RECORD_FILE).is_file():
-            before = read_record(self.run_dir)["tracking"]
-            if before["uri"] == uri:
-                return before
+        before = self._before.get("tracking", {})
+        if before.get("uri") == uri and before:
+            return before
         return {"uri": uri, "run_id": None, "error": None}
 
     def _close_tracking(self, status: "Status", metrics: dict[str, float]) -> None:
@@ -238,6 +247,10 @@ class RunStages:
             )
         except (ConfigError, RuntimeError) as error:
             raise ConfigError(f"trainer: {error}") from error
+
+
+def _measured(record: dict[str, Any]) -> dict[str, float]:
+    return {name: record[name] for name in ("train_seconds", "images_per_second")}
 
 
 def _quiet_lightning() -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from rdad.config import CONF_DIR, ConfigError
 from rdad.experiment import RunResult, run
+from rdad.replay import replayed
 
 BAD_INPUT, UNTRACKED, INTERRUPTED = 1, 3, 130  # exit codes
 
@@ -73,5 +74,15 @@ def _stop(error: BaseException, output_dir: Path) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The command line: `resume=` and `resume_sweep=` stand for the command that was stopped."""
+    try:
+        sys.argv[1:] = replayed(sys.argv[1:])
+    except (OSError, ConfigError) as error:
+        print(f"rdad.train: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
     main()
+
+
+if __name__ == "__main__":
+    command()
