@@ -4,8 +4,7 @@ Only integers and the exactly rounded float64 operations (+ - * / and sqrt) are 
 random stream that NumPy has frozen: the pixels are the same on every machine.
 """
 
-from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +14,42 @@ CURVE_STEPS = 150  # at most a pixel apart
 Grey = NDArray[np.uint8]
 Field = NDArray[np.float64]
 Random = np.random.RandomState
-Draw = Callable[[Grey, Grey, Random], tuple[Grey, NDArray[np.bool_]]]
+Drawn = tuple[Grey, NDArray[np.bool_]]
 
 
-def stain(image: Grey, _other: Grey, random: Random) -> tuple[Grey, NDArray[np.bool_]]:
+class Draw(Protocol):
+    """Draws one defect into an image; gives the image with it, and its mask.
+
+    `other` is a picture of another material, and `boldness` raises contrast and width: what a
+    person sees at once on a calm surface is lost in a busy one.
+    """
+
+    def __call__(self, image: Grey, other: Grey, random: Random, *, boldness: float) -> Drawn: ...
+
+
+def stain(image: Grey, other: Grey, random: Random, *, boldness: float) -> Drawn:
     """Darker or lighter where a liquid dried; the texture shows through."""
     alpha = _blob(image.shape, random, radius_px=between(random, 22, 42), rim_px=4)
     dark = random.random_sample() < 0.7
     strength = between(random, 0.4, 0.6) * (0.6 + 0.4 * _noise(image.shape, random, cell_px=16))
     toned = (0.0 if dark else 235.0) - image.astype(np.float64)
-    return _blend(image, image + toned * strength, alpha)
+    return _blend(image, image + toned * (strength * boldness), alpha)
 
 
-def scratch(image: Grey, _other: Grey, random: Random) -> tuple[Grey, NDArray[np.bool_]]:
+def scratch(image: Grey, other: Grey, random: Random, *, boldness: float) -> Drawn:
     """A thin bent line that takes the surface off, brighter or darker than it was."""
     distance = _distance_to_curve(image.shape, random, length_px=between(random, 70, 150))
-    alpha = _smooth((between(random, 1.4, 2.8) + 1.0 - distance) / 2)
+    alpha = _smooth((between(random, 1.4, 2.8) * boldness + 1.0 - distance) / 2)
     level = 215.0 if random.random_sample() < 0.6 else 25.0
     wear = 0.6 + 0.4 * _noise(image.shape, random, cell_px=12)
     toned = image + (level - image) * wear * 0.8
     return _blend(image, toned, alpha)
 
 
-def foreign(image: Grey, other: Grey, random: Random) -> tuple[Grey, NDArray[np.bool_]]:
+def foreign(image: Grey, other: Grey, random: Random, *, boldness: float) -> Drawn:
     """A piece of the other material, brought nearer to the image's brightness."""
     alpha = _blob(image.shape, random, radius_px=between(random, 24, 42), rim_px=2)
-    shift = 0.5 * (_mean(image) - _mean(other))
+    shift = 0.5 / boldness * (_mean(image) - _mean(other))
     return _blend(image, other.astype(np.float64) + shift, alpha)
 
 
@@ -49,7 +58,7 @@ def between(random: Random, low: float, high: float) -> float:
     return low + (high - low) * float(random.random_sample())
 
 
-def _blend(image: Grey, over: Field, alpha: Field) -> tuple[Grey, NDArray[np.bool_]]:
+def _blend(image: Grey, over: Field, alpha: Field) -> Drawn:
     """`over` laid on `image` by `alpha` in [0, 1]; the mask is where alpha is half or more."""
     mixed = image + alpha * (over - image)
     return np.clip(np.floor(mixed + 0.5), 0, 255).astype(np.uint8), alpha >= 0.5

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 CATEGORIES = ("brick", "grass", "gravel")
 DEFECTS: dict[str, Draw] = {"foreign": foreign, "scratch": scratch, "stain": stain}
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}  # told apart
-VERSION = 1  # to be raised when any pixel changes
+BOLDNESS = {"brick": 1.0, "grass": 1.5, "gravel": 1.5}
+VERSION = 2  # to be raised when any pixel changes
 TRAIN_COLUMNS = (0, 312)
 TEST_COLUMNS = (312, 512)
 CROP_PX = 128
@@ -94,7 +95,7 @@ def _with_defect(category: str, defect: str, random: Random) -> tuple[Grey, Grey
     image = _cut(category, TEST_COLUMNS, random)
     others = FOREIGN[category]
     other = _cut(others[int(between(random, 0, len(others)))], TEST_COLUMNS, random)
-    drawn, mask = DEFECTS[defect](image, other, random)
+    drawn, mask = DEFECTS[defect](image, other, random, boldness=BOLDNESS[category])
     return drawn, np.where(mask, 255, 0).astype(np.uint8)
 
 
