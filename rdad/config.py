@@ -1,7 +1,7 @@
 """What a configuration may hold: types, allowed keys, and the checks that need nothing slow."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from rdad.model.geometry import checked_input_size, checked_layers
 
 _INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf"
 CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+
+LARGEST_SEED = 2**32 - 1  # numpy's
 
 
 class ConfigError(ValueError):
@@ -141,7 +143,7 @@ def load_config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         try:
             return compose("train", overrides=list(overrides))
-        except HydraException as error:
+        except (HydraException, ValueError) as error:  # the latter for group=null
             raise ConfigError(
                 "\n".join(filter(None, [str(error), str(error.__cause__ or "")]))
             ) from error
@@ -154,25 +156,65 @@ def check(cfg: DictConfig) -> None:
         ConfigError: a value is missing, of the wrong type, or not allowed.
     """
     try:
-        _check_dataset(cfg)
+        _check_keys("the configuration", cfg, TrainConfig)
         missing = OmegaConf.missing_keys(cfg)
         if missing:
             example = sorted(missing)[0]
             raise ConfigError(f"{', '.join(sorted(missing))} must be given, as in {example}=…")
+        _check_dataset(cfg)
         checked_layers(cfg.model.layers)
         checked_input_size(cfg.model.input_size, cfg.model.layers)
+        _check_choices(cfg)
+        _check_ranges(cfg)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    _check_choices(cfg)
-    _check_ranges(cfg)
+
+
+def _check_keys(place: str, found: Iterable[Any], schema: type) -> None:
+    """Hydra's `+key=value` adds a key to any schema; here it would do nothing without a word."""
+    for key in found:
+        _one_of(f"a key of {place}", key, [known.name for known in fields(schema)])
 
 
 def _check_dataset(cfg: DictConfig) -> None:
-    schema = DATASETS.get(cfg.dataset.get("_target_", ""))
-    if schema is not None:  # a user's own constructor checks its own arguments
-        OmegaConf.merge(OmegaConf.structured(schema), cfg.dataset)
+    schema = DATASETS.get(cfg.dataset._target_)
+    if schema is None:  # a user's own constructor checks its own arguments
+        return
+    given: Any = OmegaConf.to_container(cfg.dataset, resolve=True)
+    _check_keys("dataset", given, schema)
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(schema), given)
+    except OmegaConfBaseException as error:
+        first_line = str(error).splitlines()[0]
+        raise ConfigError(f"dataset.{error.full_key}: {first_line}") from error
+    missing = ", ".join(f"dataset.{key}" for key in sorted(OmegaConf.missing_keys(typed)))
+    if missing:
+        raise ConfigError(f"{missing} must be given")
+    for key, found in given.items():
+        if typed[key] != found:  # the constructor gets what was given, not what it can be read as
+            raise ConfigError(
+                f"dataset.{key} must be {typed[key]!r}; found {found!r} "
+                f"(quotes make a text of a number, as in \"dataset.{key}='1'\")"
+            )
+    _check_dataset_values(typed)
+
+
+def _check_dataset_values(dataset: Any) -> None:
+    _one_of("dataset.validation", dataset.validation, ("none", "split", "test"))
+    _at_least("dataset.batch_size", dataset.batch_size, 1)
+    fraction = dataset.validation_fraction
+    if not 0 < fraction < 1:
+        raise ConfigError(
+            f"dataset.validation_fraction must be above 0 and below 1; found {fraction}"
+        )
+    if "holdout" in dataset and not 0 <= dataset.holdout < 1:
+        raise ConfigError(f"dataset.holdout must be in [0, 1); found {dataset.holdout}")
+    if dataset._target_ == "rdad.data.textures":
+        from rdad.data.embedded import CATEGORIES
+
+        _one_of("dataset.category", dataset.category, CATEGORIES)
 
 
 def _one_of(key: str, found: Any, allowed: Iterable[str]) -> None:
@@ -180,27 +222,30 @@ def _one_of(key: str, found: Any, allowed: Iterable[str]) -> None:
         raise ConfigError(f"{key} must be one of {', '.join(allowed)}; found {found!r}")
 
 
+def _at_least(key: str, found: float, smallest: float) -> None:
+    if not found >= smallest:
+        raise ConfigError(f"{key} must be {smallest} or more; found {found}")
+
+
 def _check_choices(cfg: DictConfig) -> None:
     _one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
     _one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
     _one_of("evaluation.aupro", cfg.evaluation.aupro, ("dataset", "per_image"))
-    _one_of("dataset.validation", cfg.dataset.validation, ("none", "split", "test"))
 
 
 def _check_ranges(cfg: DictConfig) -> None:
     """Numbers that would otherwise fail late, or do nothing without a word."""
-    at_least = {
-        "seed": (cfg.seed, 0),
-        "dataset.batch_size": (cfg.dataset.batch_size, 1),
-        "trainer.max_epochs": (cfg.trainer.max_epochs, 1),
-        "trainer.check_val_every_n_epoch": (cfg.trainer.check_val_every_n_epoch, 1),
-        "checkpoint_every_n_epochs": (cfg.checkpoint_every_n_epochs, 0),
-        "artifacts.overlays": (cfg.artifacts.overlays or 0, 0),
-        "model.sigma": (cfg.model.sigma, 0),
-    }
-    for key, (found, smallest) in at_least.items():
-        if found < smallest:
-            raise ConfigError(f"{key} must be {smallest} or more; found {found}")
+    for key, found, smallest in (
+        ("seed", cfg.seed, 0),
+        ("trainer.max_epochs", cfg.trainer.max_epochs, 1),
+        ("trainer.check_val_every_n_epoch", cfg.trainer.check_val_every_n_epoch, 1),
+        ("checkpoint_every_n_epochs", cfg.checkpoint_every_n_epochs, 0),
+        ("artifacts.overlays", cfg.artifacts.overlays or 0, 0),
+        ("model.sigma", cfg.model.sigma, 0),
+    ):
+        _at_least(key, found, smallest)
+    if cfg.seed > LARGEST_SEED:
+        raise ConfigError(f"seed must be {LARGEST_SEED} or less; found {cfg.seed}")
     if not cfg.model.lr > 0:
         raise ConfigError(f"model.lr must be above 0; found {cfg.model.lr}")
     for key in ("beta1", "beta2"):
