@@ -20,7 +20,7 @@ class AnomalyMetrics(MetricCollection):
     `pixel_f1_max` and `aupro`; with more than one defect type also `image_auroc/<type>` and so on.
 
     Memory: 12 bytes an image and 4 bytes a pixel (8 more a defect pixel), where the maps are; with
-    `streaming` about 100 MB in place of the pixels.
+    `streaming` about 150 MB in place of the pixels.
 
     Args:
         defect_types: Names of the defect types; their places are the codes given to `update`.
