@@ -243,6 +243,7 @@ class RunStages:
                 enable_model_summary=False,
                 enable_progress_bar=False,
                 num_sanity_val_steps=0,
+                limit_val_batches=0 if self.datamodule.validation == "none" else None,
                 log_every_n_steps=1,
             )
         except (ConfigError, RuntimeError) as error:
