@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rdad.compare import compare_runs
     from rdad.config import load_config
     from rdad.data.datamodule import AnomalyDataModule
     from rdad.experiment import RunResult, load_run, run
@@ -26,6 +27,7 @@ _HOME = {
     "ReverseDistillationLoss": "rdad.model.loss",
     "ReverseDistillationModel": "rdad.model.torch_model",
     "RunResult": "rdad.experiment",
+    "compare_runs": "rdad.compare",
     "load_config": "rdad.config",
     "load_run": "rdad.experiment",
     "run": "rdad.experiment",
@@ -41,6 +43,7 @@ __all__ = [
     "ReverseDistillationLoss",
     "ReverseDistillationModel",
     "RunResult",
+    "compare_runs",
     "load_config",
     "load_run",
     "run",
