@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.utils import JobReturn
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -43,8 +43,8 @@ class ExtraLauncher(Launcher):
             launcher_class = getattr(importlib.import_module(module), name)
         except ModuleNotFoundError as error:
             raise LauncherError(
-                f"hydra/launcher={self._extra} needs {error.name}, which is not installed: pip "
-                f"install 'rdad[{self._extra}]', or in a checkout pip install '.[{self._extra}]'"
+                f"hydra/launcher needs {error.name}, which is not installed: pip install "
+                f"'rdad[{self._extra}]', or in a checkout of rdad pip install '.[{self._extra}]'"
             ) from error
         self._launcher = launcher_class(**self._options)
         self._launcher.setup(
@@ -54,4 +54,14 @@ class ExtraLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        return self._launcher.launch(job_overrides, initial_job_idx)
+        """What came of each job; a job's own failure is in its JobReturn.
+
+        Raises:
+            LauncherError: the engine below failed, as SLURM does where there is none.
+        """
+        try:
+            return self._launcher.launch(job_overrides, initial_job_idx)
+        except HydraException:
+            raise
+        except Exception as error:
+            raise LauncherError(f"{self._class_name}: {type(error).__name__}: {error}") from error

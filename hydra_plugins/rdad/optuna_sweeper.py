@@ -79,7 +79,7 @@ class OptunaSweeper(Sweeper):
                 returns = [jobs for batch in self._batches(search) for jobs in batch]
         except ModuleNotFoundError as error:
             raise SearchError(
-                f"hydra/sweeper=optuna needs {error.name}, which is not installed: "
+                f"hydra/sweeper=rdad_optuna needs {error.name}, which is not installed: "
                 "pip install 'rdad[optuna]', or in a checkout pip install '.[optuna]'"
             ) from error
         except ValueError as error:

@@ -1,0 +1,108 @@
+"""Jobs of a sweep run elsewhere: side by side, through a queue, on a cluster."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy_sweeps import jobs, make_app, sweep
+
+LAUNCHERS = [
+    ("parallel", "hydra_plugins.hydra_joblib_launcher"),
+    ("slurm_local", "hydra_plugins.hydra_submitit_launcher"),
+    ("ray_cluster", "ray"),
+]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    return make_app(tmp_path)
+
+
+@pytest.fixture
+def parallel() -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra `parallel`")
+
+
+@pytest.mark.parametrize(("launcher", "module"), LAUNCHERS)
+def test_jobs_run_in_processes_of_their_own(app: Path, launcher: str, module: str) -> None:
+    pytest.importorskip(module, reason=f"needs the extra of hydra/launcher={launcher}")
+    done = sweep(app, f"hydra/launcher={launcher}", "y=1,2", "kind=waits")
+    assert done.returncode == 0, done.stderr
+    ran = jobs(app)
+    assert [job["y"] for job in ran.values()] == [1, 2]
+    assert ran[0]["process"] != ran[1]["process"]
+
+
+@pytest.mark.parametrize(("launcher", "module"), LAUNCHERS)
+def test_a_failing_job_stops_no_other(app: Path, launcher: str, module: str) -> None:
+    pytest.importorskip(module, reason=f"needs the extra of hydra/launcher={launcher}")
+    done = sweep(app, f"hydra/launcher={launcher}", "kind=broken,fine", "y=1,2")
+    assert done.returncode == 1
+    assert "broken on purpose" in done.stderr
+    assert list(jobs(app)) == [2, 3]
+
+
+@pytest.mark.usefixtures("parallel")
+def test_parallel_jobs_share_the_cores(app: Path) -> None:
+    done = sweep(app, "hydra/launcher=parallel", "kind=threads", "y=1,2")
+    assert done.returncode == 0, done.stderr
+    cores = len(os.sched_getaffinity(0))
+    assert [job["threads"] for job in jobs(app).values()] == [max(cores // 2, 1)] * 2
+
+
+@pytest.mark.usefixtures("parallel")
+def test_a_killed_process_fails_its_own_job_and_no_other(app: Path) -> None:
+    kinds = "kind=fine,killed,killed_once,broken"
+    done = sweep(app, "hydra/launcher=parallel", kinds, "y=1,2")
+    assert done.returncode == 1
+    assert "job 2: its process was killed twice" in done.stderr
+    assert "Traceback" not in done.stderr
+    ran = jobs(app)
+    assert list(ran) == [0, 1, 4, 5]
+    assert [job["resume"] for job in ran.values()][2] is True
+
+
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(app: Path) -> None:
+    missing = "hydra.launcher.launcher=hydra_plugins.not_there.Launcher"
+    done = sweep(app, "hydra/launcher=slurm", missing, "y=1,2")
+    assert done.returncode == 1
+    assert "pip install 'rdad[slurm]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_slurm_without_slurm_says_so_in_one_sentence(app: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra `slurm`")
+    done = sweep(app, "hydra/launcher=slurm", "y=1,2")
+    assert done.returncode == 1
+    assert "are you indeed on a slurm cluster?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("parallel")
+def test_a_named_sweep_trains_in_parallel(
+    assets: Path, resnet18_weights: Path, tmp_path: Path
+) -> None:
+    command = [
+        *("sweep=mode", "hydra/launcher=parallel", "hydra.sweep.dir=sweep"),
+        *("backbone=resnet18", f"model.weights={resnet18_weights}", "trainer=cpu"),
+        *("dataset=mvtec_ad", f"dataset.root={assets / 'data' / 'mvtec_ad'}"),
+        *("dataset.category=toothbrush", "dataset.image_size=[64,96]", "trainer.max_epochs=1"),
+        *("tracking=off", "artifacts.maps=false", "artifacts.overlays=0"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "rdad.train", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    folders = sorted((tmp_path / "sweep").glob("[0-9]*"))
+    assert [folder.name for folder in folders] == ["0_mode-add", "1_mode-multiply"]
+    for folder in folders:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert 0 <= metrics["test/image_auroc"] <= 1
