@@ -79,16 +79,14 @@ def swept(jobs: Sequence[Job]) -> dict[str, list[Value | None]]:
     columns: dict[str, list[Value | None]] = {}
     for key in dict.fromkeys(key for job in jobs for key in job.changed):
         name = key.rpartition(".")[2]
-        named = [job.params.get(name, job.changed.get(key)) for job in jobs]
         given: list[Value | None] = [job.changed.get(key) for job in jobs]
-        if len(set(named)) > 1:
-            columns.setdefault(name, named)
-        elif len(set(given)) > 1:  # dataset.seed where seed is the same
-            columns[key] = given
+        if len(set(given)) > 1 or _differ(job.params.get(name) for job in jobs):
+            named = [job.params.get(name, job.changed.get(key)) for job in jobs]
+            is_named = len(set(named)) > 1  # not so dataset.seed beside the parameter seed
+            columns.setdefault(*((name, named) if is_named else (key, given)))
     for name in dict.fromkeys(name for job in jobs for name in job.params):
         values = [job.params.get(name) for job in jobs]
-        differs = len({value for value in values if value is not None}) > 1
-        if differs and not any(_renames(values, other) for other in columns.values()):
+        if _differ(values) and not any(_renames(values, other) for other in columns.values()):
             columns.setdefault(name, values)
     return columns
 
@@ -142,7 +140,15 @@ def _changed(run_dir: Path) -> dict[str, str]:
         parsed = OverridesParser.create().parse_overrides(overrides(run_dir))
     except HydraException:
         return {}
-    return {one.key_or_group: str(one.get_value_string()) for one in parsed}
+    return {
+        one.key_or_group: str(one.get_value_string())
+        for one in parsed
+        if one.key_or_group != "resume"  # how a job was run, not what it computes
+    }
+
+
+def _differ(values: Iterable[Value | None]) -> bool:
+    return len({value for value in values if value is not None}) > 1
 
 
 def _renames(values: Sequence[Value | None], other: Sequence[Value | None]) -> bool:

@@ -3,7 +3,6 @@
 import math
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +11,9 @@ from omegaconf import DictConfig
 
 from rdad.config import CONF_DIR, ConfigError
 from rdad.experiment import RunResult, run
+from rdad.job_failure import failed_job, record_end
 from rdad.replay import replayed
+from rdad.sweep_report import all_tracked
 
 BAD_INPUT, UNTRACKED, INTERRUPTED = 1, 3, 130  # exit codes
 
@@ -24,16 +25,17 @@ def main(cfg: DictConfig) -> float | None:
     output_dir = Path(hydra_config.runtime.output_dir)
     try:
         result = run(cfg, output_dir)
-    except (ConfigError, OSError, KeyboardInterrupt) as error:
+    except KeyboardInterrupt:
+        record_end(output_dir, "interrupted", "stopped by Ctrl-C")
+        print(f"interrupted; what there is stands in {_short(output_dir)}", file=sys.stderr)
+        raise
+    except Exception as error:
         if hydra_config.mode == RunMode.MULTIRUN:
+            raise failed_job(output_dir, error) from error
+        if not _is_users(error):
             raise
-        _stop(error, output_dir)
-    except ValueError as error:
-        from rdad.data import DataError
-
-        if hydra_config.mode == RunMode.MULTIRUN or not isinstance(error, DataError):
-            raise
-        _stop(error, output_dir)
+        print(f"rdad.train: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
     if not result.metrics:  # a distributed run's further processes
         return None
     print(summary(result))
@@ -65,13 +67,13 @@ def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _stop(error: BaseException, output_dir: Path) -> NoReturn:
-    """One clear message, and an exit code that is not 0."""
-    if isinstance(error, KeyboardInterrupt):
-        print(f"interrupted; what there is stands in {_short(output_dir)}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    print(f"rdad.train: {error}", file=sys.stderr)
-    sys.exit(BAD_INPUT)
+def _is_users(error: Exception) -> bool:
+    """Whether the message alone says what to change."""
+    if isinstance(error, ConfigError | OSError):
+        return True
+    from rdad.data import DataError
+
+    return isinstance(error, DataError)
 
 
 def command() -> None:
@@ -81,7 +83,12 @@ def command() -> None:
     except (OSError, ConfigError) as error:
         print(f"rdad.train: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    if not all_tracked():
+        sys.exit(UNTRACKED)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,6 @@ import atexit
 import contextlib
 import logging
 import os
-import signal
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from rdad.sweep_report import end_in_order_when_terminated, report
 from rdad.tracking import store
 from rdad.tracking.open_run import Status
 from rdad.tracking.source import PARENT_VARIABLE
 from rdad.tracking.sweep import close_sweep, comparison_page, job_states, open_sweep
 
 log = logging.getLogger(__name__)
-
-TERMINATED = 128 + signal.SIGTERM
 
 
 class SweepRun(Callback):
@@ -61,7 +57,7 @@ class SweepRun(Callback):
             self._page = comparison_page(self._uri, run.info.experiment_id, run.info.run_id)
             os.environ[PARENT_VARIABLE] = run.info.run_id
             atexit.register(self._stopped)
-            _end_in_order_when_terminated()
+            end_in_order_when_terminated()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         self._close("FINISHED")
@@ -77,6 +73,7 @@ class SweepRun(Callback):
         run_id, self._run_id = self._run_id, None
         atexit.unregister(self._stopped)
         os.environ.pop(PARENT_VARIABLE, None)
+        report(self._sweep_dir)
         with self._surviving("close the sweep's run"):
             close_sweep(self._uri, run_id, self._sweep_dir, status)
             print(f"MLflow      {store.ui_command(self._uri)}\n            {self._page}")
@@ -102,10 +99,3 @@ def swept_values(config: DictConfig) -> dict[str, str]:
         for key, one in last.items()
         if one.is_sweep_override()
     }
-
-
-def _end_in_order_when_terminated() -> None:
-    """Let SIGTERM, from `kill` or a cluster's scheduler, run what is to be done at exit."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))

@@ -1,0 +1,123 @@
+"""How a sweep ends: the comparison of its jobs, and one list of those that gave no result."""
+
+import atexit
+import logging
+import math
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from rdad.compare import write_comparison
+from rdad.comparison import Row, compared
+from rdad.comparison_text import counted, terminal, without_result
+from rdad.job_folders import overrides
+from rdad.sweep_jobs import LOG_FILE, read_jobs
+
+log = logging.getLogger(__name__)
+
+TERMINATED = 128 + signal.SIGTERM
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+LONGEST_REASON = 300
+
+_planned: dict[Path, int | None] = {}
+_reported: dict[Path, list[Row]] = {}
+
+
+class SweepReport(Callback):
+    """Prints and writes what the jobs of a sweep gave, however the sweep ended.
+
+    Where a job fails or the sweep is stopped Hydra tells nobody; the end of the process does.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self._sweep_dir = Path(config.hydra.sweep.dir).absolute()
+        _planned[self._sweep_dir] = planned_jobs(config)
+        self._process = os.getpid()
+        atexit.register(self._report)
+        end_in_order_when_terminated()
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        self._report()
+
+    def _report(self) -> None:
+        if os.getpid() == self._process:  # and not a copy in the process of a job
+            report(self._sweep_dir)
+
+
+def report(sweep_dir: Path) -> None:
+    """Write the comparison into the sweep's folder and print it, once in this process."""
+    if sweep_dir in _reported:
+        return
+    _reported[sweep_dir] = rows = _rows(sweep_dir)
+    if not rows:
+        return
+    try:
+        write_comparison(rows, sweep_dir)
+    except OSError as error:
+        log.warning("the comparison could not be written: %s", error)
+    print("\n".join(_lines(rows, sweep_dir)), flush=True)
+
+
+def all_tracked() -> bool:
+    """Whether MLflow has all that the sweep of this process gave; True outside a sweep."""
+    return not any(untracked(rows) for rows in _reported.values())
+
+
+def planned_jobs(config: DictConfig) -> int | None:
+    """How many jobs the overrides ask for; None where the sweeper decides on the way."""
+    if config.hydra.sweeper._target_ != BASIC_SWEEPER:
+        return None
+    varied = [one for one in overrides(config).values() if one.is_sweep_override()]
+    if not all(one.is_discrete_sweep() for one in varied):
+        return None
+    return math.prod(len(list(one.sweep_string_iterator())) for one in varied)
+
+
+def end_in_order_when_terminated() -> None:
+    """Let SIGTERM, from `kill` or a cluster's scheduler, run what is to be done at exit."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
+def _lines(rows: Sequence[Row], sweep_dir: Path) -> list[str]:
+    """The table, how many jobs there were, and what to do about those without a result."""
+    shown = _short(sweep_dir)
+    lost, waiting = without_result(rows), (_planned.get(sweep_dir) or len(rows)) - len(rows)
+    lines = ["", terminal(rows), "", counted(rows) + (f", {waiting} not started" * (waiting > 0))]
+    for row in lost:
+        reason = row.job.reason
+        cut = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+        lines += [f"  {row.name}: {cut}", f"    {_short(row.job.folder / LOG_FILE)}"]
+    if lost or waiting > 0:
+        command = f"python -m rdad.train resume_sweep={shlex.quote(str(shown))}"
+        lines.append(f"run what is missing with  {command}")
+    if unsent := untracked(rows):
+        folders = " ".join(shlex.quote(str(_short(row.job.folder))) for row in unsent)
+        lines.append(f"not in MLflow: {len(unsent)}; send with  python -m rdad.upload {folders}")
+    return [*lines, f"sweep folder  {shown}  (comparison.csv, comparison.md, comparison.png)"]
+
+
+def _rows(sweep_dir: Path) -> list[Row]:
+    """None where the sweep was refused before its first job."""
+    try:
+        return compared(read_jobs([sweep_dir]))
+    except FileNotFoundError:
+        return []
+
+
+def untracked(rows: Sequence[Row]) -> list[Row]:
+    """Jobs with a result that the MLflow store did not take."""
+    return [row for row in rows if (row.job.record.get("tracking") or {}).get("error")]
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
