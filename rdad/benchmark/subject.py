@@ -1,0 +1,124 @@
+"""What is timed: a data set of limited size, rdad's network, and the plain program's copy of it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from torch import Tensor
+
+from rdad.benchmark.plain.recipe import PlainRecipe
+from rdad.config import ConfigError
+from rdad.data.datamodule import AnomalyDataModule
+from rdad.data.samples import Sample, Samples
+from rdad.model.geometry import LAYERS
+from rdad.model.lightning_model import ReverseDistillation
+
+LR, BETA1, BETA2 = 0.005, 0.5, 0.999  # the authors' main.py
+
+
+class Subject:
+    """Both programs on the same images, with the same weights.
+
+    Args:
+        train, test: The images.
+        folder: For caches, which start empty.
+
+    Attributes:
+        module: rdad's; `plain` has a copy of its weights.
+        data: Prepared; its cache is `folder`.
+        autocast: The context that `precision` asks for.
+    """
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        folder: Path,
+        train: Sequence[Sample],
+        test: Sequence[Sample],
+        size: Sequence[int] | None = None,
+    ) -> None:
+        self.cfg, self.folder = cfg, folder
+        self.train, self.test = tuple(train), tuple(test)
+        self.size: list[int] = list(size or cfg.image_size)
+        self.device = chosen_device(cfg.device)
+        self.data = self.data_in(folder)
+        self.data.prepare()
+        self.module = self._module().to(self.device)
+        self.plain = PlainRecipe(self.module.model, cfg.model.backbone, lr=LR, betas=(BETA1, BETA2))
+        self.autocast = autocast(cfg.precision, self.device)
+
+    def data_in(self, cache: Path) -> AnomalyDataModule:
+        """The images, unread, with a cache of their own."""
+        return AnomalyDataModule(
+            lambda: Samples(self.train, self.test),
+            name="benchmark",
+            category="benchmark",
+            image_size=self.size,
+            batch_size=self.cfg.batch_size,
+            seed=self.cfg.seed,
+            cache_dir=cache,
+        )
+
+    def batch(self) -> dict[str, Tensor]:
+        """The first training images, as many as a batch holds, on the device."""
+        first = next(iter(self.data.train_dataloader()))
+        return {name: value.to(self.device) for name, value in first.items()}
+
+    def _module(self) -> ReverseDistillation:
+        torch.manual_seed(self.cfg.seed)
+        model = self.cfg.model
+        network = partial(ReverseDistillation, self.size, model.backbone, LAYERS, "add")
+        try:
+            return network(LR, BETA1, BETA2, weights=model.weights)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def chosen_device(name: str) -> torch.device:
+    """Raises ConfigError where a GPU is asked for and torch sees none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda, but torch sees no GPU; allowed here: cpu, auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def autocast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    if precision == "bf16":
+        return partial(torch.autocast, device.type, torch.bfloat16)
+    return nullcontext
+
+
+def found_images(cfg: DictConfig) -> Samples:
+    """All images of the configured data set, checked and once decoded.
+
+    Raises:
+        ConfigError: the data set refuses a value.
+        FileNotFoundError, DataError: images are missing or unusable.
+    """
+    logging.getLogger("rdad").setLevel(logging.WARNING)
+    try:
+        data: AnomalyDataModule = instantiate(cfg.dataset, _convert_="all")
+    except InstantiationException as error:
+        raise ConfigError(str(error.__cause__ or error)) from error
+    data.prepare()
+    return Samples(data.train_samples, data.test_samples)
+
+
+def spread(samples: Sequence[Sample], limit: int) -> list[Sample]:
+    """At most `limit` samples, evenly from the first to the last, so that every type is there."""
+    return [samples[place] for place in spread_places(len(samples), limit)]
+
+
+def spread_places(available: int, limit: int) -> NDArray[np.int64]:
+    """At most `limit` places from 0 to `available` - 1."""
+    return np.linspace(0, available - 1, min(limit, available)).round().astype(np.int64)
