@@ -118,3 +118,33 @@ def test_checkpoint_of_another_network_is_refused_and_changes_nothing(
     with pytest.raises(ValueError, match="backbone it was trained with and layers layer1, layer2"):
         model.load_rd4ad_checkpoint(checkpoint)
     assert_same(snapshot(model), before)
+
+
+@pytest.mark.parametrize(
+    ("part", "theirs", "ours"),
+    [
+        ("bn", "bn3.running_var", "bottleneck, as in fuse.1.1.running_var"),
+        ("decoder", "layer1.1.conv2.weight", "decoder, as in stages.layer3.1.conv2.weight"),
+    ],
+)
+def test_checkpoint_that_lacks_a_tensor_is_refused_by_name_and_changes_nothing(
+    part: str, theirs: str, ours: str, stored: dict[str, Any], tmp_path: Path
+):
+    lacking = {name: tensor for name, tensor in stored[part].items() if name != theirs}
+    torch.save({**stored, part: lacking}, tmp_path / "lacking.pt")
+    model = untrained()
+    before = snapshot(model)
+    with pytest.raises(ValueError, match=rf"lacking\.pt does not fit this network's {ours};"):
+        model.load_rd4ad_checkpoint(tmp_path / "lacking.pt")
+    assert_same(snapshot(model), before)
+
+
+def test_modules_that_the_authors_network_does_not_use_are_left_out(
+    stored: dict[str, Any], tmp_path: Path
+):
+    unused = {"conv4.weight": torch.zeros(1024, 512, 1, 1), "bn4.bias": torch.zeros(1024)}
+    torch.save({**stored, "bn": stored["bn"] | unused}, tmp_path / "whole.pt")
+    model = untrained()
+    model.load_rd4ad_checkpoint(tmp_path / "whole.pt")
+    found = model.bottleneck.state_dict()["fuse.1.0.weight"]
+    assert torch.equal(found, stored["bn"]["conv3.weight"].float())
