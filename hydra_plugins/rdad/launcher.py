@@ -64,4 +64,10 @@ class ExtraLauncher(Launcher):
         except HydraException:
             raise
         except Exception as error:
-            raise LauncherError(f"{self._class_name}: {type(error).__name__}: {error}") from error
+            raise LauncherError(f"{self._class_name}: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line; its kind too, unless it was raised to be read."""
+    compact = isinstance(error, CompactHydraException)
+    return str(error) if compact else f"{type(error).__name__}: {error}"

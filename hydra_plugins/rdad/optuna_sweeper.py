@@ -1,7 +1,8 @@
 """A Hydra sweeper that asks Optuna what to try next and tells it what came of it."""
 
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from hydra_plugins.rdad.launcher import reason
 from rdad.search.space import SearchSpace, search_space, varied
-from rdad.search.study import Proposal, Search, only_process
+from rdad.search.study import only_process
+from rdad.search.trials import Proposal, Search
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,9 @@ class OptunaSweeper(Sweeper):
         params: What varies, in Hydra's override syntax; the command line adds and wins.
         direction: maximize or minimize, or one for each number that a job gives.
         n_trials: How many results the study is to have.
-        n_jobs: Trials asked for at a time, which the launcher runs together.
-        study: sampler, seed, storage and study_name, as of `rdad.search.study.Search`.
+        n_jobs: Trials asked for at a time, which the launcher runs together; -1 is as joblib's,
+            one for each core.
+        study: sampler, seed, storage and study_name, as of `rdad.search.trials.Search`.
     """
 
     def __init__(
@@ -49,8 +53,9 @@ class OptunaSweeper(Sweeper):
     ) -> None:
         self._params = dict(params or {})
         self._directions = [direction] if isinstance(direction, str) else list(direction)
-        self._n_trials, self._n_jobs, self._study = n_trials, n_jobs, study
-        self._failures: list[str] = []
+        self._n_trials, self._study = n_trials, study
+        self._n_jobs = n_jobs if n_jobs > 0 else os.cpu_count() or 1
+        self._failures: dict[str, list[int]] = {}
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -115,8 +120,8 @@ class OptunaSweeper(Sweeper):
             search.tell(proposal, values)
             log.info("%s: %s", what, ", ".join(f"{value:.6g}" for value in values))
         except Exception as error:
-            self._failures.append(f"{what}: {type(error).__name__}: {error}")
-            log.warning("failed: %s", self._failures[-1])
+            self._failures.setdefault(reason(error), []).append(proposal.number)
+            log.warning("%s failed: %s", what, reason(error))
 
     def _report(self, search: Search, folder: Path) -> None:
         results = search.results()
@@ -127,7 +132,7 @@ class OptunaSweeper(Sweeper):
             values = ", ".join(f"{value:.6g}" for value in best["values"])
             log.info("best: %s  %s", values, " ".join(varied(best["params"])))
         if self._failures:
-            raise SearchError("\n".join([f"{len(self._failures)} trials failed", *self._failures]))
+            raise SearchError("\n".join(_listed(self._failures)))
 
 
 def _consecutive(proposals: list[Proposal]) -> Iterator[list[Proposal]]:
@@ -135,6 +140,13 @@ def _consecutive(proposals: list[Proposal]) -> Iterator[list[Proposal]]:
     places = enumerate(proposals)
     for _, run in groupby(places, key=lambda place: place[1].number - place[0]):
         yield [proposal for _, proposal in run]
+
+
+def _listed(failures: Mapping[str, list[int]]) -> Iterator[str]:
+    """Which trials failed, by reason."""
+    yield f"{sum(map(len, failures.values()))} trials failed"
+    for said, numbers in failures.items():
+        yield f"  {', '.join(map(str, numbers))}: {said}"
 
 
 def _numbers(returned: Any) -> list[float]:

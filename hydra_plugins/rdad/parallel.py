@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.rdad.launcher import ExtraLauncher, LauncherError
+from hydra_plugins.rdad.launcher import ExtraLauncher, LauncherError, reason
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class NotedTask:
         try:
             returned = self.task(cfg)
         except Exception as error:
-            self._note_end(number, JobStatus.FAILED, error)
+            self._note_end(number, JobStatus.FAILED, LauncherError(reason(error)))
             raise
         self._note_end(number, JobStatus.COMPLETED, returned)
         return returned
