@@ -12,6 +12,7 @@ from rdad.run_files import read_metrics
 from rdad.run_record import CONFIG_FILE, RECORD_FILE, read_record
 
 if TYPE_CHECKING:
+    from rdad.data import AnomalyDataModule
     from rdad.model.torch_model import ReverseDistillationModel
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.dataset)
-    datamodule.prepare()
+    _prepare(datamodule)
     stages = RunStages(cfg, run_dir, datamodule, build(cfg.model))
     if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed run does the rest
         stages.fit()
@@ -72,6 +73,18 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     return RunResult(
         metrics, run_dir, tracker.run_id, tracker.error, tracker.page, tracker.ui_command
     )
+
+
+def _prepare(datamodule: "AnomalyDataModule") -> None:
+    """Find, check and decode all images; what is wrong then is wrong with what was asked for."""
+    from rdad.data import DataError
+
+    try:
+        datamodule.prepare()
+    except DataError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _finished(run_dir: Path) -> RunResult | None:

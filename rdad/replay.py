@@ -10,8 +10,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from rdad.config import ConfigError
+from rdad.config import CONF_DIR, ConfigError
 
+OPTIONAL_GROUPS = ("experiment", "sweep")
 RUN_KEY, SWEEP_KEY = "resume", "resume_sweep"
 RUN_FILE, SWEEP_FILE = Path(".hydra") / "overrides.yaml", Path("multirun.yaml")
 
@@ -34,6 +35,19 @@ def replayed(arguments: Sequence[str]) -> list[str]:
     key, _, folder = given[0].partition("=")
     replay = _run if key == RUN_KEY else _sweep
     return [*replay(Path(folder)), "resume=true", *further]
+
+
+def check_groups(arguments: Sequence[str]) -> None:
+    """Hydra answers a group that is set to null with a traceback of its own.
+
+    Raises:
+        ConfigError: names the group's options.
+    """
+    for one in arguments:
+        group, _, option = one.partition("=")
+        if option == "null" and group not in OPTIONAL_GROUPS and (CONF_DIR / group).is_dir():
+            options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+            raise ConfigError(f"{one}: choose one of {', '.join(options)}")
 
 
 def _run(folder: Path) -> list[str]:

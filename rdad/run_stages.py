@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
@@ -104,20 +105,32 @@ class RunStages:
             return
         self._record.update(training=fingerprint, trained=False)
         with claimed(fingerprint) if self.cfg.reuse else nullcontext():
-            source = find_training(fingerprint) if self.cfg.reuse else None
-            if source is not None:
-                self._take_over(source)
-            else:
-                self._train()
-                remember_training(fingerprint, self.run_dir)
+            if self.cfg.reuse and self._reused(fingerprint):
+                return
+            self._train()
+            remember_training(fingerprint, self.run_dir)
 
-    def _take_over(self, source: Path) -> None:
-        log.info("reused the training of %s", source)
+    def _reused(self, fingerprint: str) -> bool:
+        """Whether a training was found, on this machine or through the tracking server."""
+        found = find_training(fingerprint)
+        if found is not None:
+            self._take_over(found, str(found.absolute()))
+            return True
+        if self.tracker is None:
+            return False
+        with TemporaryDirectory(dir=self.run_dir) as folder:
+            offered = self.tracker.fetch_training(fingerprint, Path(folder))
+            if offered is not None:
+                self._take_over(offered[0], f"run {offered[1]} of {self.tracker.uri}")
+        return offered is not None
+
+    def _take_over(self, source: Path, described: str) -> None:
+        log.info("reused the training of %s", described)
         take_trained_parts(source / MODEL_FILE, self.module.model)
         self._save_model()
         shutil.copyfile(source / HISTORY_FILE, self.run_dir / HISTORY_FILE)
         write_loss_curve(self.run_dir)
-        self._record.update(reused_from=str(source.absolute()), **_measured(read_record(source)))
+        self._record.update(reused_from=described, **_measured(read_record(source)))
 
     def _train(self) -> None:
         try:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rdad.config import CONF_DIR, ConfigError
 from rdad.experiment import RunResult, run
 from rdad.job_failure import failed_job, record_end
-from rdad.replay import replayed
+from rdad.replay import check_groups, replayed
 from rdad.sweep_report import all_tracked
 
 BAD_INPUT, UNTRACKED, INTERRUPTED = 1, 3, 130  # exit codes
@@ -79,6 +79,7 @@ def _is_users(error: Exception) -> bool:
 def command() -> None:
     """The command line: `resume=` and `resume_sweep=` stand for the command that was stopped."""
     try:
+        check_groups(sys.argv[1:])
         sys.argv[1:] = replayed(sys.argv[1:])
     except (OSError, ConfigError) as error:
         print(f"rdad.train: {error}", file=sys.stderr)

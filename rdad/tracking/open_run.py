@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.tracking.files import upload_files
 from rdad.tracking.source import PARENT_TAG, parent_tags
+from rdad.tracking.store import is_server
+from rdad.tracking.trainings import offer_training
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -98,6 +100,8 @@ class OpenRun:
         if self._monitor is not None:
             self._monitor.finish()
         upload_files(self.client, self.run_id, run_dir)
+        if is_server(self._uri):  # on this machine the run folder itself is found
+            offer_training(self.client, self.run_id, run_dir)
         self.client.set_tag(self.run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
         self.client.set_terminated(self.run_id, status, _milliseconds(ended))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rdad.tracking import store
 from rdad.tracking.open_run import OpenRun, Status, create_run, find_run, go_on
+from rdad.tracking.trainings import fetch_training
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,18 @@ class MlflowTracker:
             return
         with self._surviving("copy the artifacts and close the run"):
             self._run.close(run_dir, status, metrics, ended)
+
+    def fetch_training(self, fingerprint: str, folder: Path) -> tuple[Path, str] | None:
+        """Download a training that a run on another machine offers below `folder`.
+
+        Returns:
+            Where it lies now, and its run; None if there is none, or if the store is a file.
+        """
+        if self._run is None or self.error is not None or not store.is_server(self.uri):
+            return None
+        with self._surviving("look for the training"):
+            return fetch_training(self._run.client, fingerprint, folder)
+        return None
 
     def holds(self, run_id: str) -> bool:
         """Whether the store has this run, and has it as ended."""
