@@ -1,10 +1,11 @@
 """What the folders of a sweep's jobs are named after: what varies, and nothing else."""
 
 import json
+import re
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -15,15 +16,23 @@ class JobFolders(Callback):
     """Leaves what all jobs have in common out of `hydra.job.override_dirname`.
 
     Hydra puts every word of the command line into it, so that one data root gives each job a
-    folder in a folder. What varies but holds a slash is left out too; the job's number remains.
+    folder in a folder. What varies but is no plain word (a path, a list) is left out too; the
+    job's number remains.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        named = {key: one for key, one in overrides(config).items() if one.is_sweep_override()}
-        short = {key for key, one in named.items() if "/" not in str(one.get_value_string())}
-        left_out = sorted(overrides(config).keys() - short)
+        given = overrides(config)
+        named = {key for key, one in given.items() if one.is_sweep_override() and _is_plain(one)}
+        left_out = sorted(given.keys() - named)
         with read_write(config), open_dict(config):
             config.hydra.overrides.hydra.append(f"{EXCLUDED}={json.dumps(left_out)}")
+
+
+def _is_plain(override: Override) -> bool:
+    """Whether all values can stand in a folder's name, and that name on a command line."""
+    if override.is_interval_sweep() or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
+        return True
+    return all(re.fullmatch(r"[\w.+-]+", value) for value in override.sweep_string_iterator())
 
 
 def overrides(config: DictConfig) -> dict[str, Override]:

@@ -95,10 +95,11 @@ def test_a_search_asks_for_as_many_trials_as_the_launcher_runs() -> None:
         ({"seed": "1,2"}, ["sweep=seeds"], ["sweep"]),
         ({"seed": "1,2"}, ["sweep=seeds", "seed=1"], ["seed", "sweep"]),
         ({}, ["mode=add,multiply", "model.weights=a/b.pth,c/d.pth"], ["model.weights"]),
-        ({"model.lr": "interval(0.1, 0.2)"}, [], []),
+        ({"model.lr": "interval(0.1, 0.2)"}, ["mode=glob(*)"], []),
+        ({}, ["seed=1,2", "dataset.image_size=[64,64],[96,96]"], ["dataset.image_size"]),
     ],
 )
-def test_what_does_not_vary_or_holds_a_slash_names_no_folder(
+def test_what_does_not_vary_or_is_no_plain_word_names_no_folder(
     params: dict[str, str], words: list[str], left_out: list[str]
 ) -> None:
     overridden = {"task": words, "hydra": []}
