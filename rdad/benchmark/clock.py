@@ -22,7 +22,7 @@ class Timing:
 
     Attributes:
         seconds: Of each timed call.
-        peak_bytes: Memory at the worst moment of one untimed call, above what there was before.
+        peak_bytes: Memory at the worst moment of a call, above what there was before.
         gflop: Floating point operations of one call / 1e9, a multiply-add counted as two.
     """
 
@@ -36,23 +36,32 @@ class Timing:
 
 
 def interleaved(
-    tasks: Mapping[str, Task], *, rounds: int, device: torch.device, observe: bool = True
+    tasks: Mapping[str, Task], *, rounds: int, device: torch.device
 ) -> dict[str, Timing]:
-    """Each task called once untimed, then `rounds` times in turn: A B A B ….
+    """Each task called once untimed, to see what it needs, then `rounds` times in turn: A B A B ….
 
     In turn, because a machine's speed drifts: both programs then meet the same weather.
-
-    Args:
-        observe: The untimed call counts operations and memory.
     """
+    seen = {name: _needs(task, device) for name, task in tasks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    seen = {
-        name: _observed(task, device) if observe else _called(task) for name, task in tasks.items()
-    }
     for _ in range(rounds):
         for name, task in tasks.items():
             seconds[name].append(seconds_of(task, device))
     return {name: Timing(tuple(seconds[name]), *seen[name]) for name in tasks}
+
+
+def interleaved_long(
+    tasks: Mapping[str, Task], *, rounds: int, device: torch.device
+) -> dict[str, Timing]:
+    """As `interleaved` for calls of seconds: none is untimed, and operations are not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    peaks: dict[str, list[int]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            with peak_memory(device) as peak:
+                seconds[name].append(seconds_of(task, device))
+            peaks[name] += peak
+    return {name: Timing(tuple(seconds[name]), max(peaks[name])) for name in tasks}
 
 
 def seconds_of(task: Task, device: torch.device) -> float:
@@ -69,17 +78,13 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _observed(task: Task, device: torch.device) -> tuple[int, float | None]:
+def _needs(task: Task, device: torch.device) -> tuple[int, float | None]:
+    """Bytes at the worst moment, and 1e9 operations if there are any."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with peak_memory(device) as peak, FlopCounterMode(display=False) as counter:
         task()
     return peak[0], counter.get_total_flops() / 1e9 or None
-
-
-def _called(task: Task) -> tuple[None, None]:
-    task()
-    return None, None
 
 
 @contextlib.contextmanager

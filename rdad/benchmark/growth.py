@@ -1,5 +1,6 @@
 """How cost grows with the number of images and with their size."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -13,6 +14,8 @@ from rdad.benchmark.subject import Subject, spread
 from rdad.benchmark.whole import EpochClock, evaluated, first_use, fit
 from rdad.data.samples import Sample, Samples, named
 from rdad.training import CachedFeatures
+
+log = logging.getLogger(__name__)
 
 MEASURES = ("first use", "features", "epoch", "evaluation")
 
@@ -61,13 +64,14 @@ def _grown(of: str, amounts: Sequence[int], points: Sequence[Point]) -> Growth:
 def _point(
     cfg: DictConfig, samples: Samples, folder: Path, number: int, size: tuple[int, int]
 ) -> Point:
+    log.info("growth: %d images of %d x %d", number, *size)
     train, test = _repeated(samples.train, number), _repeated(samples.test, number)
     subject = Subject(cfg, folder, train, test, size)
-    clock = EpochClock(subject)
+    clock = EpochClock(subject.device)
     with peak_memory(subject.device) as peak:
         fit(subject, [clock.started, CachedFeatures(subject.data), clock])
     figures = {
-        "first use": first_use(subject),
+        "first use": seconds_of(lambda: first_use(subject), subject.device),
         "features": clock.preparations[0],
         "epoch": clock.epochs[0],
         "evaluation": seconds_of(lambda: evaluated(subject), subject.device),

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from rdad.benchmark.clock import Task, interleaved
+from rdad.benchmark.clock import Task, seconds_of
 
 DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices
 _COPIED_BYTES = 2**28
-_CALLS = 5
+_CALLS = 6
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def measure_machine(device: torch.device) -> Machine:
 
 def _best(task: Task, device: torch.device) -> float:
     """Seconds of the quickest call: what the machine can do when nothing disturbs it."""
-    timing = interleaved({"task": task}, rounds=_CALLS, device=device, observe=False)["task"]
-    return min(timing.seconds)
+    return min(seconds_of(task, device) for _ in range(_CALLS))
 
 
 def _name(device: torch.device) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from rdad.benchmark.clock import interleaved
+from rdad.benchmark.clock import Timing, interleaved_long
 from rdad.benchmark.rows import Row
 
 COMMANDS = {
@@ -21,9 +21,9 @@ COMMANDS = {
 def startup_rows(rounds: int) -> Iterator[Row]:
     """Each in a new process, with the interpreter's own start."""
     tasks = {name: partial(_call, arguments) for name, arguments in COMMANDS.items()}
-    timings = interleaved(tasks, rounds=rounds, device=torch.device("cpu"), observe=False)
+    timings = interleaved_long(tasks, rounds=rounds, device=torch.device("cpu"))
     for name, timing in timings.items():
-        yield Row("start-up", name, 0, timing)
+        yield Row("start-up", name, 0, Timing(timing.seconds))
 
 
 def _call(arguments: Sequence[str]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
 
-from rdad.benchmark.clock import Timing, interleaved, peak_memory, synchronise
+from rdad.benchmark.clock import Timing, interleaved_long, synchronise
 from rdad.benchmark.rows import Row
 from rdad.benchmark.subject import Subject
 from rdad.evaluation import evaluate
@@ -22,71 +23,29 @@ LIGHTNING_PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 
 def whole_rows(subject: Subject, rounds: int) -> Iterator[Row]:
     """First use of the images, features, an epoch, an evaluation; each on all images."""
-    ours, plain = Training(subject), PlainTraining(subject)
-    prepared = []
-    for _ in range(rounds):
-        prepared.append(first_use(subject))
-        ours.epoch()
-        plain.epoch()
-    images, precision = len(subject.train), subject.cfg.precision
-    everything = images + len(subject.test)
-    yield Row("whole", "first use of the images", everything, Timing(tuple(prepared)))
-    yield Row("whole", "features, once", images, ours.preparation, precision=precision)
-    yield Row("whole", "epoch", images, ours.timing, plain.timing, precision)
-    timings = interleaved(
+    clock = EpochClock(subject.device)
+    callbacks = [clock.started, CachedFeatures(subject.data), clock]
+    trained = interleaved_long(
         {
-            "ours": lambda: evaluated(subject),
-            "plain": lambda: subject.plain.evaluate(subject.test),
+            "first use": lambda: first_use(subject),
+            "ours": lambda: fit(subject, callbacks),
+            "plain": lambda: subject.plain.train_epoch(subject.train, subject.cfg.batch_size),
         },
         rounds=rounds,
         device=subject.device,
-        observe=False,
     )
-    yield Row("whole", "evaluation", len(subject.test), **timings, precision=precision)
-
-
-class Training:
-    """rdad's training, one epoch at a time; each begins with the encoder's features."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.clock = EpochClock(subject)
-        self._peaks: list[int] = []
-
-    def epoch(self) -> None:
-        with peak_memory(self.subject.device) as peak:
-            fit(self.subject, [self.clock.started, CachedFeatures(self.subject.data), self.clock])
-        self._peaks.append(peak[0])
-
-    @property
-    def preparation(self) -> Timing:
-        return Timing(tuple(self.clock.preparations))
-
-    @property
-    def timing(self) -> Timing:
-        return Timing(tuple(self.clock.epochs), max(self._peaks))
-
-
-class PlainTraining:
-    """The plain program's epochs."""
-
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self._seconds: list[float] = []
-        self._peaks: list[int] = []
-
-    def epoch(self) -> None:
-        subject = self.subject
-        with peak_memory(subject.device) as peak:
-            start = time.perf_counter()
-            subject.plain.train_epoch(subject.train, subject.cfg.batch_size)
-            synchronise(subject.device)
-            self._seconds.append(time.perf_counter() - start)
-        self._peaks.append(peak[0])
-
-    @property
-    def timing(self) -> Timing:
-        return Timing(tuple(self._seconds), max(self._peaks))
+    scored = interleaved_long(
+        {"ours": lambda: evaluated(subject), "plain": lambda: subject.plain.evaluate(subject.test)},
+        rounds=rounds,
+        device=subject.device,
+    )
+    images, tested, precision = len(subject.train), len(subject.test), subject.cfg.precision
+    epochs = Timing(tuple(clock.epochs), trained["ours"].peak_bytes)
+    features = Timing(tuple(clock.preparations))
+    yield Row("whole", "first use of the images", images + tested, trained["first use"])
+    yield Row("whole", "features, once", images, features, precision=precision)
+    yield Row("whole", "epoch", images, epochs, trained["plain"], precision)
+    yield Row("whole", "evaluation", tested, **scored, precision=precision)
 
 
 class _Started(Callback):
@@ -101,32 +60,32 @@ class _Started(Callback):
 class EpochClock(Callback):
     """Seconds of each epoch, and of what is prepared between `started` and the first one."""
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject, self.started = subject, _Started()
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.started = device, _Started()
         self.preparations: list[float] = []
         self.epochs: list[float] = []
         self._epoch_started = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        synchronise(self.subject.device)
+        synchronise(self.device)
         self._epoch_started = time.perf_counter()
         if trainer.current_epoch == 0:
             self.preparations.append(self._epoch_started - self.started.seconds)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        synchronise(self.subject.device)
+        synchronise(self.device)
         self.epochs.append(time.perf_counter() - self._epoch_started)
 
 
-def fit(subject: Subject, callbacks: list[Any], *, epochs: int = 1) -> None:
-    """Train as a run does, without its folder and its tracking."""
+def fit(subject: Subject, callbacks: list[Any]) -> None:
+    """An epoch as a run trains it, without its folder and its tracking."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = L.Trainer(
             accelerator="gpu" if subject.device.type == "cuda" else "cpu",
             devices=1,
             precision=LIGHTNING_PRECISION[subject.cfg.precision],  # type: ignore[arg-type]
-            max_epochs=epochs,
+            max_epochs=1,
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,
@@ -144,9 +103,7 @@ def evaluated(subject: Subject) -> dict[str, float]:
     return evaluate(subject.module.model, subject.data, metrics, precision=subject.autocast)
 
 
-def first_use(subject: Subject) -> float:
-    """Seconds to find, check, decode and keep all images, from an empty cache."""
+def first_use(subject: Subject) -> None:
+    """Find, check, decode and keep all images, from an empty cache."""
     with tempfile.TemporaryDirectory(dir=subject.folder) as folder:
-        start = time.perf_counter()
         subject.data_in(Path(folder)).prepare()
-        return time.perf_counter() - start
