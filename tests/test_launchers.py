@@ -27,22 +27,16 @@ def parallel() -> None:
 
 
 @pytest.mark.parametrize(("launcher", "module"), LAUNCHERS)
-def test_jobs_run_in_processes_of_their_own(app: Path, launcher: str, module: str) -> None:
+def test_jobs_run_at_the_same_time_and_a_failing_one_stops_no_other(
+    app: Path, launcher: str, module: str
+) -> None:
     pytest.importorskip(module, reason=f"needs the extra of hydra/launcher={launcher}")
-    done = sweep(app, f"hydra/launcher={launcher}", "y=1,2", "kind=waits")
-    assert done.returncode == 0, done.stderr
-    ran = jobs(app)
-    assert [job["y"] for job in ran.values()] == [1, 2]
-    assert ran[0]["process"] != ran[1]["process"]
-
-
-@pytest.mark.parametrize(("launcher", "module"), LAUNCHERS[:2])
-def test_a_failing_job_stops_no_other(app: Path, launcher: str, module: str) -> None:
-    pytest.importorskip(module, reason=f"needs the extra of hydra/launcher={launcher}")
-    done = sweep(app, f"hydra/launcher={launcher}", "kind=broken,fine", "y=1,2")
+    done = sweep(app, f"hydra/launcher={launcher}", "kind=broken,waits", "y=1,2")
     assert done.returncode == 1
     assert "broken on purpose" in done.stderr
-    assert list(jobs(app)) == [2, 3]
+    ran = jobs(app)
+    assert list(ran) == [2, 3]
+    assert ran[2]["process"] != ran[3]["process"]
 
 
 @pytest.mark.usefixtures("parallel")
