@@ -44,7 +44,7 @@ def main(cfg):
         killed()
     if cfg.kind == "waits":
         Path(f"here_{cfg.y}").touch()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not (Path("here_1").exists() and Path("here_2").exists()):
             assert time.monotonic() < deadline, "the other job has not started"
             time.sleep(0.05)
@@ -69,7 +69,7 @@ def make_app(folder: Path) -> Path:
     return folder
 
 
-def sweep(app: Path, *overrides: str, timeout: int = 120) -> "subprocess.CompletedProcess[str]":
+def sweep(app: Path, *overrides: str, timeout: int = 300) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "app.py", "-m", *overrides],
         cwd=app,
