@@ -26,7 +26,7 @@ from rdad.metrics import AnomalyMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.model_file import MODEL_FILE, save_model, take_trained_parts
 from rdad.reuse import claimed, find_training, remember_training, training_fingerprint
-from rdad.run_files import HISTORY_FILE, write_metrics
+from rdad.run_files import HISTORY_FILE, read_history, write_metrics
 from rdad.run_record import (
     RECORD_FILE,
     RunRecord,
@@ -130,6 +130,9 @@ class RunStages:
         self._save_model()
         shutil.copyfile(source / HISTORY_FILE, self.run_dir / HISTORY_FILE)
         write_loss_curve(self.run_dir)
+        if self.tracker is not None:
+            for figures in read_history(self.run_dir):
+                self.tracker.log_metrics(figures, step=int(figures.pop("epoch")))
         self._record.update(reused_from=described, **_measured(read_record(source)))
 
     def _train(self) -> None:

@@ -59,7 +59,7 @@ class EpochReport(Callback):
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         append_history(self.run_dir, {"epoch": epoch, **figures, "train/epoch_seconds": seconds})
         if self.report is not None:
-            self.report(figures, epoch)
+            self.report({**figures, "train/epoch_seconds": seconds}, epoch)
         if self.log_lines:
             losses = ", ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
             log.info("epoch %d/%d: %s, %.1f s", epoch + 1, trainer.max_epochs, losses, seconds)
