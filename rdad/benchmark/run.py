@@ -45,7 +45,7 @@ def run_benchmark(cfg: DictConfig, output_dir: Path) -> str:
 
 
 def _rows(subject: Subject, rounds: int) -> Iterator[Row]:
-    yield from startup_rows(rounds)
+    yield from startup_rows(subject, rounds)
     yield from loading_rows(subject, rounds)
     yield from training_rows(subject, rounds)
     yield from evaluation_rows(subject, rounds)

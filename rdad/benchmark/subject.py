@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Subject:
         folder: For caches, which start empty.
 
     Attributes:
-        module: rdad's; `plain` has a copy of its weights.
+        module: rdad's.
         data: Prepared; its cache is `folder`.
         autocast: The context that `precision` asks for.
     """
@@ -53,7 +53,6 @@ class Subject:
         self.data = self.data_in(folder)
         self.data.prepare()
         self.module = self._module().to(self.device)
-        self.plain = PlainRecipe(self.module.model, cfg.model.backbone, lr=LR, betas=(BETA1, BETA2))
         self.autocast = autocast(cfg.precision, self.device)
 
     def data_in(self, cache: Path) -> AnomalyDataModule:
@@ -67,6 +66,12 @@ class Subject:
             seed=self.cfg.seed,
             cache_dir=cache,
         )
+
+    @cached_property
+    def plain(self) -> PlainRecipe:
+        """The plain program, with the weights that the network has when it is first asked for."""
+        backbone = self.cfg.model.backbone
+        return PlainRecipe(self.module.model, backbone, lr=LR, betas=(BETA1, BETA2))
 
     def batch(self) -> dict[str, Tensor]:
         """The first training images, as many as a batch holds, on the device."""
