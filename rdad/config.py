@@ -127,7 +127,20 @@ class TrainConfig:
     reuse: bool = MISSING
     checkpoint_every_n_epochs: int = MISSING
     resume: bool = MISSING
-    objective: str = MISSING
+    objective: Any = MISSING  # a name out of OBJECTIVES, or several
+
+
+TRAIN_SECONDS = "train_seconds"
+OBJECTIVES = (
+    *(f"test/{scope}_{name}" for scope in ("image", "pixel") for name in ("auroc", "ap", "f1_max")),
+    "test/aupro",
+    TRAIN_SECONDS,
+)
+
+
+def objectives(cfg: DictConfig) -> list[str]:
+    """The names under `objective`, of which there may be one or several."""
+    return [cfg.objective] if isinstance(cfg.objective, str) else list(cfg.objective)
 
 
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
@@ -231,6 +244,8 @@ def _check_choices(cfg: DictConfig) -> None:
     _one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
     _one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
     _one_of("evaluation.aupro", cfg.evaluation.aupro, ("dataset", "per_image"))
+    for name in objectives(cfg) or [None]:
+        _one_of("objective", name, OBJECTIVES)
 
 
 def _check_ranges(cfg: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """The only wiring: in what order a run is made of its parts."""
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,13 @@ class RunResult:
         output_dir: The run folder.
         mlflow_run_id: None without tracking, or where the store could not be reached.
         tracking_error: Why the run is not, or not wholly, in MLflow.
+        train_seconds: What the training took, also if it was another run's that was reused.
         page, ui_command: Where the run is seen, and what to type to see it.
     """
 
     metrics: dict[str, float]
     output_dir: Path
+    train_seconds: float = math.nan
     mlflow_run_id: str | None = None
     tracking_error: str | None = None
     page: str | None = None
@@ -67,11 +70,11 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         stages.train()
         metrics = stages.test()
         stages.finish(metrics)
-    tracker = stages.tracker
+    seconds, tracker = stages.train_seconds, stages.tracker
     if tracker is None:
-        return RunResult(metrics, run_dir)
+        return RunResult(metrics, run_dir, seconds)
     return RunResult(
-        metrics, run_dir, tracker.run_id, tracker.error, tracker.page, tracker.ui_command
+        metrics, run_dir, seconds, tracker.run_id, tracker.error, tracker.page, tracker.ui_command
     )
 
 
@@ -95,8 +98,8 @@ def _finished(run_dir: Path) -> RunResult | None:
     if record["status"] != "finished":
         return None
     log.info("%s is finished: nothing to do", run_dir)
-    tracking = record["tracking"]
-    return RunResult(read_metrics(run_dir), run_dir, tracking["run_id"], tracking["error"])
+    tracking, seconds = record["tracking"], record["train_seconds"]
+    return RunResult(read_metrics(run_dir), run_dir, seconds, tracking["run_id"], tracking["error"])
 
 
 def build(node: DictConfig, **further: Any) -> Any:

@@ -91,6 +91,10 @@ class RunStages:
             self._close_tracking("KILLED" if by_user else "FAILED", {})
             raise
 
+    @property
+    def train_seconds(self) -> float:
+        return self._record["train_seconds"]
+
     def train(self) -> None:
         """Take over a finished training that serves this run too, or train."""
         fingerprint = training_fingerprint(

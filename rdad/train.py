@@ -9,18 +9,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from rdad.config import CONF_DIR, ConfigError
+from rdad.config import CONF_DIR, TRAIN_SECONDS, ConfigError, objectives
 from rdad.experiment import RunResult, run
 from rdad.job_failure import failed_job, record_end
 from rdad.replay import check_groups, replayed
-from rdad.sweep_report import all_tracked
+from rdad.sweep_report import report_sweep
 
 BAD_INPUT, UNTRACKED, INTERRUPTED = 1, 3, 130  # exit codes
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")
-def main(cfg: DictConfig) -> float | None:
-    """One job of the command line; gives its objective to Hydra's sweeper."""
+def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
+    """One job of the command line; gives its objective, or several, to Hydra's sweeper."""
     hydra_config = HydraConfig.get()
     output_dir = Path(hydra_config.runtime.output_dir)
     try:
@@ -41,7 +41,9 @@ def main(cfg: DictConfig) -> float | None:
     print(summary(result))
     if result.tracking_error is not None and hydra_config.mode == RunMode.RUN:
         sys.exit(UNTRACKED)
-    return result.metrics.get(cfg.objective)
+    values = {TRAIN_SECONDS: result.train_seconds, **result.metrics}
+    found = [values[name] for name in objectives(cfg)]
+    return found[0] if len(found) == 1 else tuple(found)
 
 
 def summary(result: RunResult) -> str:
@@ -88,7 +90,9 @@ def command() -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    if not all_tracked():
+    finally:
+        tracked = report_sweep()
+    if not tracked:
         sys.exit(UNTRACKED)
 
 
