@@ -5,11 +5,11 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rdad.comparison import COSTS, Row, compared, metric_names
 from rdad.comparison_text import counted, markdown, terminal, without_result
-from rdad.run_files import write_atomic, write_text_atomic
+from rdad.run_files import write_atomic, write_table, write_text_atomic
 from rdad.sweep_jobs import read_jobs
 
 if TYPE_CHECKING:
@@ -30,15 +30,16 @@ def compare_runs(*sweep_dirs: str | Path) -> "pd.DataFrame":
     Raises:
         FileNotFoundError: a folder is not there, or holds no run.
     """
-    return job_frame(compared(read_jobs(map(Path, sweep_dirs))))
-
-
-def job_frame(rows: Sequence[Row]) -> "pd.DataFrame":
-    """`compare_runs` of jobs that have been read."""
     import pandas as pd
 
+    rows = compared(read_jobs(map(Path, sweep_dirs)))
+    return pd.DataFrame(job_lines(rows)).set_index("job")
+
+
+def job_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What the frame and the CSV file hold of each job, by column."""
     metrics = metric_names(rows)
-    lines = [
+    return [
         {
             "job": row.name,
             **row.setting,
@@ -50,7 +51,6 @@ def job_frame(rows: Sequence[Row]) -> "pd.DataFrame":
         }
         for row in rows
     ]
-    return pd.DataFrame(lines).set_index("job")
 
 
 def write_comparison(rows: Sequence[Row], folder: Path) -> None:
@@ -61,7 +61,8 @@ def write_comparison(rows: Sequence[Row], folder: Path) -> None:
     """
     from rdad.comparison_figure import comparison_figure
 
-    write_text_atomic(folder / CSV_FILE, job_frame(rows).to_csv(lineterminator="\n"))
+    lines = job_lines(rows)
+    write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
     write_text_atomic(folder / PAGE_FILE, markdown(rows, picture=FIGURE_FILE))
     write_atomic(folder / FIGURE_FILE, comparison_figure(rows).savefig)
 

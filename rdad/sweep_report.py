@@ -1,9 +1,7 @@
 """How a sweep ends: the comparison of its jobs, and one list of those that gave no result."""
 
-import atexit
 import logging
 import math
-import os
 import shlex
 import signal
 import sys
@@ -32,24 +30,24 @@ _reported: dict[Path, list[Row]] = {}
 
 
 class SweepReport(Callback):
-    """Prints and writes what the jobs of a sweep gave, however the sweep ended.
+    """Notes that this process runs a sweep, and reports at its end.
 
-    Where a job fails or the sweep is stopped Hydra tells nobody; the end of the process does.
+    Where a job fails or the sweep is stopped Hydra tells nobody: `report_sweep` does it then.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._sweep_dir = Path(config.hydra.sweep.dir).absolute()
-        _planned[self._sweep_dir] = planned_jobs(config)
-        self._process = os.getpid()
-        atexit.register(self._report)
+        _planned[Path(config.hydra.sweep.dir).absolute()] = planned_jobs(config)
         end_in_order_when_terminated()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        self._report()
+        report(Path(config.hydra.sweep.dir).absolute())
 
-    def _report(self) -> None:
-        if os.getpid() == self._process:  # and not a copy in the process of a job
-            report(self._sweep_dir)
+
+def report_sweep() -> bool:
+    """Report the sweep of this process, if it ran one; gives whether MLflow has all its results."""
+    for sweep_dir in _planned:
+        report(sweep_dir)
+    return not any(untracked(rows) for rows in _reported.values())
 
 
 def report(sweep_dir: Path) -> None:
@@ -64,11 +62,6 @@ def report(sweep_dir: Path) -> None:
     except OSError as error:
         log.warning("the comparison could not be written: %s", error)
     print("\n".join(_lines(rows, sweep_dir)), flush=True)
-
-
-def all_tracked() -> bool:
-    """Whether MLflow has all that the sweep of this process gave; True outside a sweep."""
-    return not any(untracked(rows) for rows in _reported.values())
 
 
 def planned_jobs(config: DictConfig) -> int | None:

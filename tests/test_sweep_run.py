@@ -12,6 +12,8 @@ import pytest
 from mlflow.entities import Run
 from mlflow_stores import all_runs, contents, dead_address, new_store
 
+COMPARISON = ["comparison.csv", "comparison.md", "comparison.png"]
+
 CONFIG = """
 mode: add
 seed: 0
@@ -92,7 +94,7 @@ def test_jobs_stand_below_a_finished_run_that_tells_the_best(app: Path) -> None:
     assert seen["status"] == "FINISHED"
     assert seen["params"] == {"mode": "add,multiply", "seed": "1,2"}
     assert seen["metrics"] == {"best/image_auroc": [(4, 0.625)]}
-    assert list(seen["artifacts"]) == ["multirun.yaml"]
+    assert list(seen["artifacts"]) == [*COMPARISON, "multirun.yaml"]
     assert "4 jobs: 4 finished" in seen["tags"]["mlflow.note.content"]
     assert seen["tags"]["rdad.overrides"] == "mode=add,multiply seed=1,2"
     assert f"mlflow ui --backend-store-uri {uri}" in output
@@ -110,6 +112,7 @@ def test_a_failing_job_leaves_a_failed_run_with_what_the_others_reached(
     assert parent.info.status == "FAILED"
     assert [run.info.status for run in jobs] == ["FAILED", "FINISHED"]
     assert parent.data.metrics == {"best/image_auroc": 0.5}
+    assert list(contents(uri, parent)["artifacts"]) == [*COMPARISON, "multirun.yaml"]
     assert "2 jobs: 1 failed, 1 finished" in parent.data.tags["mlflow.note.content"]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from rdad.comparison import compared
 from rdad.run_files import METRICS_FILE, read_metrics, write_text_atomic
 from rdad.run_record import RECORD_FILE, read_record
+from rdad.sweep_jobs import read_jobs
 from rdad.tracking import store
 from rdad.tracking.open_run import DESCRIPTION_TAG, OpenRun, Status, create_run, find_run, go_on
 from rdad.tracking.source import source_tags
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 SWEEP_FILE = "sweep.json"
 FILES = ("multirun.yaml", "comparison.csv", "comparison.md", "comparison.png")
 BEST_OF = "test/image_auroc"
+IN_RUN_NAME = ("category", "backbone", "mode", "layers")
 
 
 def open_sweep(
@@ -53,7 +56,7 @@ def open_sweep(
 
 
 def close_sweep(uri: str, run_id: str, sweep_dir: Path, status: Status) -> None:
-    """Tell the best figures, copy the comparison, and end the run.
+    """Tell the best figures, copy the comparison, name the jobs apart, and end the run.
 
     Raises:
         Whatever the store raises.
@@ -70,6 +73,8 @@ def close_sweep(uri: str, run_id: str, sweep_dir: Path, status: Status) -> None:
         if (sweep_dir / name).is_file():
             client.log_artifact(run_id, str(sweep_dir / name))
     client.set_tag(run_id, DESCRIPTION_TAG, _description(sweep_dir, jobs, found))
+    for job_run, name in _telling_names(sweep_dir, uri).items():
+        client.update_run(job_run, name=name)
     client.set_terminated(run_id, status)
 
 
@@ -110,6 +115,25 @@ def _best(tested: Sequence[Mapping[str, float]]) -> dict[str, float]:
                 shown = name.replace("test/", "best/")
                 best[shown] = max(value, best.get(shown, value))
     return best
+
+
+def _telling_names(sweep_dir: Path, uri: str) -> dict[str, str]:
+    """Names of the jobs' runs in this store that say all that was varied.
+
+    MLflow's charts show a run's name and none of its parameters.
+    """
+    try:
+        rows = compared(read_jobs([sweep_dir]))
+    except FileNotFoundError:
+        return {}
+    names = {}
+    for row in rows:
+        tracking = row.job.record.get("tracking") or {}
+        further = [key for key in row.setting if key not in IN_RUN_NAME]
+        if further and tracking.get("run_id") and tracking["uri"] == uri:
+            said = row.setting_name(without=IN_RUN_NAME)
+            names[tracking["run_id"]] = f"{row.job.record['run_name']}, {said}"
+    return names
 
 
 def _description(sweep_dir: Path, jobs: Sequence[Path], run: "Run") -> str:
