@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+RESUME = "resume"  # what a launcher adds to a job that it starts again, in the same folder
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 
 
@@ -23,7 +24,7 @@ class JobFolders(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         given = overrides(config)
         named = {key for key, one in given.items() if one.is_sweep_override() and _is_plain(one)}
-        left_out = sorted(given.keys() - named)
+        left_out = sorted({RESUME, *given} - named)
         with read_write(config), open_dict(config):
             config.hydra.overrides.hydra.append(f"{EXCLUDED}={json.dumps(left_out)}")
 
