@@ -140,11 +140,11 @@ def test_cached_features_train_to_the_same_losses(data: list[str], tmp_path: Pat
             "trainer.max_epochs=2",
             "tracking=off",
             f"cache_features={cached}",
-            f"hydra.run.dir={cached}",
+            f"hydra.run.dir=cached_{cached}",
             folder=tmp_path,
         )
         assert done.returncode == 0, done.stderr
-        with (tmp_path / cached / "history.csv").open() as file:
+        with (tmp_path / f"cached_{cached}" / "history.csv").open() as file:
             losses[cached] = [float(row["train/loss"]) for row in csv.DictReader(file)]
     assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
 
