@@ -173,20 +173,25 @@ def test_a_dead_store_costs_nothing_but_the_exit_code(data: list[str], tmp_path:
 
 def test_an_interrupted_run_leaves_weights_that_load(data: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rdad.train", *data, "trainer.max_epochs=10000"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "tracking=off", "hydra.run.dir=run"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    history = tmp_path / "run" / "history.csv"
-    for _ in range(600):
-        if history.exists() or process.poll() is not None:
-            break
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+        # a shell gives what it starts in the background deaf ears for Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
+        try:
+            history = tmp_path / "run" / "history.csv"
+            for _ in range(1200):
+                if history.exists() or process.poll() is not None:
+                    break
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            printed, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130, printed
     assert "Traceback" not in printed
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
