@@ -76,6 +76,8 @@ class RunStages:
             self._trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=resumed)
         except SystemExit as stopped:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from stopped
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # the test is the first process's alone
 
     @contextmanager
     def kept(self) -> Iterator[None]:

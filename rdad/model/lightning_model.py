@@ -98,7 +98,12 @@ class ReverseDistillation(L.LightningModule):
     def _log(self, name: str, value: Tensor, batch_size: int) -> None:
         if self._trainer is not None:  # the steps also work without a Trainer
             self.log(
-                name, value, on_step=False, on_epoch=True, prog_bar=True, batch_size=batch_size
+                name,
+                value,
+                on_step=False,
+                on_epoch=True,
+                batch_size=batch_size,
+                sync_dist=True,
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
