@@ -30,7 +30,18 @@ def save_model(path: Path, model: ReverseDistillationModel, arguments: Mapping[s
     }
     if not arguments["pre_trained"]:
         content["encoder"] = model.encoder.network.state_dict()
-    write_atomic(path, lambda draft: torch.save(content, draft))
+    write_atomic(path, lambda draft: _save(content, draft, path))
+
+
+def _save(content: Mapping[str, Any], draft: Path, path: Path) -> None:
+    """torch.save, but of a full disk it says so, where torch says "unexpected pos"."""
+    try:
+        with draft.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(cause := error.__context__, OSError):
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        raise
 
 
 def load_model(path: Path, *, weights: str | Path | None = None) -> ReverseDistillationModel:
