@@ -1,11 +1,16 @@
 """What several tests need: the place of the real data, and a quiet MLflow."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# One core a process: tests run side by side, and torch's threads wait for each other busily.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell makes what it starts in the background deaf to Ctrl-C, and all that is started from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parent.parent
 

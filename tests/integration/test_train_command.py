@@ -179,8 +179,6 @@ def test_an_interrupted_run_leaves_weights_that_load(data: list[str], tmp_path: 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # a shell gives what it starts in the background deaf ears for Ctrl-C
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         try:
             history = tmp_path / "run" / "history.csv"
