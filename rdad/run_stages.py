@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from rdad.artifacts import ArtifactWriter
@@ -268,8 +269,8 @@ class RunStages:
                 limit_val_batches=0 if self.datamodule.validation == "none" else None,
                 log_every_n_steps=1,
             )
-        except (ConfigError, RuntimeError) as error:
-            raise ConfigError(f"trainer: {error}") from error
+        except (ConfigError, InstantiationException) as error:
+            raise ConfigError(f"trainer: {error.__cause__ or error}") from error
 
 
 def _measured(record: dict[str, Any]) -> dict[str, float]:

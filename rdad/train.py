@@ -14,6 +14,7 @@ from rdad.experiment import RunResult, run
 from rdad.job_failure import failed_job, record_end
 from rdad.replay import check_groups, replayed
 from rdad.sweep_report import report_sweep
+from rdad.sweep_strategy import check_strategy_in_sweep
 
 BAD_INPUT, UNTRACKED, INTERRUPTED = 1, 3, 130  # exit codes
 
@@ -24,6 +25,8 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
     hydra_config = HydraConfig.get()
     output_dir = Path(hydra_config.runtime.output_dir)
     try:
+        if hydra_config.mode == RunMode.MULTIRUN:
+            check_strategy_in_sweep(cfg.trainer.strategy, cfg.trainer.devices)
         result = run(cfg, output_dir)
     except KeyboardInterrupt:
         record_end(output_dir, "interrupted", "stopped by Ctrl-C")

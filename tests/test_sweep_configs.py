@@ -114,7 +114,6 @@ def test_the_folders_of_a_real_sweep_can_be_given_back(tmp_path: Path) -> None:
     command = [
         *("sweep=backbone_mode", "hydra.sweep.dir=s", "tracking=off"),
         *("dataset=mvtec_ad", "dataset.root=no/where", "dataset.category=x"),
-        "++hydra.callbacks.job_folders._target_=rdad.job_folders.JobFolders",
     ]
     done = subprocess.run(
         [sys.executable, "-m", "rdad.train", *command],
