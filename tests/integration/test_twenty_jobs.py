@@ -1,0 +1,155 @@
+"""Twenty jobs of which five fail, each in its own way; then the causes go and five run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rdad.run_record import read_record
+
+TESTS = Path(__file__).parent.parent
+SIDE = 64
+SPOON, UNREADABLE, KILLED, OUT_OF_RANGE, DISK_FULL = FAILING = (3, 7, 11, 14, 17)
+MARKER = "trouble"  # tests/trouble.py kills and fills while it stands
+REASONS = {
+    SPOON: "spoon",
+    UNREADABLE: "003.png",
+    KILLED: "killed",
+    OUT_OF_RANGE: "model.sigma must be 0 or more; found -1",
+    DISK_FULL: "OSError: [Errno 27] File too large",
+}
+
+
+def make_category(folder: Path) -> None:
+    """Eight normal images, two good ones to test and two with a hole."""
+    random = np.random.default_rng(0)
+    for place, count in (("train/good", 8), ("test/good", 2), ("test/hole", 2)):
+        (folder / place).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / place / f"{number:03}.png")
+    (folder / "ground_truth" / "hole").mkdir(parents=True)
+    for number in range(2):
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[8:24, 8:24] = 255
+        Image.fromarray(mask).save(folder / "ground_truth" / "hole" / f"{number:03}_mask.png")
+
+
+def write_experiments(folder: Path) -> None:
+    """A file a job: mode, blur and category of twenty experiments."""
+    (folder / "experiment").mkdir(parents=True)
+    special = {SPOON: ("spoon", 4), UNREADABLE: ("broken", 4), OUT_OF_RANGE: ("bolt", -1)}
+    for number in range(20):
+        category, sigma = special.get(number, ("bolt", 1 + number // 2))
+        write_experiment(folder, number, category, sigma)
+
+
+def write_experiment(folder: Path, number: int, category: str, sigma: float) -> None:
+    mode = ("add", "multiply")[number % 2]
+    (folder / "experiment" / f"e{number:02}.yaml").write_text(
+        "# @package _global_\n"
+        f"defaults: [{{override /mode: {mode}}}]\n"
+        f"dataset: {{category: {category}}}\n"
+        f"model: {{sigma: {sigma}}}\n"
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with the data, the experiments and all five causes of failure."""
+    for category in ("bolt", "broken"):
+        make_category(tmp_path / "data" / category)
+    image = tmp_path / "data" / "broken" / "train" / "good" / "003.png"
+    image.write_bytes(image.read_bytes()[:200])
+    write_experiments(tmp_path / "conf")
+    (tmp_path / MARKER).touch()
+    return tmp_path
+
+
+def train(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    variables = {"PYTHONPATH": str(TESTS), "RDAD_CACHE_DIR": str(place / "cache")}
+    return subprocess.run(
+        [sys.executable, "-m", "rdad.train", *arguments],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={**os.environ, **variables, "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+
+
+def start(place: Path) -> "subprocess.CompletedProcess[str]":
+    names = ",".join(f"e{number:02}" for number in range(20))
+    return train(
+        place,
+        "-m",
+        f"experiment={names}",
+        "hydra/launcher=parallel",
+        f"hydra.searchpath=[file://{place}/conf]",
+        "+hydra.callbacks.trouble._target_=trouble.Trouble",
+        "hydra.sweep.dir=sweep",
+        "backbone=resnet18",
+        "model.weights=null",
+        "layers=layer1",
+        "dataset=mvtec_ad",
+        "dataset.root=data",
+        f"dataset.image_size=[{SIDE},{SIDE}]",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "artifacts.overlays=0",
+        "artifacts.maps=false",
+        "tracking=off",
+    )
+
+
+def remove_the_causes(place: Path) -> None:
+    shutil.copytree(place / "data" / "bolt", place / "data" / "spoon")
+    good = "train/good/003.png"
+    shutil.copy(place / "data" / "bolt" / good, place / "data" / "broken" / good)
+    write_experiment(place / "conf", OUT_OF_RANGE, "bolt", 4)
+    (place / MARKER).unlink()
+
+
+def job_number(name: object) -> int:
+    return int(str(name).partition("_")[0])
+
+
+def ended(place: Path) -> dict[int, str]:
+    """When each job ended, by its number."""
+    records = (place / "sweep").glob("*/run.json")
+    return {
+        job_number(path.parent.name): read_record(path.parent).get("ended", "") for path in records
+    }
+
+
+def test_fifteen_results_five_reasons_one_table_and_resuming_runs_five(place: Path) -> None:
+    done = start(place)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    frame = pd.read_csv(place / "sweep" / "comparison.csv", index_col="job")
+    frame.index = frame.index.map(job_number)
+    assert list(frame.index) == list(range(20))
+    lost = frame[frame["status"] != "finished"]
+    assert tuple(lost.index) == FAILING
+    assert frame["image_auroc"].notna().sum() == 15
+    for number, reason in REASONS.items():
+        assert reason in lost.loc[number, "reason"]
+        (log,) = (place / "sweep").glob(f"{number}_*/train.log")
+        assert str(log.relative_to(place)) in done.stdout
+    assert "20 jobs: 15 finished, 4 failed, 1 running" in done.stdout
+    assert "python -m rdad.train resume_sweep=sweep" in done.stdout
+    before = ended(place)
+
+    remove_the_causes(place)
+    again = train(place, "resume_sweep=sweep")
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    assert "20 jobs: 20 finished" in again.stdout
+    after = ended(place)
+    assert {number for number in after if after[number] != before.get(number)} == set(FAILING)
