@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
 
 from rdad.comparison import (
     COSTS,
@@ -10,7 +9,6 @@ from rdad.comparison import (
     PaperTable,
     Row,
     Spread,
-    best,
     metric_names,
     over_categories,
     over_seeds,
@@ -18,27 +16,25 @@ from rdad.comparison import (
     with_result,
 )
 from rdad.sweep_jobs import FINISHED
+from rdad.text_table import Mark, Table, aligned, bold, figure, figures, piped, starred, unmarked
 
 COST_FORMS = dict(zip(COSTS, (".1f", ".1f", ".0f"), strict=True))
 LONGEST_JOB, LONGEST_TABLE = 16, 20
 PARTIAL = "The mean is over the categories in which every setting has the metric."
 
-Mark: TypeAlias = Callable[[str], str]
-Table: TypeAlias = list[list[str]]  # the first line is the header
-
 
 def terminal(rows: Sequence[Row]) -> str:
     """The headline metrics; the files have the others."""
     metrics = metric_names(rows, HEADLINES)
-    summaries = list(_summaries(rows, metrics, mark=_starred))
+    summaries = list(_summaries(rows, metrics, mark=starred))
     parts = []
     if with_result(rows) and not (summaries and len(rows) > LONGEST_TABLE):
-        mark = _unmarked if summaries else _starred
-        parts.append(_aligned(_job_table(rows, metrics, mark=mark, name=_short)))
+        mark = unmarked if summaries else starred
+        parts.append(aligned(_job_table(rows, metrics, mark=mark, name=_short)))
     for title, summary in summaries:
-        parts += [title, _aligned(summary)]
+        parts += [title, aligned(summary)]
     if any("*" in part for part in parts):
-        parts.append("* the best to be compared with it")
+        parts.append("* the best")
     return "\n\n".join(parts)
 
 
@@ -49,17 +45,17 @@ def markdown(rows: Sequence[Row], *, picture: str) -> str:
     do not compare.
     """
     metrics = metric_names(rows)
-    summaries = list(_summaries(rows, metrics, mark=_bold))
+    summaries = list(_summaries(rows, metrics, mark=bold))
     parts = [f"# Comparison of {counted(rows)}"]
     if with_result(rows):
-        mark = _unmarked if summaries else _bold
-        parts.append(_piped(_job_table(rows, metrics, mark=mark, name=str)))
+        mark = unmarked if summaries else bold
+        parts.append(piped(_job_table(rows, metrics, mark=mark, name=str)))
     for title, summary in summaries:
-        parts += [f"## {title}", _piped(summary)]
+        parts += [f"## {title}", piped(summary)]
     parts.append(f"![image AUROC, pixel AUROC and AUPRO by setting]({picture})")
     lost = [[row.name, row.job.status, row.job.reason] for row in without_result(rows)]
     if lost:
-        parts += ["## Jobs without a result", _piped([["job", "status", "reason"], *lost])]
+        parts += ["## Jobs without a result", piped([["job", "status", "reason"], *lost])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,9 +82,9 @@ def _job_table(
     for key in done[0].setting if done else ():
         columns[key] = [value_text(row.setting[key]) for row in done]
     for metric in metrics:
-        columns[metric] = _figures([row.job.metrics.get(metric, math.nan) for row in done], mark)
+        columns[metric] = figures([row.job.metrics.get(metric, math.nan) for row in done], mark)
     for cost, form in COST_FORMS.items():
-        columns[cost] = [_figure(row.cost(cost), form) for row in done]
+        columns[cost] = [figure(row.cost(cost), form) for row in done]
     columns["reused"] = ["yes" if row.reused else "no" for row in done]
     return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
@@ -111,7 +107,7 @@ def _seed_table(spreads: Sequence[Spread], metrics: Sequence[str], mark: Mark) -
         "n": [str(one.count) for one in spreads],
     }
     for metric in metrics:
-        cells = _figures([one.mean[metric] for one in spreads], mark)
+        cells = figures([one.mean[metric] for one in spreads], mark)
         columns[metric] = [
             cell if math.isnan(one.std[metric]) else f"{cell} ± {one.std[metric]:.4f}"
             for cell, one in zip(cells, spreads, strict=True)
@@ -132,7 +128,7 @@ def _paper_table(table: PaperTable, mark: Mark) -> Table:
         [table.mean(one, metric) for one in table.settings] for metric in table.metrics
     ]
     cells = {
-        name: [_figures(values, mark, ".1%") for values in line] for name, line in lines.items()
+        name: [figures(values, mark, ".1%") for values in line] for name, line in lines.items()
     }
     joined = [
         [name, *(" / ".join(cell) for cell in zip(*line, strict=True))]
@@ -141,45 +137,6 @@ def _paper_table(table: PaperTable, mark: Mark) -> Table:
     return [["category", *table.settings], *joined]
 
 
-def _figures(values: Sequence[float | None], mark: Mark, form: str = ".4f") -> list[str]:
-    highest = best([value for value in values if value is not None])
-    return [mark(_figure(one, form)) if one == highest else _figure(one, form) for one in values]
-
-
-def _figure(value: float | None, form: str) -> str:
-    """A dash where no job gave a figure; per cent without its sign."""
-    if value is None:
-        return "-"
-    return "undefined" if math.isnan(value) else format(value, form).removesuffix("%")
-
-
-def _unmarked(cell: str) -> str:
-    return cell
-
-
-def _starred(cell: str) -> str:
-    return f"{cell}*"
-
-
-def _bold(cell: str) -> str:
-    return f"**{cell}**"
-
-
 def _short(job: str) -> str:
     parts = job.split("/")
     return "/".join(one if len(one) <= LONGEST_JOB else f"{one[:LONGEST_JOB]}…" for one in parts)
-
-
-def _aligned(table: Table) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        for line in table
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _piped(table: Table) -> str:
-    lines = [table[0], ["---"] * len(table[0]), *table[1:]]
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
