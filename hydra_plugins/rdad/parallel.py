@@ -53,12 +53,13 @@ class ParallelLauncher(ExtraLauncher):
                 raise
         log.warning("the process of a job was killed; the jobs that it took with it start again")
         jobs = dict(enumerate(job_overrides, initial_job_idx))
+        none_began = {self._note(number) for number in jobs} == {"waits"}  # killed at its start
         returns: list[JobReturn] = []
         for note, numbers in groupby(jobs, key=self._note):
             group = list(numbers)
             if note == "ended":
                 returns += [self._ended(jobs[number], number) for number in group]
-            elif note == "began":
+            elif note == "began" or none_began:
                 returns += [self._alone(jobs[number], number) for number in group]
             else:
                 returns += self.launch([jobs[number] for number in group], group[0])
