@@ -22,7 +22,7 @@ demo: $(STAMP) ## train on embedded photographs of brick, on what pip brings alo
 	$(BIN)/python -m rdad.train experiment=quick
 
 test: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## check style and format
 	$(BIN)/ruff check .
