@@ -111,6 +111,7 @@ class ArtifactsConfig:
 @dataclass
 class EvaluationConfig:
     fpr_limit: float = MISSING
+    streaming: bool = MISSING
     aupro: str = MISSING
 
 
@@ -123,7 +124,7 @@ class TrainConfig:
     artifacts: ArtifactsConfig = field(default_factory=ArtifactsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seed: int = MISSING
-    cache_features: bool = MISSING
+    cache_features: str = MISSING
     reuse: bool = MISSING
     checkpoint_every_n_epochs: int = MISSING
     resume: bool = MISSING
@@ -243,6 +244,7 @@ def _at_least(key: str, found: float, smallest: float) -> None:
 def _check_choices(cfg: DictConfig) -> None:
     _one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
     _one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
+    _one_of("cache_features", cfg.cache_features, ("float32", "float16", "none"))
     _one_of("evaluation.aupro", cfg.evaluation.aupro, ("dataset", "per_image"))
     for name in objectives(cfg) or [None]:
         _one_of("objective", name, OBJECTIVES)

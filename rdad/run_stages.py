@@ -243,6 +243,7 @@ class RunStages:
             defect_types=self.datamodule.defect_types,
             fpr_limit=self.cfg.evaluation.fpr_limit,
             aupro=self.cfg.evaluation.aupro,
+            streaming=self.cfg.evaluation.streaming,
         )
 
     def _make_trainer(self, callbacks: "list[Callback]") -> L.Trainer:
@@ -251,8 +252,8 @@ class RunStages:
             log.info("validation=test: its metrics are to watch, and never to choose by")
             has_masks = self.datamodule.has_masks
             callbacks.append(WatchedMetrics(self._metrics(), has_masks=has_masks))
-        if self.cfg.cache_features:
-            callbacks.append(CachedFeatures(self.datamodule))
+        if self.cfg.cache_features != "none":
+            callbacks.append(CachedFeatures(self.datamodule, self.cfg.cache_features))
         every = self.cfg.checkpoint_every_n_epochs
         callbacks += [self._epochs, Checkpoint(self.run_dir, every=every)]
         _quiet_lightning()

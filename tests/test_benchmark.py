@@ -19,7 +19,7 @@ from rdad.benchmark.rows import Row
 from rdad.benchmark.subject import spread_places
 
 CPU = torch.device("cpu")
-MACHINE = Machine("cpu", "test", 2, "2", "3", {"32": 100.0, "bf16": 200.0}, 10.0)
+MACHINE = Machine("cpu", "test", 2, "2", "3", {"float32": 100.0, "bf16": 200.0}, 10.0)
 TINY = [
     "backbone=resnet18",
     "image_size=[32,64]",
@@ -67,7 +67,7 @@ def test_json_holds_settings_machine_parts_and_growth(finished: tuple[Path, str]
     folder, _ = finished
     content = json.loads((folder / "benchmark.json").read_text(encoding="utf-8"))
     assert content["settings"]["batch_size"] == 2
-    assert content["machine"]["gflop_s"].keys() == {"32", "bf16"}
+    assert content["machine"]["gflop_s"].keys() == {"float32", "bf16"}
     parts = {part["name"]: part for part in content["parts"]}
     assert parts["step"]["ratio"] == pytest.approx(
         parts["step"]["plain"]["median_s"] / parts["step"]["rdad"]["median_s"]
@@ -89,7 +89,7 @@ def test_the_chart_is_a_picture(finished: tuple[Path, str]) -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("precision=fp8", "32, bf16"),
+        ("precision=fp8", "float32, bf16"),
         ("device=tpu", "auto, cpu, cuda"),
         ("image_size=[60,64]", "multiples of 32"),
         ("cost_images=[50]", "two or more different numbers"),
@@ -146,7 +146,7 @@ def test_peak_memory_sees_what_was_freed_again() -> None:
     assert 0.9 * 2**27 < peak[0] < 1.5 * 2**27
 
 
-def row(name: str, ours: float, plain: float | None = None, precision: str = "32") -> Row:
+def row(name: str, ours: float, plain: float | None = None, precision: str = "float32") -> Row:
     timing = None if plain is None else Timing((plain,))
     return Row("whole", name, 10, Timing((ours,)), timing, precision)
 
@@ -214,5 +214,5 @@ def test_precision_bf16_runs_the_network_in_bf16() -> None:
     product = torch.nn.Linear(2, 2)
     with autocast("bf16", CPU)():
         assert product(torch.ones(1, 2)).dtype == torch.bfloat16
-    with autocast("32", CPU)():
+    with autocast("float32", CPU)():
         assert product(torch.ones(1, 2)).dtype == torch.float32

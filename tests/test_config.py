@@ -44,6 +44,7 @@ def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
         "tracking": "mlflow off",
         "sweep": "mode backbone_mode layers categories seeds",
         "experiment": "quick paper",
+        "precision": "float32 bf16",
     }.items(),
 )
 def test_groups_offer_what_later_work_relies_on(group: str, options: str):
@@ -139,7 +140,7 @@ def test_misspelt_key_is_refused_by_name(override: str, key: str, place: str):
         ("trainer.max_epochs=2.5", "2.5", "Integer"),
         ("model.lr=fast", "fast", "Float"),
         ("model.layers=layer1", "str", "ListConfig"),
-        ("cache_features=perhaps", "perhaps", "bool"),
+        ("reuse=perhaps", "perhaps", "bool"),
         ("seed=null", "null", "Optional"),
     ],
 )
@@ -212,6 +213,7 @@ REFUSED = [
 NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
     ("model.loss=cosine", "one of global_cosine, local_cosine; found 'cosine'"),
+    ("cache_features=half", "one of float32, float16, none; found 'half'"),
     ("evaluation.aupro=image", "one of dataset, per_image; found 'image'"),
     ("dataset.validation=all", "one of none, split, test; found 'all'"),
     ("dataset.category=wood", "one of brick, grass, gravel; found 'wood'"),

@@ -13,8 +13,8 @@ from rdad.benchmark.plain.metrics import plain_aupro, plain_auroc
 from rdad.benchmark.plain.recipe import plain_map
 from rdad.benchmark.rows import Row, Stopwatch
 from rdad.benchmark.subject import Subject, spread_places
-from rdad.evaluation import score
 from rdad.metrics import AnomalyMetrics, aupro, auroc
+from rdad.scoring import score
 
 SCORED = 16  # maps on which both programs' figures are timed
 MANY_MAPS = 83  # as many test images as MVTec AD's bottle has

@@ -8,7 +8,7 @@ import torch
 
 from rdad.benchmark.clock import Task, seconds_of
 
-DTYPES = {"32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices
 _COPIED_BYTES = 2**28
 _CALLS = 6
@@ -16,7 +16,7 @@ _CALLS = 6
 
 @dataclass(frozen=True)
 class Machine:
-    """`gflop_s` by precision ("32", "bf16"); `copy_gb_s` counts reading and writing."""
+    """`gflop_s` by precision ("float32", "bf16"); `copy_gb_s` counts reading and writing."""
 
     device: str
     name: str

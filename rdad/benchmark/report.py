@@ -60,7 +60,7 @@ class Report:
         height, width = cfg.image_size
         return (
             f"{machine.name} ({machine.device}, {machine.threads} threads, torch {machine.torch}): "
-            f"matrix product {machine.gflop_s['32']:.0f} GFLOP/s in float32, "
+            f"matrix product {machine.gflop_s['float32']:.0f} GFLOP/s in float32, "
             f"{machine.gflop_s['bf16']:.0f} in bf16; copy {machine.copy_gb_s:.0f} GB/s\n"
             f"{cfg.model.backbone}, {height} x {width}, batches of {cfg.batch_size}, "
             f"precision {cfg.precision}; the plain program in float32. "

@@ -14,7 +14,7 @@ class Row:
     Attributes:
         group: Under which heading it stands.
         images: How many images one call works on; 0 for what is done once a run.
-        precision: In which rdad's arithmetic is done, "32" or "bf16".
+        precision: In which rdad's arithmetic is done, "float32" or "bf16".
         plain: None where the plain program has no such part.
     """
 
@@ -23,7 +23,7 @@ class Row:
     images: int
     ours: Timing
     plain: Timing | None = None
-    precision: str = "32"
+    precision: str = "float32"
 
     @property
     def ratio(self) -> float | None:
@@ -45,7 +45,7 @@ class Stopwatch:
     group: str
     device: torch.device
     rounds: int
-    precision: str = "32"
+    precision: str = "float32"
 
     def row(
         self,

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config import DATASETS, ConfigError
 from rdad.model.geometry import LAYERS, checked_input_size
 
-CHOICES = {"device": ("auto", "cpu", "cuda"), "precision": ("32", "bf16")}
+CHOICES = {"device": ("auto", "cpu", "cuda"), "precision": ("float32", "bf16")}
 
 
 @dataclass

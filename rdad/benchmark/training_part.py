@@ -11,8 +11,6 @@ from rdad.benchmark.clock import Task
 from rdad.benchmark.rows import Row, Stopwatch
 from rdad.benchmark.subject import Subject, autocast
 
-NAMES = {"32": "float32", "bf16": "bf16"}
-
 
 def training_rows(subject: Subject, rounds: int) -> Iterator[Row]:
     model, precision = subject.module.model, subject.cfg.precision
@@ -27,9 +25,9 @@ def training_rows(subject: Subject, rounds: int) -> Iterator[Row]:
     yield watch.row("step", len(images), step, plain)
     for name, piece in step.pieces().items():
         yield watch.row(f"  {name}", len(images), piece)
-    other = "bf16" if precision == "32" else "32"
+    other = "bf16" if precision == "float32" else "float32"
     in_other = Step(subject, features, other)
-    yield watch.row(f"step in {NAMES[other]}", len(images), in_other, precision=other)
+    yield watch.row(f"step in {other}", len(images), in_other, precision=other)
 
 
 def _encode(subject: Subject, images: Tensor) -> None:

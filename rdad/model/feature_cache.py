@@ -19,7 +19,7 @@ SHARE = 0.5  # of the free memory that features may take
 
 
 class FeatureCache:
-    """Features of images 0 … count − 1, one float32 tensor (count, h, w, C) a layer.
+    """Features of images 0 … count − 1, one float32 or float16 tensor (count, h, w, C) a layer.
 
     Channels stand last, so that a batch of them is what a channels_last network reads.
     """
@@ -28,9 +28,9 @@ class FeatureCache:
         self._stored = stored
 
     def batch(self, indices: Tensor) -> list[Tensor]:
-        """(B,) indices -> one (B, C, h, w) a layer, on the device of the cache."""
+        """(B,) indices -> one float32 (B, C, h, w) a layer, on the device of the cache."""
         chosen = indices.to(self._stored[0].device)
-        return [layer.index_select(0, chosen).permute(0, 3, 1, 2) for layer in self._stored]
+        return [layer.index_select(0, chosen).float().permute(0, 3, 1, 2) for layer in self._stored]
 
 
 def cache_features(
@@ -40,6 +40,7 @@ def cache_features(
     count: int,
     device: torch.device,
     folder: Path | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> FeatureCache | None:
     """Compute all features, or None where they fit nowhere and are to be computed in each step.
 
@@ -49,13 +50,14 @@ def cache_features(
     Args:
         encode: The frozen teacher.
         batches: (indices, images) until each index below `count` was there once.
+        dtype: float32 is exact; float16 rounds to 11 bits, in half the room.
     """
     stored: list[Tensor] = []
     for indices, images in batches:
         features = [feature.permute(0, 2, 3, 1) for feature in encode(images.to(device))]
         if not stored:
             shapes = [(count, *feature.shape[1:]) for feature in features]
-            room = _allocate(shapes, device, folder)
+            room = _allocate(shapes, dtype, device, folder)
             if room is None:
                 return None
             stored = room
@@ -65,15 +67,15 @@ def cache_features(
 
 
 def _allocate(
-    shapes: Sequence[tuple[int, ...]], device: torch.device, folder: Path | None
+    shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: torch.device, folder: Path | None
 ) -> list[Tensor] | None:
-    size = sum(4 * torch.Size(shape).numel() for shape in shapes)
+    size = sum(dtype.itemsize * torch.Size(shape).numel() for shape in shapes)
     if size < SHARE * _free_memory(device):
         log.info("encoder features kept in %s memory: %s", device.type, _megabytes(size))
-        return [torch.empty(shape, device=device) for shape in shapes]
+        return [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
     if device.type == "cpu" and folder is not None and size < SHARE * _free_disk(folder):
         log.info("encoder features kept on disk in %s: %s", folder, _megabytes(size))
-        return [_on_disk(shape, folder) for shape in shapes]
+        return [_on_disk(shape, dtype, folder) for shape in shapes]
     log.info("encoder features would take %s: they are computed in each step", _megabytes(size))
     return None
 
@@ -93,12 +95,12 @@ def _free_disk(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
+def _on_disk(shape: tuple[int, ...], dtype: torch.dtype, folder: Path) -> Tensor:
     """A tensor in a mapped file that has no name any more: it goes with the process."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix="features-") as file:
         count = torch.Size(shape).numel()
-        file.truncate(4 * count)
-        return torch.from_file(file.name, shared=True, size=count).view(shape)
+        file.truncate(dtype.itemsize * count)
+        return torch.from_file(file.name, shared=True, size=count, dtype=dtype).view(shape)
 
 
 def _megabytes(size: int) -> str:

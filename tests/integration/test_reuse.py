@@ -85,11 +85,11 @@ SAME = {"data_digest": "a", "encoder_digest": "b"}
         "optimizer=adam model.lr=0.001",
         "model.beta1=0.9",
         "trainer.max_epochs=2",
-        "trainer.precision=bf16-mixed",
+        "precision=bf16",
         "dataset.batch_size=3",
         "dataset.image_size=[64,128]",
         "dataset.validation=split",
-        "cache_features=false",
+        "cache_features=none",
     ],
 )
 def test_a_change_in_what_training_reads_is_another_training(change: str) -> None:

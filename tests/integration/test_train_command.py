@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_numbers_bit_for_bit(data: list[str], tmp_p
 
 def test_cached_features_train_to_the_same_losses(data: list[str], tmp_path: Path) -> None:
     losses = {}
-    for cached in ("true", "false"):
+    for cached in ("float32", "none"):
         done = train(
             *data,
             "trainer.max_epochs=2",
@@ -146,7 +146,7 @@ def test_cached_features_train_to_the_same_losses(data: list[str], tmp_path: Pat
         assert done.returncode == 0, done.stderr
         with (tmp_path / f"cached_{cached}" / "history.csv").open() as file:
             losses[cached] = [float(row["train/loss"]) for row in csv.DictReader(file)]
-    assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
+    assert losses["float32"] == pytest.approx(losses["none"], rel=1e-3)
 
 
 def test_a_dead_store_costs_nothing_but_the_exit_code(data: list[str], tmp_path: Path) -> None:

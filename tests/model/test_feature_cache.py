@@ -18,9 +18,11 @@ SHUFFLED = [torch.tensor([3, 0]), torch.tensor([4, 1]), torch.tensor([2])]
 SIZE_OF_ALL = 5 * 4 * (64 * 16**2 + 128 * 8**2 + 256 * 4**2)  # bytes
 
 
-def cached(model: ReverseDistillationModel, folder: Path | None = None) -> FeatureCache | None:
+def cached(
+    model: ReverseDistillationModel, folder: Path | None = None, dtype: torch.dtype = torch.float32
+) -> FeatureCache | None:
     batches = [(indices, IMAGES[indices]) for indices in SHUFFLED]
-    return cache_features(model.encode, batches, count=5, device=CPU, folder=folder)
+    return cache_features(model.encode, batches, count=5, device=CPU, folder=folder, dtype=dtype)
 
 
 def leave_memory(monkeypatch: pytest.MonkeyPatch, memory: int, disk: int = 0) -> None:
@@ -28,12 +30,14 @@ def leave_memory(monkeypatch: pytest.MonkeyPatch, memory: int, disk: int = 0) ->
     monkeypatch.setattr(feature_cache, "_free_disk", lambda _: disk)
 
 
-def assert_features_are_the_encoders(cache: FeatureCache, model: ReverseDistillationModel) -> None:
+def assert_features_are_the_encoders(
+    cache: FeatureCache, model: ReverseDistillationModel, relative: float = 1e-5
+) -> None:
     for indices in (torch.tensor([4, 0, 2]), torch.tensor([1]), torch.tensor([3, 3])):
         found, expected = cache.batch(indices), model.encode(IMAGES[indices])
         assert [x.dtype for x in found] == [torch.float32] * 3
         for cached_layer, layer in zip(found, expected, strict=True):
-            torch.testing.assert_close(cached_layer, layer, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(cached_layer, layer, rtol=relative, atol=relative)
 
 
 def test_cached_features_are_the_encoders_in_any_order():
@@ -48,6 +52,17 @@ def test_cached_features_are_laid_out_as_the_network_reads_them():
     assert cache is not None
     for layer in cache.batch(torch.tensor([0, 1])):
         assert layer.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_float16_halves_the_room_and_rounds_to_eleven_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    leave_memory(monkeypatch, memory=SIZE_OF_ALL, disk=SIZE_OF_ALL + 1)
+    model = untrained()
+    assert cached(model, tmp_path) is None
+    cache = cached(model, tmp_path, torch.float16)
+    assert cache is not None
+    assert_features_are_the_encoders(cache, model, relative=2**-11)
 
 
 def test_training_from_the_cache_has_the_loss_of_training_from_images():
