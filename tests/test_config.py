@@ -212,6 +212,7 @@ REFUSED = [
 ]
 NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
+    ("model.lr_schedule=linear", "one of constant, cosine; found 'linear'"),
     ("model.loss=cosine", "one of global_cosine, local_cosine; found 'cosine'"),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
     ("evaluation.aupro=image", "one of dataset, per_image; found 'image'"),
