@@ -21,7 +21,7 @@ __all__ = ["DataError", "Decoded", "decode", "load_image"]
 
 log = logging.getLogger(__name__)
 
-DECODER_VERSION = 1  # to be raised when the same file would give other pixels
+DECODER_VERSION = 2  # to be raised when the same file would give other pixels
 
 
 @dataclass(frozen=True)

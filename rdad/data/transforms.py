@@ -91,7 +91,10 @@ def resize_mask(mask: Image.Image, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    """Across first, then down: Pillow 13 orders that by the image's shape, and so its rounding."""
+    height, width = size
+    across = image.resize((width, image.height), Image.Resampling.BILINEAR)
+    return across.resize((width, height), Image.Resampling.BILINEAR)
 
 
 @contextmanager
