@@ -1,4 +1,4 @@
-"""model.pt: bottleneck, decoder and what is needed to build them again."""
+"""model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,18 +8,25 @@ import torch
 
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.run_files import write_atomic
+from rdad.thresholds import Thresholds
 
 MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
 
 
-def save_model(path: Path, model: ReverseDistillationModel, arguments: Mapping[str, Any]) -> None:
+def save_model(
+    path: Path,
+    model: ReverseDistillationModel,
+    arguments: Mapping[str, Any],
+    thresholds: Thresholds | None = None,
+) -> None:
     """Write a trained network without its encoder, which its weights' name or file gives again.
 
     An untrained encoder cannot be had again, so that one is written too.
 
     Args:
         arguments: What the network was constructed with: strings, numbers, lists of them.
+        thresholds: Those of its calibration, if there was one.
     """
     content = {
         "format": FORMAT,
@@ -27,6 +34,7 @@ def save_model(path: Path, model: ReverseDistillationModel, arguments: Mapping[s
         "encoder_digest": model.encoder.digest(),
         "bottleneck": model.bottleneck.state_dict(),
         "decoder": model.decoder.state_dict(),
+        "thresholds": None if thresholds is None else thresholds.to_dict(),
     }
     if not arguments["pre_trained"]:
         content["encoder"] = model.encoder.network.state_dict()
@@ -80,6 +88,22 @@ def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
     if model.encoder.digest() != content["encoder_digest"]:
         raise ValueError(f"{path} was trained with other encoder weights")
     _fill(model, content)
+
+
+def load_thresholds(path: Path) -> Thresholds | None:
+    """The thresholds in a file of `save_model`; None where the network was not calibrated.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no model of ours, or its thresholds are damaged.
+    """
+    plain = _read(path).get("thresholds")
+    if plain is None:
+        return None
+    try:
+        return Thresholds.from_dict(plain)
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:

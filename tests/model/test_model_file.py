@@ -10,8 +10,16 @@ from intruder import Intruder
 from small_networks import LAYERS, SIZE, pixels, vary_batch_norm
 from torchvision.models import get_model
 
-from rdad.model.model_file import FORMAT, MODEL_FILE, load_model, save_model, take_trained_parts
+from rdad.model.model_file import (
+    FORMAT,
+    MODEL_FILE,
+    load_model,
+    load_thresholds,
+    save_model,
+    take_trained_parts,
+)
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.thresholds import Threshold, Thresholds
 
 
 def arguments(**changed: Any) -> dict[str, Any]:
@@ -65,7 +73,7 @@ def test_network_comes_back_with_the_same_maps_to_the_last_bit(changed: dict, tm
 def test_file_of_a_pretrained_encoder_does_not_hold_the_encoder(tmp_path: Path):
     path, model = saved(tmp_path)
     content = torch.load(path, weights_only=True)
-    assert set(content) == {"format", "arguments", "encoder_digest", "bottleneck", "decoder"}
+    assert "encoder" not in content
     assert content["format"] == FORMAT
     parts = [*model.bottleneck.state_dict().values(), *model.decoder.state_dict().values()]
     trained = sum(tensor.nbytes for tensor in parts)
@@ -168,3 +176,20 @@ def test_trained_parts_are_not_taken_beside_another_encoder(tmp_path: Path):
     other = ReverseDistillationModel(**arguments(backbone="resnet18", pre_trained=False))
     with pytest.raises(ValueError, match="trained with other encoder weights"):
         take_trained_parts(path, other)
+
+
+def test_thresholds_travel_with_the_network(tmp_path: Path):
+    one = Threshold(0.25, 4.0)
+    thresholds = Thresholds(one, one, 0.02, 0.001, 3, False, "few", (0.1, 0.15, 0.2))
+    path, model = saved(tmp_path)
+    assert load_thresholds(path) is None
+    save_model(path, model, arguments(), thresholds)
+    assert load_thresholds(path) == thresholds
+
+
+def test_damaged_thresholds_name_the_file(tmp_path: Path):
+    path, _ = saved(tmp_path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"thresholds": {"value": 1}}, path)
+    with pytest.raises(ValueError, match=rf"{MODEL_FILE}: thresholds must be"):
+        load_thresholds(path)
