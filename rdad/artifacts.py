@@ -26,6 +26,7 @@ from rdad.run_files import (
     write_table,
     write_text_atomic,
 )
+from rdad.stretching import stretched_map
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -219,14 +220,8 @@ class ArtifactWriter:
 
 
 def write_map(path: Path, anomaly_map: "NDArray[np.float32]", *, size: tuple[int, int]) -> None:
-    """Write a map as float32 TIFF, stretched to `size` (height, width).
-
-    Bilinear with pixel centres at halves, as most image programs do it; where it shrinks, the
-    mean over the pixels that fall together (Pillow's filter).
-    """
+    """Write a map as float32 TIFF, stretched to `size` (height, width)."""
     import tifffile
-    from PIL import Image
 
-    height, width = size
-    stretched = Image.fromarray(anomaly_map).resize((width, height), Image.Resampling.BILINEAR)
-    write_atomic(path, lambda draft: tifffile.imwrite(draft, np.asarray(stretched)))
+    stretched = stretched_map(anomaly_map, size)
+    write_atomic(path, lambda draft: tifffile.imwrite(draft, stretched))

@@ -44,6 +44,33 @@ def load_image(path: str | Path) -> Image.Image:
     return decode_image(read_bytes(Path(path)), Path(path))
 
 
+def as_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
+    """What a program holds, as `load_image` gives what a file holds: 8-bit RGB.
+
+    Args:
+        image: As Pillow opened it, or uint8 pixels (H, W), (H, W, 3) red first, or (H, W, 4).
+
+    Raises:
+        DataError: pixels of another shape or type, or an image that proves damaged when it is read.
+    """
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(_checked_pixels(image))
+    with _damage_named("image"):
+        return _rgb(_upright(image))
+
+
+def _checked_pixels(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if pixels.dtype != np.uint8 or not shaped or not pixels.size:
+        raise DataError(
+            [
+                f"an array of {pixels.dtype} {pixels.shape}; allowed: uint8 of shape (H, W), "
+                "(H, W, 3) as RGB, or (H, W, 4) as RGBA"
+            ]
+        )
+    return pixels.astype(np.uint8, copy=False)
+
+
 def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises DataError if it is missing, no file, or empty."""
     try:
@@ -98,7 +125,7 @@ def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _damage_named(path: Path | str) -> Iterator[None]:
     """What Pillow raises becomes a DataError that names the file and the reason."""
     try:
         yield
@@ -115,6 +142,10 @@ def _open(content: bytes) -> Image.Image:
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:
         image.load()
+    return _upright(image)
+
+
+def _upright(image: Image.Image) -> Image.Image:
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     return ImageOps.exif_transpose(image) if turned else image
 
