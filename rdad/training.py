@@ -138,9 +138,12 @@ class CachedFeatures(Callback):
             dtype=self.dtype,
         )
 
+        self.datamodule.train_with_pixels(pl_module.features is None)
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ReverseDistillation)
         pl_module.features = None
+        self.datamodule.train_with_pixels(True)
 
 
 class WatchedMetrics(Callback):

@@ -20,7 +20,12 @@ class ImageSet(Dataset[Batch]):
         samples: The samples of this split.
         rows: Where each of them stands in `decoded`.
         defect_types: The names whose places are the codes; normal images get -1.
+
+    Attributes:
+        with_pixels: False gives batches of nothing but `indices`.
     """
+
+    with_pixels = True
 
     def __init__(
         self,
@@ -48,6 +53,8 @@ class ImageSet(Dataset[Batch]):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """The batch of these samples; see AnomalyDataModule for its parts."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
+        if not self.with_pixels:
+            return {"indices": chosen}
         rows = self.rows[chosen.numpy()]
         images = torch.from_numpy(self.images[rows])  # (B, H, W, 3)
         masks = torch.from_numpy(self.masks[rows])  # (B, H, W)

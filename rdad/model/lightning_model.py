@@ -97,7 +97,7 @@ class ReverseDistillation(L.LightningModule):
         else:
             encoder_features = self.model.encode(batch["images"])
         loss = self.loss(encoder_features, self.model.decode(encoder_features))
-        self._log("train/loss", loss, len(batch["images"]))
+        self._log("train/loss", loss, len(encoder_features[0]))
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int = 0) -> dict[str, Tensor]:

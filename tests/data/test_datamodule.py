@@ -15,6 +15,7 @@ from PIL import Image
 
 from rdad.data import AnomalyDataModule, DataError, folder, mvtec_ad, textures
 from rdad.data.layouts import Samples, read_mvtec_ad
+from rdad.data.splits import split_rows
 
 Write = Callable[..., Path]
 Make = Callable[..., AnomalyDataModule]
@@ -69,6 +70,17 @@ def test_masks_mark_defects_and_nothing_else(make: Make) -> None:
     (batch,) = make(batch_size=7).test_dataloader()
     assert (batch["masks"].flatten(1).any(1).int() == batch["labels"]).all()
     assert batch["masks"][0, 0].float().mean() == 0.25
+
+
+def test_batches_without_pixels_are_the_same_indices_alone(make: Make) -> None:
+    with_pixels, without = make(), make()
+    without.train_with_pixels(False)
+    found, expected = list(without.train_dataloader()), list(with_pixels.train_dataloader())
+    assert [batch.keys() for batch in found] == [{"indices"}] * len(expected)
+    for batch, whole in zip(found, expected, strict=True):
+        assert torch.equal(batch["indices"], whole["indices"])
+    without.train_with_pixels(True)
+    assert "images" in next(iter(without.train_dataloader()))
 
 
 def test_the_last_partial_batch_is_kept(make: Make) -> None:
@@ -143,6 +155,46 @@ def test_a_validation_split_is_seeded_and_taken_from_training(make: Make) -> Non
     assert all(batch["labels"].eq(0).all() for batch in datamodule.val_dataloader())
 
 
+def test_calibration_images_are_seeded_and_neither_trained_nor_validated_on(make: Make) -> None:
+    settings = {"validation": "split", "validation_fraction": 0.2, "calibration": 0.5}
+    datamodule, again, other = make(**settings), make(**settings), make(**settings, split_seed=3)
+    for one in (datamodule, again, other):
+        one.prepare()
+    parts = (datamodule.train_samples, datamodule.val_samples, datamodule.calibration_samples)
+    assert [len(part) for part in parts] == [2, 1, 2]
+    assert len({sample.image for part in parts for sample in part}) == 5
+    assert datamodule.calibration_samples == again.calibration_samples
+    assert datamodule.calibration_samples != other.calibration_samples
+    assert all(list(part) == sorted(part, key=lambda sample: sample.name) for part in parts)
+
+
+def test_calibration_batches_hold_the_calibration_images(make: Make) -> None:
+    datamodule = make(calibration=0.6)
+    batches = list(datamodule.calibration_dataloader())
+    assert [len(batch["images"]) for batch in batches] == [2, 1]
+    indices = torch.cat([batch["indices"] for batch in batches]).tolist()
+    assert indices == [0, 1, 2]
+    file = Image.open(datamodule.calibration_samples[2].image)
+    pixels = np.asarray(file.resize((6, 8), Image.Resampling.BILINEAR))
+    assert np.array_equal(batches[1]["images"][0].permute(1, 2, 0).numpy(), pixels)
+
+
+def test_without_calibration_there_is_no_batch_of_it(make: Make) -> None:
+    assert list(make().calibration_dataloader()) == []
+
+
+def test_a_single_image_is_trained_on_and_not_held_back(caplog: pytest.LogCaptureFixture) -> None:
+    rows = split_rows(1, validation=0, calibration=0.1, seed=0)
+    assert (rows.train, rows.calibration) == ([0], [])
+    assert "no image can be held back for calibration" in caplog.text
+
+
+def test_the_validation_part_does_not_depend_on_calibration() -> None:
+    parts = [split_rows(50, validation=0.2, calibration=one, seed=4) for one in (0, 0.5)]
+    assert parts[0].validation == parts[1].validation
+    assert len(parts[1].calibration) == 20
+
+
 def test_validation_on_test_images_leaves_training_as_it_is(make: Make) -> None:
     watched, plain = make(validation="test"), make()
     for one in (watched, plain):
@@ -160,7 +212,9 @@ def test_what_is_known_after_prepare(make: Make, caplog: pytest.LogCaptureFixtur
     assert (datamodule.name, datamodule.category) == ("mvtec_ad", "nut")
     assert datamodule.has_masks
     assert datamodule.test_sizes == ((12, 10),) * 7
-    expected = "mvtec_ad nut: 5 training, 0 validation, 7 test images (5 of them with defects)"
+    expected = (
+        "mvtec_ad nut: 5 training, 0 validation, 0 calibration, 7 test images (5 of them with"
+    )
     assert expected in caplog.text
 
 
@@ -221,6 +275,8 @@ def test_problems_of_training_and_test_images_are_listed_together(
         ({"validation": "some"}, "'some'; allowed: none, split, test"),
         ({"validation_fraction": 0.0}, "validation_fraction is 0.0; allowed"),
         ({"validation_fraction": 1.0}, "validation_fraction is 1.0; allowed"),
+        ({"calibration": -0.1}, "calibration is -0.1; allowed"),
+        ({"calibration": 1.0}, "calibration is 1.0; allowed"),
     ],
 )
 def test_settings_out_of_range_say_what_is_allowed(make: Make, setting: dict, message: str) -> None:
