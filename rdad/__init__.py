@@ -16,17 +16,20 @@ if TYPE_CHECKING:
     from rdad.model.lightning_model import ReverseDistillation, ReverseDistillationLightning
     from rdad.model.loss import ReverseDistillationLoss
     from rdad.model.torch_model import ReverseDistillationModel
+    from rdad.trained_model import Prediction, TrainedModel
 
 _HOME = {
     "AUPRO": "rdad.metrics",
     "AnomalyDataModule": "rdad.data.datamodule",
     "AnomalyMapGenerator": "rdad.model.anomaly_map",
     "AnomalyMetrics": "rdad.metrics",
+    "Prediction": "rdad.trained_model",
     "ReverseDistillation": "rdad.model.lightning_model",
     "ReverseDistillationLightning": "rdad.model.lightning_model",
     "ReverseDistillationLoss": "rdad.model.loss",
     "ReverseDistillationModel": "rdad.model.torch_model",
     "RunResult": "rdad.experiment",
+    "TrainedModel": "rdad.trained_model",
     "compare_runs": "rdad.compare",
     "load_config": "rdad.config",
     "load_run": "rdad.experiment",
@@ -38,11 +41,13 @@ __all__ = [
     "AnomalyDataModule",
     "AnomalyMapGenerator",
     "AnomalyMetrics",
+    "Prediction",
     "ReverseDistillation",
     "ReverseDistillationLightning",
     "ReverseDistillationLoss",
     "ReverseDistillationModel",
     "RunResult",
+    "TrainedModel",
     "compare_runs",
     "load_config",
     "load_run",

@@ -15,6 +15,8 @@ from rdad.run_record import CONFIG_FILE, RECORD_FILE, read_record
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
     from rdad.model.torch_model import ReverseDistillationModel
+    from rdad.thresholds import Thresholds
+    from rdad.trained_model import ImageSource, Prediction, TrainedModel
 
 log = logging.getLogger(__name__)
 
@@ -128,10 +130,27 @@ class LoadedRun:
     """A finished run: its network on the CPU in evaluation mode, configuration and metrics."""
 
     run_dir: Path
-    model: "ReverseDistillationModel"
+    trained: "TrainedModel"
     cfg: DictConfig
     metrics: dict[str, float]
     record: dict[str, Any]
+
+    @property
+    def model(self) -> "ReverseDistillationModel":
+        return self.trained.model
+
+    @property
+    def thresholds(self) -> "Thresholds | None":
+        """None where no images were held back for calibration."""
+        return self.trained.thresholds
+
+    def predict(self, image: "ImageSource") -> "Prediction":
+        """Score, verdict and map of one image: see `rdad.trained_model.TrainedModel`.
+
+        Raises:
+            rdad.data.DataError: the image cannot be used.
+        """
+        return self.trained.predict(image)
 
 
 def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> LoadedRun:
@@ -144,7 +163,8 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
         FileNotFoundError: no run folder, or one without weights.
         ValueError: its model file is damaged or does not belong to these encoder weights.
     """
-    from rdad.model.model_file import MODEL_FILE, load_model
+    from rdad.model.model_file import MODEL_FILE
+    from rdad.trained_model import load_trained_model
 
     folder = Path(run_dir)
     record = read_record(folder)
@@ -154,4 +174,5 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
         metrics = read_metrics(folder)
     except FileNotFoundError:  # interrupted before its test
         metrics = {}
-    return LoadedRun(folder, load_model(folder / MODEL_FILE, weights=weights), cfg, metrics, record)
+    trained = load_trained_model(folder / MODEL_FILE, name=record["run_name"], weights=weights)
+    return LoadedRun(folder, trained, cfg, metrics, record)

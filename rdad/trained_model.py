@@ -1,0 +1,148 @@
+"""A trained network with its thresholds: images of any size in, scores and maps out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from rdad.data.transforms import as_rgb, load_image, resize_image
+from rdad.scoring import score
+from rdad.stretching import stretched_map
+
+if TYPE_CHECKING:
+    from rdad.model.torch_model import ReverseDistillationModel
+    from rdad.thresholds import Thresholds
+
+ImageSource: TypeAlias = str | Path | Image.Image | NDArray[np.uint8]
+
+GOOD, DEFECTIVE = "good", "defective"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """`pixels` as the network takes them, uint8 (H, W, 3), and the image's own `size`, as
+    (height, width)."""
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says of one image.
+
+    Attributes:
+        score: The raw image score: the maximum of `network_map`.
+        normalised_score: In [0, 1], 0.5 at the threshold. None without thresholds.
+        is_defective: Whether `score` is above the image threshold. None without thresholds.
+        network_map: (h, w), float32, raw, at the size the network works at.
+        size: (height, width) of the image.
+    """
+
+    score: float
+    normalised_score: float | None
+    is_defective: bool | None
+    network_map: NDArray[np.float32]
+    size: tuple[int, int]
+
+    @cached_property
+    def anomaly_map(self) -> NDArray[np.float32]:
+        """(H, W), float32, raw, at the image's own size; stretched when it is first asked for."""
+        return stretched_map(self.network_map, self.size)
+
+    @property
+    def label(self) -> str | None:
+        """`good` or `defective`. None without thresholds."""
+        return None if self.is_defective is None else (GOOD, DEFECTIVE)[self.is_defective]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A network in evaluation mode, ready for images.
+
+    Images are files, what Pillow has opened, or uint8 arrays (H, W), (H, W, 3) in RGB order or
+    (H, W, 4), of any size; they become pixels as in training.
+
+    Attributes:
+        thresholds: None where the network was not calibrated; then there are no verdicts.
+        name: For titles and messages.
+    """
+
+    model: "ReverseDistillationModel"
+    thresholds: "Thresholds | None"
+    name: str
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network to a device."""
+        return replace(self, model=self.model.to(device))
+
+    def predict(self, image: ImageSource) -> Prediction:
+        """The prediction for one image.
+
+        Raises:
+            DataError: the image cannot be used; the message says why.
+        """
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[ImageSource]) -> list[Prediction]:
+        """The predictions for several images, which the network sees at once.
+
+        Raises:
+            DataError: an image cannot be used; the message says which and why.
+        """
+        return self.predict_prepared([self.prepare(image) for image in images])
+
+    def prepare(self, image: ImageSource) -> PreparedImage:
+        """What `predict_prepared` takes; may be called in threads.
+
+        Raises:
+            DataError: the image cannot be used.
+        """
+        opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
+        pixels = resize_image(opened, self.model.input_size)
+        return PreparedImage(pixels, (opened.height, opened.width))
+
+    def predict_prepared(self, images: Sequence[PreparedImage]) -> list[Prediction]:
+        """As `predict_batch`, of images that `prepare` gave."""
+        if not images:
+            return []
+        pixels = torch.from_numpy(np.stack([image.pixels for image in images]))  # (B, H, W, 3)
+        (scored,) = score(self.model, [{"images": pixels.permute(0, 3, 1, 2).contiguous()}])
+        maps = scored.maps.squeeze(1).float().cpu().numpy()
+        scores = scored.scores.float().cpu().numpy()
+        return [
+            self._prediction(scores[place], maps[place], image.size)
+            for place, image in enumerate(images)
+        ]
+
+    def _prediction(
+        self, value: np.float32, network_map: NDArray[np.float32], size: tuple[int, int]
+    ) -> Prediction:
+        if self.thresholds is None:
+            return Prediction(float(value), None, None, network_map, size)
+        threshold = self.thresholds.image
+        normalised = float(threshold.normalise(value))
+        return Prediction(
+            float(value), normalised, bool(threshold.exceeded(value)), network_map, size
+        )
+
+
+def load_trained_model(path: Path, *, name: str, weights: str | Path | None = None) -> TrainedModel:
+    """The network and thresholds of a model.pt, on the CPU.
+
+    Args:
+        weights: Where the encoder's weights are now, if they are not where they were.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the encoder's weights are gone.
+        ValueError: the file is no model of ours, or the encoder's weights are other ones.
+    """
+    from rdad.model.model_file import load_model, load_thresholds
+
+    return TrainedModel(load_model(path, weights=weights), load_thresholds(path), name)
