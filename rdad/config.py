@@ -53,6 +53,7 @@ class DatasetConfig:
     batch_size: int = MISSING
     validation: str = MISSING
     validation_fraction: float = MISSING
+    calibration: float = MISSING
     split_seed: int = MISSING
     seed: int = MISSING
 
@@ -117,6 +118,14 @@ class EvaluationConfig:
 
 
 @dataclass
+class ThresholdsConfig:
+    """The false-alarm rates that thresholds are found for."""
+
+    image_rate: float = MISSING
+    pixel_rate: float = MISSING
+
+
+@dataclass
 class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     dataset: Any = MISSING  # checked against DATASETS by its _target_
@@ -124,6 +133,7 @@ class TrainConfig:
     tracking: TrackingConfig | None = None
     artifacts: ArtifactsConfig = field(default_factory=ArtifactsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
     seed: int = MISSING
     cache_features: str = MISSING
     reuse: bool = MISSING
@@ -224,8 +234,9 @@ def _check_dataset_values(dataset: Any) -> None:
         raise ConfigError(
             f"dataset.validation_fraction must be above 0 and below 1; found {fraction}"
         )
-    if "holdout" in dataset and not 0 <= dataset.holdout < 1:
-        raise ConfigError(f"dataset.holdout must be in [0, 1); found {dataset.holdout}")
+    for key in ("calibration", "holdout"):
+        if key in dataset and not 0 <= dataset[key] < 1:
+            raise ConfigError(f"dataset.{key} must be in [0, 1); found {dataset[key]}")
     if dataset._target_ == "rdad.data.textures":
         from rdad.data.embedded import CATEGORIES
 
@@ -270,6 +281,9 @@ def _check_ranges(cfg: DictConfig) -> None:
     for key in ("beta1", "beta2"):
         if not 0 <= cfg.model[key] < 1:
             raise ConfigError(f"model.{key} must be in [0, 1); found {cfg.model[key]}")
+    for key, rate in cfg.thresholds.items():
+        if not 0 < rate < 1:
+            raise ConfigError(f"thresholds.{key} must be above 0 and below 1; found {rate}")
     if not 0 < cfg.evaluation.fpr_limit <= 1:
         raise ConfigError(
             f"evaluation.fpr_limit must be in (0, 1]; found {cfg.evaluation.fpr_limit}"

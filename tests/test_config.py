@@ -235,6 +235,9 @@ NOT_ALLOWED = [
     ("evaluation.fpr_limit=1.1", "in (0, 1]; found 1.1"),
     ("dataset.validation_fraction=0", "above 0 and below 1; found 0.0"),
     ("dataset.validation_fraction=1", "above 0 and below 1; found 1.0"),
+    ("dataset.calibration=1", "in [0, 1); found 1.0"),
+    ("thresholds.image_rate=0", "above 0 and below 1; found 0.0"),
+    ("thresholds.pixel_rate=1.5", "above 0 and below 1; found 1.5"),
 ]
 
 

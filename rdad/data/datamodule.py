@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
 from rdad.data.cache import Decoded, decode, default_cache_dir
-from rdad.data.listing import draw
 from rdad.data.samples import Sample, Samples
+from rdad.data.splits import split_rows
 from rdad.data.transforms import DataError
 
 log = logging.getLogger(__name__)
@@ -28,14 +28,15 @@ class AnomalyDataModule(lightning.LightningDataModule):
     (B,), 0 normal and 1 anomalous; `masks` bool (B, 1, H, W); `indices` int64 (B,), into the
     split's samples; `defect_types` int64 (B,), the place in `defect_types`, -1 for good.
 
-    Known after `prepare()`: `train_samples`, `val_samples`, `test_samples`; `test_sizes`, the
-    (height, width) of each test image's file; `defect_types`, the sorted anomalous types of the
-    test images; `has_masks`, whether test images have masks; `content_digest`, of the training
-    images' content and order.
+    Known after `prepare()`: `train_samples`, `val_samples`, `calibration_samples`, `test_samples`;
+    `test_sizes`, the (height, width) of each test image's file; `defect_types`, the sorted
+    anomalous types of the test images; `has_masks`, whether test images have masks;
+    `content_digest`, of the content and order of the images that are trained on.
     """
 
     train_samples: tuple[Sample, ...]
     val_samples: tuple[Sample, ...]
+    calibration_samples: tuple[Sample, ...]
     test_samples: tuple[Sample, ...]
     test_sizes: tuple[tuple[int, int], ...]
     defect_types: tuple[str, ...]
@@ -52,6 +53,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         batch_size: int = 16,
         validation: Validation = "none",
         validation_fraction: float = 0.1,
+        calibration: float = 0.0,
         split_seed: int = 0,
         seed: int = 0,
         cache_dir: str | Path | None = None,
@@ -64,7 +66,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
             validation: none; `split`: a seeded part of the training images, which are then not
                 trained on; `test`: the test images, to watch and never to choose by.
             validation_fraction: That part, between 0 and 1.
-            split_seed: Chooses that part.
+            calibration: The part of the other training images that is held back to find thresholds
+                on, and not trained on either; 0 for none.
+            split_seed: Chooses these parts.
             seed: Orders the training images, anew in each epoch.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
 
@@ -72,13 +76,14 @@ class AnomalyDataModule(lightning.LightningDataModule):
             ValueError: a setting is out of range.
         """
         super().__init__()
-        _check_settings(image_size, batch_size, validation, validation_fraction)
+        _check_settings(image_size, batch_size, validation, validation_fraction, calibration)
         self.name = name
         self.category = category
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.batch_size = batch_size
         self.validation: Validation = validation
         self.validation_fraction = validation_fraction
+        self.calibration = calibration
         self.split_seed = split_seed
         self.seed = seed
         self.cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
@@ -116,10 +121,18 @@ class AnomalyDataModule(lightning.LightningDataModule):
         order = EpochShuffle(len(images), seed=self.seed)
         return loader(images, batch_size=self.batch_size, sampler=order)
 
+    def train_with_pixels(self, wanted: bool) -> None:
+        """Whether training batches carry images; without, they are `indices` alone."""
+        self._prepared("train").with_pixels = wanted
+
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """An empty list where there is no validation."""
         images = self._prepared("val")
         return loader(images, batch_size=self.batch_size) if len(images) else []
+
+    def calibration_dataloader(self) -> DataLoader[Batch]:
+        """Without batches where no images were held back."""
+        return loader(self._prepared("calibration"), batch_size=self.batch_size)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return loader(self._prepared("test"), batch_size=self.batch_size)
@@ -153,47 +166,53 @@ class AnomalyDataModule(lightning.LightningDataModule):
         return decoded[0], decoded[1]
 
     def _split(self, samples: Samples, train: Decoded, test: Decoded) -> None:
-        held = self._held_out(len(samples.train))
-        kept = sorted(set(range(len(samples.train))) - set(held))
-        self.train_samples = tuple(samples.train[row] for row in kept)
-        self.val_samples = tuple(samples.train[row] for row in held)
+        rows = split_rows(
+            len(samples.train),
+            validation=self.validation_fraction if self.validation == "split" else 0,
+            calibration=self.calibration,
+            seed=self.split_seed,
+        )
+        self.train_samples = tuple(samples.train[row] for row in rows.train)
+        self.val_samples = tuple(samples.train[row] for row in rows.validation)
+        self.calibration_samples = tuple(samples.train[row] for row in rows.calibration)
         self.test_samples = samples.test
         self.test_sizes = test.sizes
         self.defect_types = tuple(sorted({one.defect_type for one in samples.test if one.label}))
         self.has_masks = any(sample.mask for sample in samples.test)
-        content = "".join(train.digests[row] for row in kept)
+        content = "".join(train.digests[row] for row in rows.train)
         self.content_digest = hashlib.sha256(content.encode()).hexdigest()
         test_set = ImageSet(samples.test, test, range(len(samples.test)), self.defect_types)
         self._splits = {
-            "train": ImageSet(self.train_samples, train, kept, self.defect_types),
-            "val": ImageSet(self.val_samples, train, held, self.defect_types),
+            "train": ImageSet(self.train_samples, train, rows.train, self.defect_types),
+            "val": ImageSet(self.val_samples, train, rows.validation, self.defect_types),
+            "calibration": ImageSet(
+                self.calibration_samples, train, rows.calibration, self.defect_types
+            ),
             "test": test_set,
         }
         if self.validation == "test":
             self.val_samples, self._splits["val"] = samples.test, test_set
 
-    def _held_out(self, count: int) -> list[int]:
-        """Rows of the training images to validate on."""
-        if self.validation != "split":
-            return []
-        if count < 2:
-            raise ValueError(f"validation=split needs 2 training images or more; found {count}")
-        return draw(count, part=self.validation_fraction, seed=self.split_seed)
-
     def _log_counts(self) -> None:
         log.info(
-            "%s %s: %d training, %d validation, %d test images (%d of them with defects)",
+            "%s %s: %d training, %d validation, %d calibration, %d test images "
+            "(%d of them with defects)",
             self.name,
             self.category,
             len(self.train_samples),
             len(self.val_samples),
+            len(self.calibration_samples),
             len(self.test_samples),
             sum(sample.label for sample in self.test_samples),
         )
 
 
 def _check_settings(
-    image_size: Sequence[int], batch_size: int, validation: str, validation_fraction: float
+    image_size: Sequence[int],
+    batch_size: int,
+    validation: str,
+    validation_fraction: float,
+    calibration: float,
 ) -> None:
     if len(image_size) != 2 or min(image_size) < 1:
         raise ValueError(f"image_size is {image_size}; expected [height, width], both 1 or more")
@@ -204,3 +223,5 @@ def _check_settings(
         raise ValueError(f"validation is {validation!r}; allowed: {allowed}")
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction is {validation_fraction}; allowed: above 0, below 1")
+    if not 0 <= calibration < 1:
+        raise ValueError(f"calibration is {calibration}; allowed: 0 or above, below 1")

@@ -16,6 +16,7 @@ class Loading(TypedDict, total=False):
     batch_size: int
     validation: Literal["none", "split", "test"]
     validation_fraction: float
+    calibration: float
     split_seed: int
     seed: int
     cache_dir: str | Path | None
