@@ -12,6 +12,7 @@ from rdad.model.decoder import Decoder
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.geometry import STRIDES, checked_input_size, checked_layers
 from rdad.model.rd4ad import read_rd4ad_checkpoint
+from rdad.model.weights import StateDict
 
 
 class ReverseDistillationModel(nn.Module):
@@ -30,7 +31,7 @@ class ReverseDistillationModel(nn.Module):
         anomaly_map_mode: How the layers' distances are joined, `add` or `multiply`.
         pre_trained: False leaves the encoder untrained.
         weights: Name of a torchvision weights entry or a file; None is the encoder's own default
-            (IMAGENET1K_V1 for ResNets).
+            (IMAGENET1K_V1 for ResNets). Or the state dict of another model's `encoder.network`.
         sigma: Standard deviation of the map's blur in pixels.
 
     Raises:
@@ -48,7 +49,7 @@ class ReverseDistillationModel(nn.Module):
         layers: Sequence[str],
         anomaly_map_mode: Mode,
         pre_trained: bool = True,
-        weights: str | Path | None = None,
+        weights: str | Path | StateDict | None = None,
         *,
         sigma: float = 4,
     ) -> None:
@@ -56,7 +57,8 @@ class ReverseDistillationModel(nn.Module):
         self.layers = checked_layers(layers)
         self.input_size = checked_input_size(input_size, self.layers)
         self.anomaly_map = AnomalyMapGenerator(self.input_size, sigma, anomaly_map_mode)
-        chosen = str(weights or DEFAULT_WEIGHTS) if pre_trained else None
+        named = str(weights) if isinstance(weights, Path) else weights
+        chosen = (named or DEFAULT_WEIGHTS) if pre_trained else None
         self.encoder = Encoder(backbone, self.layers, chosen)
         channels, mirror = self.encoder.channels, self.encoder.mirror
         self.bottleneck = Bottleneck(self.layers, channels, mirror)
@@ -93,6 +95,11 @@ class ReverseDistillationModel(nn.Module):
         if self.training:
             return encoder_features, decoder_features
         return self.anomaly_map(decoder_features, encoder_features)
+
+    def unblurred_maps(self, images: Tensor) -> Tensor:
+        """The maps (B, 1, H, W) before the blur, as parts of a larger map that is blurred whole."""
+        encoder_features = self.encode(images)
+        return self.anomaly_map.unblurred(self.decode(encoder_features), encoder_features)
 
     def load_rd4ad_checkpoint(self, path: str | Path) -> None:
         """Take bottleneck and decoder from a checkpoint of the authors' program.
