@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rdad.metrics.at_threshold import ThresholdMetrics as ThresholdMetrics
     from rdad.metrics.collection import AnomalyMetrics as AnomalyMetrics
     from rdad.metrics.curves import Curve as Curve
     from rdad.metrics.curves import pro_curve as pro_curve
@@ -26,6 +27,7 @@ _HOMES = {
     "ImageMetrics": "image",
     "PixelMetrics": "pixel",
     "StreamingPixelMetrics": "streaming",
+    "ThresholdMetrics": "at_threshold",
     "aupro": "exact",
     "aupro_per_image": "exact",
     "auroc": "exact",
@@ -41,6 +43,7 @@ __all__ = [
     "ImageMetrics",
     "PixelMetrics",
     "StreamingPixelMetrics",
+    "ThresholdMetrics",
     "aupro",
     "aupro_per_image",
     "auroc",

@@ -1,16 +1,20 @@
 """The figures of a run: image scores and maps together."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
+from rdad.metrics.at_threshold import ThresholdMetrics
 from rdad.metrics.curves import Curve
 from rdad.metrics.image import ImageMetrics
 from rdad.metrics.pixel import PixelMetrics
 from rdad.metrics.pixel_state import AuproDefinition
 from rdad.metrics.streaming import StreamingPixelMetrics
+
+if TYPE_CHECKING:
+    from rdad.thresholds import Thresholds
 
 
 class AnomalyMetrics(MetricCollection):
@@ -18,6 +22,8 @@ class AnomalyMetrics(MetricCollection):
 
     `compute` gives `image_auroc`, `image_ap`, `image_f1_max`, `pixel_auroc`, `pixel_ap`,
     `pixel_f1_max` and `aupro`; with more than one defect type also `image_auroc/<type>` and so on.
+    With thresholds also what `ThresholdMetrics` gives. F1-max is an optimum over the test images:
+    no threshold comes of it.
 
     Memory: 12 bytes an image and 4 bytes a pixel (8 more a defect pixel), where the maps are; with
     `streaming` about 150 MB in place of the pixels.
@@ -27,6 +33,7 @@ class AnomalyMetrics(MetricCollection):
         fpr_limit: The false-positive rate up to which AUPRO is taken.
         aupro: `dataset` (MVTec's definition) or `per_image` (the authors').
         streaming: Bounded memory, and pixel figures within 1e-6 of exact on smooth maps.
+        thresholds: Found before the test, on other images.
     """
 
     def __init__(
@@ -36,16 +43,22 @@ class AnomalyMetrics(MetricCollection):
         fpr_limit: float = 0.3,
         aupro: AuproDefinition = "dataset",
         streaming: bool = False,
+        thresholds: "Thresholds | None" = None,
     ) -> None:
         pixel = StreamingPixelMetrics if streaming else PixelMetrics
-        image_metrics = ImageMetrics(defect_types)
-        pixel_metrics = pixel(fpr_limit=fpr_limit, aupro=aupro)
-        super().__init__({"image": image_metrics, "pixel": pixel_metrics}, compute_groups=False)
+        parts: dict[str, Metric | MetricCollection] = {
+            "image": ImageMetrics(defect_types),
+            "pixel": pixel(fpr_limit=fpr_limit, aupro=aupro),
+        }
+        if thresholds is not None:
+            parts["threshold"] = ThresholdMetrics(thresholds, defect_types)
+        super().__init__(parts, compute_groups=False)
 
     @property
     def undefined(self) -> dict[str, str]:
         """For each figure that the last `compute` found undefined, the reason."""
-        return self._image.undefined | self._pixel.undefined
+        further = self._threshold.undefined if self._threshold else {}
+        return self._image.undefined | self._pixel.undefined | further
 
     @property
     def curves(self) -> dict[str, Curve]:
@@ -68,10 +81,13 @@ class AnomalyMetrics(MetricCollection):
         """
         self._image.update(scores, labels, defect_types)
         self._pixel.update(maps, masks)
+        if self._threshold:
+            self._threshold.update(scores, labels, maps, masks, defect_types)
 
     def compute(self) -> dict[str, float]:
         """All figures by name, in [0, 1] or nan."""
-        return self._image.compute() | self._pixel.compute()
+        further = self._threshold.compute() if self._threshold else {}
+        return self._image.compute() | self._pixel.compute() | further
 
     @property
     def _image(self) -> ImageMetrics:
@@ -80,3 +96,7 @@ class AnomalyMetrics(MetricCollection):
     @property
     def _pixel(self) -> PixelMetrics:
         return cast(PixelMetrics, self["pixel"])
+
+    @property
+    def _threshold(self) -> ThresholdMetrics | None:
+        return cast(ThresholdMetrics, self["threshold"]) if "threshold" in self else None

@@ -9,11 +9,15 @@ from maps_to_score import smooth_maps
 from torch import distributed, multiprocessing
 
 from rdad.metrics import AnomalyMetrics, streaming
+from rdad.thresholds import Threshold, Thresholds
 
+ONE = Threshold(0.3, 4.0)
+THRESHOLDS = Thresholds(ONE, ONE, 0.02, 0.001, images=10, guaranteed=False, note="few")
 KINDS = {
     "exact": {},
     "authors": {"aupro": "per_image"},
     "streaming": {"streaming": True},
+    "at thresholds": {"thresholds": THRESHOLDS},
 }
 # Images of the first process; the second has the others.
 SPLITS = {"even": range(0, 10, 2), "uneven": range(3), "all normal": range(4), "nothing": range(0)}
@@ -78,4 +82,4 @@ def test_two_processes_give_what_one_gives(by_rank, monkeypatch, kind, split):
     tolerance = 1e-5 if kind == "streaming" else 1e-12
     for found in by_rank:
         assert found[f"{kind}, {split}"] == pytest.approx(alone, abs=tolerance)
-    assert len(alone) == 13
+    assert len(alone) == (19 if kind == "at thresholds" else 13)

@@ -1,0 +1,115 @@
+"""What a user meets: defects found and false alarms, at thresholds set before the test."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+if TYPE_CHECKING:
+    from rdad.thresholds import Thresholds
+
+_NORMAL, _DEFECT = 0, 1  # rows of the pixel counts
+_CALLED, _ALL = 0, 1  # columns of all counts: called defective, and how many there are
+
+
+class ThresholdMetrics(Metric):
+    """`image_recall`, `image_false_alarm_rate`, `pixel_recall` and `pixel_false_alarm_rate`.
+
+    Recall is the share of defective images (pixels) that are called so, the false-alarm rate that
+    of good ones. With more than one defect type also `image_recall/<type>`. Good pixels are all
+    outside masks, those of good images too. A figure that is not defined is nan; after `compute`,
+    `undefined` maps its name to the reason.
+
+    Memory: a few counters.
+
+    Args:
+        thresholds: Raw scores strictly above them are defects.
+        defect_types: Names of the defect types; their places are the codes given to `update`.
+    """
+
+    full_state_update = False
+    images: Tensor
+    pixels: Tensor
+    without_mask: Tensor
+
+    def __init__(
+        self, thresholds: "Thresholds", defect_types: Sequence[str] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.thresholds = thresholds
+        self.defect_types = tuple(defect_types)
+        self.undefined: dict[str, str] = {}
+        rows = 1 + max(len(self.defect_types), 1)  # good images, then each defect type
+        for state, shape in (("images", (rows, 2)), ("pixels", (2, 2)), ("without_mask", ())):
+            empty = torch.zeros(shape, dtype=torch.int64)
+            self.add_state(state, default=empty, dist_reduce_fx="sum")
+
+    def update(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        maps: Tensor,
+        masks: Tensor | None = None,
+        defect_types: Tensor | None = None,
+    ) -> None:
+        """Add a batch: as `AnomalyMetrics.update`, which checks it."""
+        codes = torch.zeros_like(labels) if defect_types is None else defect_types
+        if len(self.defect_types) < 2:
+            codes = torch.zeros_like(labels)
+        rows = torch.where(labels > 0, codes + 1, 0).to(self.images.device)
+        called = (scores > self.thresholds.image.value).to(rows)
+        added = torch.stack([called, torch.ones_like(called)], dim=1)
+        self.images = self.images.index_add(0, rows, added)
+        if masks is None:
+            self.without_mask = self.without_mask + len(maps)
+        else:
+            self.pixels = self.pixels + self._counted(maps, masks > 0).to(self.pixels.device)
+
+    def compute(self) -> dict[str, float]:
+        """All figures by name, in [0, 1] or nan."""
+        self.undefined = {}
+        good, *types = self.images.tolist()
+        defective = [sum(column) for column in zip(*types, strict=True)]
+        figures = {
+            "image_recall": self._share("image_recall", defective, "anomalous image"),
+            "image_false_alarm_rate": self._share("image_false_alarm_rate", good, "normal image"),
+        }
+        if len(types) > 1:
+            for kind, counts in zip(self.defect_types, types, strict=True):
+                name = f"image_recall/{kind}"
+                figures[name] = self._share(name, counts, f"image of {kind}")
+        return figures | self._pixel_figures()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        with torch.inference_mode(False):
+            super().reset()
+        self.undefined = {}
+
+    def _counted(self, maps: Tensor, masks: Tensor) -> Tensor:
+        """(2, 2), int64: normal and defect pixels; those called defective, and all."""
+        called = maps > self.thresholds.pixel.value
+        defects, alarms = masks.sum(), called.sum()
+        found = (called & masks).sum()
+        return torch.stack([alarms - found, masks.numel() - defects, found, defects]).view(2, 2)
+
+    def _pixel_figures(self) -> dict[str, float]:
+        names = ("pixel_recall", "pixel_false_alarm_rate")
+        if self.without_mask:
+            total = int(self.images[:, _ALL].sum())
+            reason = f"{int(self.without_mask)} of {total} images came without a mask"
+            self.undefined |= dict.fromkeys(names, reason)
+            return dict.fromkeys(names, float("nan"))
+        counts = self.pixels.tolist()
+        return {
+            "pixel_recall": self._share(names[0], counts[_DEFECT], "defect pixel in any mask"),
+            "pixel_false_alarm_rate": self._share(names[1], counts[_NORMAL], "normal pixel"),
+        }
+
+    def _share(self, name: str, counts: Sequence[int], missing: str) -> float:
+        if not counts[_ALL]:
+            self.undefined[name] = f"there is no {missing}"
+            return float("nan")
+        return counts[_CALLED] / counts[_ALL]
