@@ -18,6 +18,7 @@ from rdad.stretching import stretched_map
 if TYPE_CHECKING:
     from rdad.model.torch_model import ReverseDistillationModel
     from rdad.thresholds import Thresholds
+    from rdad.tiling import Tiling
 
 ImageSource: TypeAlias = str | Path | Image.Image | NDArray[np.uint8]
 
@@ -26,8 +27,8 @@ GOOD, DEFECTIVE = "good", "defective"
 
 @dataclass(frozen=True, eq=False)
 class PreparedImage:
-    """`pixels` as the network takes them, uint8 (H, W, 3), and the image's own `size`, as
-    (height, width)."""
+    """`pixels` uint8 (H, W, 3), of the size the network takes or, for tiles, of the image's own
+    `size`, which is (height, width)."""
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
@@ -41,7 +42,8 @@ class Prediction:
         score: The raw image score: the maximum of `network_map`.
         normalised_score: In [0, 1], 0.5 at the threshold. None without thresholds.
         is_defective: Whether `score` is above the image threshold. None without thresholds.
-        network_map: (h, w), float32, raw, at the size the network works at.
+        network_map: (h, w), float32, raw, at the size the network works at; with tiles, the
+            image's own.
         size: (height, width) of the image.
     """
 
@@ -72,11 +74,13 @@ class TrainedModel:
     Attributes:
         thresholds: None where the network was not calibrated; then there are no verdicts.
         name: For titles and messages.
+        tiling: How images are cut into tiles, if they are.
     """
 
     model: "ReverseDistillationModel"
     thresholds: "Thresholds | None"
     name: str
+    tiling: "Tiling | None" = None
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""
@@ -105,20 +109,22 @@ class TrainedModel:
             DataError: the image cannot be used.
         """
         opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
-        pixels = resize_image(opened, self.model.input_size)
-        return PreparedImage(pixels, (opened.height, opened.width))
+        size = (opened.height, opened.width)
+        taken = self.model.input_size if self.tiling is None else size
+        return PreparedImage(resize_image(opened, taken), size)
 
     def predict_prepared(self, images: Sequence[PreparedImage]) -> list[Prediction]:
         """As `predict_batch`, of images that `prepare` gave."""
         if not images:
             return []
-        pixels = torch.from_numpy(np.stack([image.pixels for image in images]))  # (B, H, W, 3)
-        (scored,) = score(self.model, [{"images": pixels.permute(0, 3, 1, 2).contiguous()}])
-        maps = scored.maps.squeeze(1).float().cpu().numpy()
-        scores = scored.scores.float().cpu().numpy()
+        together = [images] if self.tiling is None else [[image] for image in images]
+        batches = ({"images": _stacked(some)} for some in together)
+        scored = list(score(self.model, batches, tiling=self.tiling))
+        maps = [one for batch in scored for one in batch.maps.squeeze(1).float().cpu().numpy()]
+        scores = [one for batch in scored for one in batch.scores.float().cpu().numpy()]
         return [
-            self._prediction(scores[place], maps[place], image.size)
-            for place, image in enumerate(images)
+            self._prediction(value, network_map, image.size)
+            for value, network_map, image in zip(scores, maps, images, strict=True)
         ]
 
     def _prediction(
@@ -131,6 +137,12 @@ class TrainedModel:
         return Prediction(
             float(value), normalised, bool(threshold.exceeded(value)), network_map, size
         )
+
+
+def _stacked(images: Sequence[PreparedImage]) -> torch.Tensor:
+    """(B, 3, H, W), uint8."""
+    pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
+    return pixels.permute(0, 3, 1, 2).contiguous()
 
 
 def load_trained_model(path: Path, *, name: str, weights: str | Path | None = None) -> TrainedModel:

@@ -1,5 +1,6 @@
 """Predictions from Python: what may be given, and what comes back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from rdad.artifacts import write_map
 from rdad.data import DataError
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.thresholds import Threshold, Thresholds
+from rdad.tiling import Tiling
 from rdad.trained_model import TrainedModel
 
 LAYERS = ["layer1", "layer2", "layer3"]
@@ -144,6 +146,17 @@ def test_only_scores_strictly_above_the_threshold_are_defective(
     assert (at.label, at.is_defective, at.normalised_score) == ("good", False, 0.5)
     assert (below.label, below.is_defective) == ("defective", True)
     assert below.normalised_score is not None and below.normalised_score > 0.5
+
+
+def test_a_tiled_network_gives_the_map_of_each_image_at_its_own_size(
+    trained: TrainedModel, images: list[np.ndarray]
+):
+    tiled = replace(trained, tiling=Tiling((64, 96)))
+    for image, prediction in zip(images, tiled.predict_batch(images), strict=True):
+        assert prediction.network_map.shape == prediction.size == image.shape[:2]
+        assert prediction.score == prediction.anomaly_map.max()
+    (alone,) = tiled.predict_batch(images[:1])
+    assert alone.score == pytest.approx(trained.predict(images[0]).score, rel=1e-5)
 
 
 def test_no_images_give_no_predictions(trained: TrainedModel):
