@@ -4,6 +4,7 @@ scores.csv                                               a row an image, raw sco
 anomaly_maps/<category>/test/<defect type>/<name>.tiff   raw float32, at the original image's size
 overlays/<defect type>_<name>.png                        the images that tell most
 curves/                                                  see `rdad.curves`
+report.html                                              see `rdad.report`
 """
 
 import errno
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from rdad.map_spool import MapSpool
+from rdad.report.writer import REPORT_FILE, ReportWriter
 from rdad.run_files import (
     append_history,
     read_history,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rdad.data.layouts import Sample
+    from rdad.report.contents import ReportSubject
+    from rdad.thresholds import Thresholds
 
 __all__ = [
     "ArtifactWriter",
@@ -46,7 +50,7 @@ __all__ = [
 SCORES_FILE = "scores.csv"
 SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score")
 WRITER_THREADS = 2
-MAPS_WAITING = 16  # `add` waits while so many maps are not yet written
+MAPS_WAITING = 16  # `add` waits while so many maps and photographs are not yet written
 
 
 class ArtifactWriter:
@@ -61,6 +65,8 @@ class ArtifactWriter:
         overlays: The most overlays that are drawn, chosen by `rdad.overlays.most_telling`; None
             draws all.
         fpr_limit: To which the area in the PRO curve goes.
+        report: What report.html says of the run; None writes no report.
+        thresholds: At which the report begins; None where the network has none.
 
     Raises:
         ValueError: `overlays` is negative.
@@ -75,6 +81,8 @@ class ArtifactWriter:
         maps: bool = True,
         overlays: int | None = 100,
         fpr_limit: float = 0.3,
+        report: "ReportSubject | None" = None,
+        thresholds: "Thresholds | None" = None,
     ) -> None:
         if overlays is not None and overlays < 0:
             raise ValueError(f"overlays is {overlays}; allowed: 0 or more, or null for all")
@@ -83,6 +91,7 @@ class ArtifactWriter:
         self._maps = maps
         self._overlays = overlays
         self._fpr_limit = fpr_limit
+        self._thresholds = thresholds
         self._samples: list[Sample] = []
         self._scores: list[float] = []
         self._low, self._high = np.inf, -np.inf
@@ -90,6 +99,7 @@ class ArtifactWriter:
         self._waiting = BoundedSemaphore(MAPS_WAITING)
         run_dir.mkdir(parents=True, exist_ok=True)
         self._spool = MapSpool(run_dir)
+        self._report = None if report is None else ReportWriter(run_dir, report)
         self._threads = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="artifacts")
 
     def __enter__(self) -> Self:
@@ -126,13 +136,13 @@ class ArtifactWriter:
         self._attempt(self._run_dir, lambda: self._spool.append(values))
         if self._maps:
             path = self._map_path(sample)
-            write = partial(write_map, path, values, size=size)
-            self._waiting.acquire()
-            written = self._threads.submit(self._attempt, path, write)
-            written.add_done_callback(lambda _: self._waiting.release())
+            self._submit(path, partial(write_map, path, values, size=size))
+        if self._report is not None:
+            draw = partial(self._report.draw, len(self._scores) - 1, sample)
+            self._submit(self._run_dir / REPORT_FILE, draw)
 
     def close(self, samples: "Sequence[Sample] | None" = None) -> None:
-        """Wait for the maps, then write scores, overlays and curves.
+        """Wait for the maps, then write scores, overlays, curves and report.
 
         Args:
             samples: The order of the rows in `scores.csv`; None keeps the order of adding.
@@ -148,15 +158,27 @@ class ArtifactWriter:
             )
             self._draw_overlays()
             self._attempt(self._run_dir / "curves", self._write_curves)
+            self._attempt(self._run_dir / REPORT_FILE, self._write_report)
         finally:
-            self._spool.close()
+            self._close_spools()
         if self._error is not None:
             raise self._error
 
     def discard(self) -> None:
-        """Stop without scores, overlays and curves, as after an error in the test."""
+        """Stop without scores, overlays, curves and report, as after an error in the test."""
         self._threads.shutdown(cancel_futures=True)
+        self._close_spools()
+
+    def _close_spools(self) -> None:
         self._spool.close()
+        if self._report is not None:
+            self._report.close()
+
+    def _submit(self, path: Path, write: Callable[[], object]) -> None:
+        """Write `path` in a thread, after those before it; waits while too many wait."""
+        self._waiting.acquire()
+        written = self._threads.submit(self._attempt, path, write)
+        written.add_done_callback(lambda _: self._waiting.release())
 
     def _attempt(self, path: Path, write: Callable[[], object], *, always: bool = False) -> None:
         """Write `path`; the first failure is kept for `close`, and ends all further writing."""
@@ -217,6 +239,17 @@ class ArtifactWriter:
         write_test_curves(
             self._run_dir, self._samples, self._scores, self._spool, fpr_limit=self._fpr_limit
         )
+
+    def _write_report(self) -> None:
+        if self._report is not None:
+            self._report.write(
+                self._samples,
+                self._scores,
+                self._spool,
+                limits=(self._low, self._high),
+                fpr_limit=self._fpr_limit,
+                thresholds=self._thresholds,
+            )
 
 
 def write_map(path: Path, anomaly_map: "NDArray[np.float32]", *, size: tuple[int, int]) -> None:

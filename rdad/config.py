@@ -102,12 +102,14 @@ class TrackingConfig:
     uri: str = MISSING
     experiment: str | None = MISSING
     system_metrics: bool = MISSING
+    log_model: bool = MISSING
 
 
 @dataclass
 class ArtifactsConfig:
     maps: bool = MISSING
     overlays: int | None = MISSING
+    report: bool = MISSING
 
 
 @dataclass

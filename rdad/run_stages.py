@@ -26,6 +26,7 @@ from rdad.experiment import build
 from rdad.metrics import AnomalyMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.model_file import MODEL_FILE, save_model, take_trained_parts
+from rdad.report.contents import ReportSubject
 from rdad.reuse import claimed, find_training, remember_training, training_fingerprint
 from rdad.run_files import HISTORY_FILE, read_history, write_metrics
 from rdad.run_record import (
@@ -167,6 +168,7 @@ class RunStages:
             maps=artifacts.maps,
             overlays=artifacts.overlays,
             fpr_limit=self.cfg.evaluation.fpr_limit,
+            report=self._report_subject() if artifacts.report else None,
         ) as writer:
             values = evaluate(
                 self.module.model.to(self._trainer.strategy.root_device),
@@ -185,6 +187,14 @@ class RunStages:
             undefined={f"test/{name}": reason for name, reason in metrics.undefined.items()},
         )
         return named
+
+    def _report_subject(self) -> ReportSubject:
+        return ReportSubject(
+            title=self.datamodule.category,
+            settings=self._record["params"],
+            date=self._record["started"],
+            images=len(self.datamodule.test_samples),
+        )
 
     def finish(self, metrics: dict[str, float]) -> None:
         self._close_tracking("FINISHED", metrics)

@@ -20,6 +20,16 @@ OUTLINE_COLOUR = (0, 255, 190)
 INK, FAINT_INK = (30, 30, 30), (105, 105, 105)
 
 
+def normalised(
+    anomaly_map: "NDArray[np.floating]", low: float, high: float
+) -> "NDArray[np.float64]":
+    """Where a map's values stand between two limits; (H, W) in [0, 1], nan being 0."""
+    if not high > low:
+        return np.zeros(anomaly_map.shape)
+    scaled = (anomaly_map.astype(np.float64) - low) / (high - low)
+    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+
+
 def heat_map(anomaly_map: "NDArray[np.floating]", low: float, high: float) -> "NDArray[np.uint8]":
     """Colours of a map: `low` is black-violet, `high` is pale yellow, values beyond are clipped.
 
@@ -33,7 +43,14 @@ def heat_map(anomaly_map: "NDArray[np.floating]", low: float, high: float) -> "N
     Returns:
         (H, W, 3).
     """
-    return _colours()[np.rint(255 * _normalised(anomaly_map, low, high)).astype(np.uint8)]
+    return _colours()[np.rint(255 * normalised(anomaly_map, low, high)).astype(np.uint8)]
+
+
+def heat_opacity(
+    anomaly_map: "NDArray[np.floating]", low: float, high: float
+) -> "NDArray[np.float64]":
+    """How much of a picture its heat map hides: the hotter, the more; (H, W) in [0.15, 0.85]."""
+    return 0.15 + 0.7 * normalised(anomaly_map, low, high) ** 0.7
 
 
 def overlay(
@@ -91,15 +108,6 @@ def _colours() -> "NDArray[np.uint8]":
     return np.rint(255 * colormaps["inferno"](np.arange(256))[:, :3]).astype(np.uint8)
 
 
-def _normalised(
-    anomaly_map: "NDArray[np.floating]", low: float, high: float
-) -> "NDArray[np.float64]":
-    if not high > low:
-        return np.zeros(anomaly_map.shape)
-    scaled = (anomaly_map.astype(np.float64) - low) / (high - low)
-    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
-
-
 def _panel(image: "NDArray[np.uint8]") -> Image.Image:
     height, width = image.shape[:2]
     smallest, largest = PANEL_SIDES_PX
@@ -140,7 +148,7 @@ def _heated(
         picture.size, Image.Resampling.BILINEAR
     )
     values = np.asarray(stretched)
-    opacity = 0.15 + 0.7 * _normalised(values, low, high)[..., None] ** 0.7
+    opacity = heat_opacity(values, low, high)[..., None]
     grey = np.asarray(picture.convert("L"), dtype=np.float64)[..., None]
     blended = grey * (1 - opacity) + heat_map(values, low, high) * opacity
     return Image.fromarray(np.rint(blended).astype(np.uint8))

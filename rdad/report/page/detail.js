@@ -1,0 +1,61 @@
+// One image, large, with what is known of it.
+
+function makeDetail({ threshold, shown, ranks }) {
+  const dialog = byId("detail");
+  let current = null;
+  const open = (entry) => {
+    current = entry;
+    const { image } = entry;
+    const { box, fill } = makePicture(image);
+    fill();
+    byId("detail-title").textContent = `${image.type}/${image.name}`;
+    byId("detail-picture").replaceChildren(box);
+    const facts = factsOf(entry, threshold(), ranks);
+    byId("detail-facts").replaceChildren(
+      ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+    );
+    byId("detail-facts").dataset.outcome = entry.outcome;
+    const place = shown().indexOf(entry);
+    byId("previous").disabled = place <= 0;
+    byId("next").disabled = place < 0 || place >= shown().length - 1;
+    if (!dialog.open) dialog.showModal();
+  };
+  const step = (by) => {
+    const entry = shown()[shown().indexOf(current) + by];
+    if (entry) open(entry);
+  };
+  byId("previous").addEventListener("click", () => step(-1));
+  byId("next").addEventListener("click", () => step(1));
+  byId("close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close(); // beside the content
+  });
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowLeft") step(-1);
+    if (event.key === "ArrowRight") step(1);
+  });
+  dialog.addEventListener("close", () => {
+    current.card.scrollIntoView({ block: "nearest" });
+    current.button.focus();
+  });
+  return open;
+}
+
+function factsOf({ image, outcome }, threshold, ranks) {
+  const verdict = isCalled(outcome) ? "defective" : "good";
+  const facts = [
+    ["Outcome", `${OUTCOMES[outcome].right ? "\u2713" : "\u2717"} ${OUTCOMES[outcome].name}`],
+    ["True label", image.label ? `defective (${image.type})` : "good"],
+    ["Verdict", `${verdict} at threshold ${score(threshold)}`],
+    ["Raw score", score(image.score)],
+  ];
+  if (image.normalised !== null) {
+    facts.push(["Normalised", `${image.normalised.toFixed(3)} (0.5 at the stored threshold)`]);
+  }
+  facts.push(
+    ["Rank", `${ranks.get(image)} of ${ranks.size}, highest score first`],
+    ["Size", `${image.width} \u00d7 ${image.height} pixels`],
+    ["File", image.path],
+  );
+  return facts;
+}

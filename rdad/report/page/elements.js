@@ -1,0 +1,41 @@
+// Elements made of a name, attributes and children. Text is always text, never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function filled(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+function element(name, attributes = {}, ...children) {
+  return filled(document.createElement(name), attributes, children);
+}
+
+function shape(name, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, name), attributes, children);
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+// Numbers as people read them.
+
+const HYPHEN = "\u2013";
+
+function score(value) {
+  return value === null ? "not a number" : Number(value.toPrecision(4)).toString();
+}
+
+function percent(part, whole) {
+  if (whole === 0) return HYPHEN;
+  const share = (100 * part) / whole;
+  return `${share === 0 || share === 100 ? share : share.toFixed(1)} %`;
+}
+
+function plural(count, one, many) {
+  return `${count} ${count === 1 ? one : many}`;
+}

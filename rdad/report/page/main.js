@@ -1,0 +1,133 @@
+// The page from its data: first what stands still, then what threshold, filters and views move.
+
+const run = JSON.parse(byId("contents").textContent);
+const images = JSON.parse(byId("images").textContent);
+byId("images").remove(); // its text is not needed twice
+
+const types = typesOf(images, run.colours);
+const typeOf = new Map(types.flatMap((type) => type.images.map((image) => [image, type])));
+const entries = images.map((image) => ({ image, type: typeOf.get(image), outcome: null }));
+const state = { threshold: 0, order: "high", filter: "all", hidden: new Set() };
+let sorted = [];
+
+const ranks = new Map([...entries].sort(byScore).map(({ image }, place) => [image, place + 1]));
+const open = makeDetail({ threshold: () => state.threshold, shown: () => gallery.shown, ranks });
+const gallery = makeGallery(entries, open);
+const panel = makePanel({
+  images, types, stored: run.thresholds,
+  onMove(threshold) {
+    state.threshold = threshold;
+    judge();
+    if (state.order === "near") sort();
+    select();
+  },
+  onTypes(hidden) {
+    state.hidden = hidden;
+    select();
+  },
+});
+const filters = makeFilters((filter) => {
+  state.filter = filter;
+  select();
+});
+
+showHead(run, images);
+const mark = showCharts(run);
+sort();
+panel.start();
+showMetrics(run, entries);
+listenToViews();
+showHeatScale();
+
+function judge() {
+  for (const entry of entries) {
+    const outcome = outcomeOf(entry.image, state.threshold);
+    if (outcome === entry.outcome) continue;
+    entry.outcome = outcome;
+    markCard(entry);
+  }
+  const counted = tally(entries);
+  panel.count(counted);
+  filters.count(counted.outcomes);
+  mark(counted.outcomes);
+}
+
+function sort() {
+  sorted = [...entries].sort(ORDERS[state.order](state.threshold));
+}
+
+function select() {
+  const { takes } = FILTERS[state.filter];
+  const chosen = sorted.filter(({ type, outcome }) => takes(outcome) && !state.hidden.has(type.name));
+  gallery.show(chosen);
+  const all = plural(entries.length, "image", "images");
+  byId("shown").textContent = chosen.length ? `${chosen.length} of ${all} shown` : `None of ${all} is so.`;
+}
+
+// Normal images first; each defect type in a colour, hatched once the colours are used up.
+function typesOf(all, { normal, defects }) {
+  const groups = new Map();
+  for (const image of all) {
+    if (!groups.has(image.type)) groups.set(image.type, []);
+    groups.get(image.type).push(image);
+  }
+  const names = [...groups.keys()].sort(
+    (a, b) => groups.get(a)[0].label - groups.get(b)[0].label || inWords(a, b),
+  );
+  let turn = -1;
+  return names.map((name, place) => {
+    const own = groups.get(name), { label } = own[0];
+    turn += label;
+    const look = label
+      ? { colour: defects[turn % defects.length], hatched: turn >= defects.length }
+      : { colour: normal, hatched: false };
+    return { name, place, look, images: own };
+  });
+}
+
+function makeFilters(onChange) {
+  const counts = {};
+  for (const [key, { name }] of Object.entries(FILTERS)) {
+    const box = element("input", { type: "radio", name: "outcome", value: key });
+    box.checked = key === state.filter;
+    box.addEventListener("change", () => onChange(key));
+    counts[key] = element("b");
+    byId("outcomes").append(element("label", {}, box, element("span", {}, `${name} `, counts[key])));
+  }
+  return {
+    count(outcomes) {
+      for (const [key, { takes }] of Object.entries(FILTERS)) {
+        const taken = Object.keys(outcomes).filter(takes);
+        counts[key].textContent = taken.reduce((sum, outcome) => sum + outcomes[outcome], 0);
+      }
+    },
+  };
+}
+
+function listenToViews() {
+  byId("sort").addEventListener("change", ({ target }) => {
+    state.order = target.value;
+    sort();
+    select();
+  });
+  byId("views").addEventListener("change", ({ target }) => {
+    document.body.dataset.view = target.value;
+  });
+  byId("outline").addEventListener("change", ({ target }) => {
+    document.body.dataset.outline = target.checked ? "on" : "off";
+  });
+}
+
+// The colours of the filter that makes a heat map of a grey picture, and their scale.
+function showHeatScale() {
+  const { r, g, b, a } = run.colours.heat;
+  const tables = { feFuncR: r, feFuncG: g, feFuncB: b, feFuncA: a };
+  for (const [channel, values] of Object.entries(tables)) {
+    byId("heat").querySelector(channel).setAttribute("tableValues", values.join(" "));
+  }
+  const steps = r.map((red, i) => `rgb(${[red, g[i], b[i]].map((part) => 255 * part).join(" ")})`);
+  byId("scale").style.background = `linear-gradient(to right, ${steps.join(", ")})`;
+  const [lowest, highest] = run.limits;
+  byId("lowest").textContent = lowest === null ? "" : short(lowest);
+  byId("highest").textContent = highest === null ? "" : short(highest);
+}

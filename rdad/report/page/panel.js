@@ -1,0 +1,77 @@
+// The threshold's panel: histogram, slider, verdicts, types.
+
+// types: [{name, label, look, images}]. onMove gets a threshold, onTypes the set of hidden types.
+function makePanel({ images, types, stored, onMove, onTypes }) {
+  const range = scoreRange(images, stored?.image ?? null);
+  const start = stored?.image ?? range.middle;
+  const slider = byId("slider"), exact = byId("exact");
+  const steps = Number(slider.max);
+  const groups = types.map(({ look, images: own }) => ({
+    look, scores: own.map((image) => image.score).filter((value) => value !== null),
+  }));
+  const chart = histogram({ groups, ...range });
+  byId("histogram").append(chart.svg);
+  byId("origin").textContent = originOf(stored);
+  byId("reset").textContent = stored ? "Back to the stored one" : "Back to the middle";
+  const rows = typeRows(types, onTypes);
+
+  const show = (threshold, from) => {
+    chart.move(threshold);
+    if (from !== slider) {
+      slider.value = Math.round(((threshold - range.low) / (range.high - range.low)) * steps);
+    }
+    if (from !== exact) exact.value = Number(threshold.toPrecision(6));
+    slider.setAttribute("aria-valuetext", score(threshold));
+    onMove(threshold);
+  };
+  slider.addEventListener("input", () => {
+    show(range.low + (Number(slider.value) / steps) * (range.high - range.low), slider);
+  });
+  exact.addEventListener("input", () => {
+    if (Number.isFinite(exact.valueAsNumber)) show(exact.valueAsNumber, exact);
+  });
+  byId("reset").addEventListener("click", () => show(start, null));
+  return { start: () => show(start, null), count: (counted) => showCounts(counted, rows) };
+}
+
+function originOf(stored) {
+  if (!stored) {
+    return "No threshold is stored with this run. The line starts midway between the lowest and " +
+      "the highest score: move it, but do not take it for a measurement.";
+  }
+  const rate = Number((100 * stored.image_rate).toPrecision(3));
+  const images = plural(stored.images, "held-back good image", "held-back good images");
+  const promise = `The stored threshold aims at ${rate} % false alarms, from ${images}`;
+  return stored.guaranteed ? `${promise}.` : `${promise}, which is not guaranteed: ${stored.note}`;
+}
+
+function typeRows(types, onTypes) {
+  const hidden = new Set();
+  const rows = new Map();
+  for (const { name, look, images } of types) {
+    const box = element("input", { type: "checkbox", checked: "" });
+    box.addEventListener("change", () => {
+      if (box.checked) hidden.delete(name);
+      else hidden.add(name);
+      onTypes(hidden);
+    });
+    const called = element("td");
+    const label = element("label", {}, box, swatch(look), element("span", {}, name));
+    byId("types").tBodies[0].append(
+      element("tr", {}, element("th", { scope: "row" }, label), element("td", {}, `${images.length}`), called),
+    );
+    rows.set(name, called);
+  }
+  return rows;
+}
+
+function showCounts({ outcomes, types }, rows) {
+  const { found, missed, alarm, clear } = outcomes;
+  for (const name of Object.keys(outcomes)) byId(name).textContent = outcomes[name];
+  byId("recall").textContent = percent(found, found + missed);
+  byId("alarms").textContent = percent(alarm, alarm + clear);
+  for (const [name, cell] of rows) {
+    const { images, called } = types.get(name);
+    cell.textContent = `${called} (${percent(called, images)})`;
+  }
+}

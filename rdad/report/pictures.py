@@ -1,0 +1,102 @@
+"""The pictures on a report's page, small enough that a thousand of them stay quick."""
+
+import base64
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from rdad.data.samples import Sample
+
+ALL_PHOTOGRAPHS_BYTES = 9_000_000  # a third more in base64; heat maps add a fifth
+BYTES_A_PIXEL = 0.22  # of a JPEG of QUALITY; grass has 0.25, a toothbrush 0.1
+SIDES_PX = (64, 512)
+HEAT_PX, OUTLINE_PX = 128, 256  # heat is blurred, and outlines are smoothed
+QUALITY, HEAT_QUALITY = 78, 85
+OUTLINE_UNITS = 1000  # the outline's coordinates, across and down
+
+
+def photograph_side(images: int) -> int:
+    """Pixels of a photograph's longer side on a page of so many images."""
+    smallest, largest = SIDES_PX
+    affordable = math.sqrt(ALL_PHOTOGRAPHS_BYTES / max(images, 1) / BYTES_A_PIXEL)
+    return int(min(max(affordable, smallest), largest))
+
+
+def draw_sample(sample: "Sample", *, side: int) -> dict[str, Any]:
+    """A sample's files as the page shows them.
+
+    Returns:
+        Plain data: `width` and `height` of the original, `photograph` (a JPEG in base64),
+        `outline` of the defect (the d of an SVG path in a square of 1000 units; empty without one).
+
+    Raises:
+        DataError: the image or the mask is not there any more.
+    """
+    from rdad.data.transforms import decode_mask, load_image, read_bytes
+
+    image = load_image(sample.image)
+    outline = ""
+    if sample.mask is not None:
+        outline = outline_path(decode_mask(read_bytes(sample.mask), Path(sample.mask)))
+    width, height = image.size
+    photograph = _encoded(_shrunk(image, side), "JPEG", quality=QUALITY)
+    return {"width": width, "height": height, "photograph": photograph, "outline": outline}
+
+
+def draw_heat(anomaly_map: "NDArray[np.float32]", limits: tuple[float, float], *, side: int) -> str:
+    """A map as a grey JPEG in base64, which the page colours and lays over the photograph.
+
+    Args:
+        anomaly_map: (H, W), raw.
+        limits: What is black and what is white, in the map's unit; the same for all of a page.
+    """
+    from PIL import Image
+
+    from rdad.visualize import normalised
+
+    values = np.asarray(_shrunk(Image.fromarray(anomaly_map), min(side, HEAT_PX)))
+    grey = np.rint(255 * normalised(values, *limits)).astype(np.uint8)
+    return _encoded(Image.fromarray(grey), "JPEG", quality=HEAT_QUALITY)
+
+
+def outline_path(mask: "Image.Image") -> str:
+    """The d of an SVG path around what lies above 127, stretched to a square of 1000 units.
+
+    A defect of one pixel survives the shrinking.
+    """
+    from skimage.measure import approximate_polygon, find_contours  # slow to import
+
+    marked = mask.point([0] * 128 + [255] * 128)
+    small = _shrunk(marked, OUTLINE_PX)
+    inside = np.asarray(small) > (0 if small.size != marked.size else 127)
+    scale = OUTLINE_UNITS / np.array(inside.shape)
+    parts = []
+    for contour in find_contours(np.pad(inside, 1).astype(np.float32), 0.5):
+        corners = approximate_polygon(contour[:-1] - 0.5, 0.45)  # the pad and a pixel's middle
+        rounded = np.rint(corners * scale).astype(int).tolist()
+        parts.append("M" + "L".join(f"{across} {down}" for down, across in rounded) + "Z")
+    return "".join(parts)
+
+
+def _shrunk(image: "Image.Image", side: int) -> "Image.Image":
+    """The image with its longer side at most `side` pixels."""
+    from PIL import Image
+
+    scale = side / max(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+
+
+def _encoded(image: "Image.Image", kind: str, **options: Any) -> str:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return base64.b64encode(content.getvalue()).decode("ascii")
