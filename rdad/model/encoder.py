@@ -12,6 +12,7 @@ from rdad.model.architecture import OTHER_MIRROR, RESNET_MIRRORS
 from rdad.model.geometry import LAYERS, STRIDES, checked_layers, number
 from rdad.model.weights import (
     OTHER_WAYS,
+    StateDict,
     digest,
     efficientnet_lite0_state_dict,
     load_what_is_read,
@@ -167,7 +168,8 @@ class Encoder(nn.Module):
             network (`timm/` before a name that torchvision has too).
         layers: Which of layer1, layer2, layer3.
         weights: `default`, the name of a torchvision weights entry, or a file, which may lack
-            layers that are not read; None leaves the network untrained.
+            layers that are not read; or the state dict of another encoder's `network`. None leaves
+            the network untrained.
 
     Attributes:
         channels: C_k, one per layer.
@@ -182,14 +184,18 @@ class Encoder(nn.Module):
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, backbone: str, layers: Sequence[str], weights: str | None) -> None:
+    def __init__(
+        self, backbone: str, layers: Sequence[str], weights: str | StateDict | None
+    ) -> None:
         super().__init__()
         self.layers = checked_layers(layers)
         network = _network(backbone, self.layers)
         if weights is None:
             log.warning("the encoder %s is untrained: maps from it mean little", backbone)
+        elif isinstance(weights, str):
+            network.load(weights)
         else:
-            network.load(str(weights))
+            load_what_is_read(network, weights, source="the model file")
         self.network = network.requires_grad_(False).eval()
         self.mirror = network.mirror
         for name, values in (("pixel_mean", network.mean), ("pixel_std", network.std)):

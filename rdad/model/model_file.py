@@ -62,18 +62,37 @@ def load_model(path: Path, *, weights: str | Path | None = None) -> ReverseDisti
         FileNotFoundError: there is no such file, or the encoder's weights are gone.
         ValueError: the file is no model of ours, or the encoder's weights are other ones.
     """
+    return _built(_read(path), path, weights)
+
+
+def copy_with_encoder(path: Path, copy: Path) -> None:
+    """Write a file of `save_model` anew with the encoder in it: it then loads without the weights.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_model`.
+        OSError: `copy` cannot be written.
+    """
     content = _read(path)
-    arguments = content["arguments"] | ({"weights": str(weights)} if weights else {})
+    content["encoder"] = _built(content, path).encoder.network.state_dict()
+    write_atomic(copy, lambda draft: _save(content, draft, copy))
+
+
+def _built(
+    content: Mapping[str, Any], path: Path, weights: str | Path | None = None
+) -> ReverseDistillationModel:
+    """The network of a file's content; an encoder that is in the file needs no weights."""
+    arguments = dict(content["arguments"])
+    if "encoder" in content:
+        arguments |= {"pre_trained": True, "weights": content["encoder"]}
+    elif weights:
+        arguments["weights"] = str(weights)
     try:
         model = ReverseDistillationModel(**arguments)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"the encoder of {path} cannot be built again: {error}") from error
-    if "encoder" in content:
-        model.encoder.network.load_state_dict(content["encoder"])
     if model.encoder.digest() != content["encoder_digest"]:
-        raise ValueError(
-            f"{path} was trained with other encoder weights than {arguments['weights']} holds now"
-        )
+        source = "the file itself" if "encoder" in content else arguments["weights"]
+        raise ValueError(f"{path} was trained with other encoder weights than {source} holds now")
     _fill(model, content)
     return model.eval()
 
