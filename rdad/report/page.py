@@ -19,6 +19,7 @@ SCRIPTS = (
     "verdicts.js",
     "panel.js",
     "gallery.js",
+    "controls.js",
     "detail.js",
     "main.js",
 )

@@ -101,7 +101,7 @@ function short(value) {
 // Stacked bars of scores; across its whole width it runs from low to high, as the slider below it.
 // groups: [{look, scores}]. Gives the figure and what moves its line.
 function histogram({ groups, low, high, bins = 40 }) {
-  const width = 360, height = 150, top = 16;
+  const width = 360, height = 140, top = 4;
   const counts = groups.map(() => new Array(bins).fill(0));
   groups.forEach(({ scores }, group) => {
     for (const value of scores) {
@@ -130,7 +130,6 @@ function histogram({ groups, low, high, bins = 40 }) {
   });
   const line = shape("g", { class: "threshold" }, shape("line", { y1: 0, y2: height }));
   svg.append(
-    shape("text", { class: "tick", x: 2, y: 10 }, `${plural(highest, "image", "images")} in the highest bar`),
     shape("line", { class: "base", x1: 0, x2: width, y1: height, y2: height }),
     line,
   );
@@ -138,5 +137,5 @@ function histogram({ groups, low, high, bins = 40 }) {
     const place = ((value - low) / (high - low)) * width;
     line.setAttribute("transform", `translate(${Math.min(Math.max(place, 0), width)} 0)`);
   };
-  return { svg, move };
+  return { svg, move, highest };
 }

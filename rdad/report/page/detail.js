@@ -31,6 +31,7 @@ function makeDetail({ threshold, shown, ranks }) {
     if (event.target === dialog) dialog.close(); // beside the content
   });
   dialog.addEventListener("keydown", (event) => {
+    if (event.target.matches("input")) return; // where arrows move the choice
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
   });

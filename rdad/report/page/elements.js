@@ -27,7 +27,9 @@ function byId(id) {
 const HYPHEN = "\u2013";
 
 function score(value) {
-  return value === null ? "not a number" : Number(value.toPrecision(4)).toString();
+  if (value === null) return "not a number";
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-4 || size >= 1e6) ? value.toExponential(3) : value.toPrecision(size < 1e4 ? 4 : 6);
 }
 
 function percent(part, whole) {

@@ -1,20 +1,16 @@
 // The head of the page: what was tested, its metrics, its curves.
 
-const METRICS = [
-  ["image_auroc", "Image AUROC", ""],
-  ["pixel_auroc", "Pixel AUROC", ""],
-  ["aupro", "AUPRO", ""],
-  ["image_ap", "Image AP", ""],
-  ["pixel_ap", "Pixel AP", ""],
-  ["image_f1_max", "Image F1-max", "best over these test images"],
-  ["pixel_f1_max", "Pixel F1-max", "best over these test images"],
-];
-const IN_HEAD = ["backbone", "mode", "layers", "dataset"];
-const LINES = ["#0072B2", "#D55E00", "#009E73"];
+const FIRST_METRICS = { image_auroc: "Image AUROC", pixel_auroc: "Pixel AUROC", aupro: "AUPRO" };
+const MORE_METRICS = { image_ap: "Image AP", pixel_ap: "Pixel AP" };
+const OPTIMA = { image_f1_max: "Image F1-max", pixel_f1_max: "Pixel F1-max" };
+const IN_HEAD = { backbone: "", mode: "mode ", layers: "", dataset: "data set " };
+const LINES = ["var(--line-1)", "var(--line-2)", "var(--line-3)"];
 
 function showHead(run, images) {
   byId("title").textContent = run.title;
-  const named = IN_HEAD.filter((name) => name in run.settings).map((name) => `${run.settings[name]}`);
+  const named = Object.entries(IN_HEAD)
+    .filter(([name]) => name in run.settings)
+    .map(([name, before]) => `${before}${run.settings[name]}`);
   const defects = images.filter(({ label }) => label).length;
   const counts = `${plural(images.length, "test image", "test images")}: ` +
     `${images.length - defects} good, ${defects} defective`;
@@ -34,20 +30,23 @@ function inLocalTime(date) {
   return read.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" });
 }
 
-function showMetrics(run, entries) {
-  const tiles = METRICS.filter(([name]) => name in run.metrics).map(([name, title, note]) => {
-    const value = run.metrics[name];
-    return value === null ? [title, HYPHEN, "not defined for these images"] : [title, value.toFixed(3), note];
-  });
-  if (run.thresholds) {
+function showMetrics({ metrics, thresholds }, entries) {
+  const known = (names) => Object.entries(names).filter(([name]) => name in metrics);
+  const value = (name) => (metrics[name] === null ? "undefined" : metrics[name].toFixed(3));
+  const tiles = known(FIRST_METRICS).map(([name, title]) => [title, value(name), ""]);
+  if (thresholds) {
     const { found, missed, alarm, clear } = tally(entries).outcomes;
-    const at = `at the stored threshold ${score(run.thresholds.image)}`;
+    const at = `at the stored threshold ${score(thresholds.image)}`;
     tiles.push(["Recall", percent(found, found + missed), at], ["False alarms", percent(alarm, alarm + clear), at]);
   }
   byId("metrics").append(
-    ...tiles.map(([title, value, note]) =>
-      element("li", {}, element("span", {}, title), element("b", {}, value), element("small", {}, note))),
+    ...tiles.map(([title, figure, note]) =>
+      element("li", {}, element("span", {}, title), element("b", {}, figure), element("small", {}, note))),
   );
+  const also = (names) => known(names).map(([name, title]) => element("span", {}, `${title} `, element("b", {}, value(name))));
+  const optima = also(OPTIMA);
+  const warning = "F1-max is the best over all thresholds on these very images: an optimum, not a forecast.";
+  byId("more-metrics").append(...also(MORE_METRICS), ...optima, optima.length ? element("small", {}, warning) : "");
 }
 
 // Gives what moves the mark on the image ROC; does nothing where there is none.

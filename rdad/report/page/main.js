@@ -36,8 +36,13 @@ const mark = showCharts(run);
 sort();
 panel.start();
 showMetrics(run, entries);
-listenToViews();
-showHeatScale();
+showHeatScale(run);
+makeViews();
+byId("sort").addEventListener("change", ({ target }) => {
+  state.order = target.value;
+  sort();
+  select();
+});
 
 function judge() {
   for (const entry of entries) {
@@ -83,51 +88,4 @@ function typesOf(all, { normal, defects }) {
       : { colour: normal, hatched: false };
     return { name, place, look, images: own };
   });
-}
-
-function makeFilters(onChange) {
-  const counts = {};
-  for (const [key, { name }] of Object.entries(FILTERS)) {
-    const box = element("input", { type: "radio", name: "outcome", value: key });
-    box.checked = key === state.filter;
-    box.addEventListener("change", () => onChange(key));
-    counts[key] = element("b");
-    byId("outcomes").append(element("label", {}, box, element("span", {}, `${name} `, counts[key])));
-  }
-  return {
-    count(outcomes) {
-      for (const [key, { takes }] of Object.entries(FILTERS)) {
-        const taken = Object.keys(outcomes).filter(takes);
-        counts[key].textContent = taken.reduce((sum, outcome) => sum + outcomes[outcome], 0);
-      }
-    },
-  };
-}
-
-function listenToViews() {
-  byId("sort").addEventListener("change", ({ target }) => {
-    state.order = target.value;
-    sort();
-    select();
-  });
-  byId("views").addEventListener("change", ({ target }) => {
-    document.body.dataset.view = target.value;
-  });
-  byId("outline").addEventListener("change", ({ target }) => {
-    document.body.dataset.outline = target.checked ? "on" : "off";
-  });
-}
-
-// The colours of the filter that makes a heat map of a grey picture, and their scale.
-function showHeatScale() {
-  const { r, g, b, a } = run.colours.heat;
-  const tables = { feFuncR: r, feFuncG: g, feFuncB: b, feFuncA: a };
-  for (const [channel, values] of Object.entries(tables)) {
-    byId("heat").querySelector(channel).setAttribute("tableValues", values.join(" "));
-  }
-  const steps = r.map((red, i) => `rgb(${[red, g[i], b[i]].map((part) => 255 * part).join(" ")})`);
-  byId("scale").style.background = `linear-gradient(to right, ${steps.join(", ")})`;
-  const [lowest, highest] = run.limits;
-  byId("lowest").textContent = lowest === null ? "" : short(lowest);
-  byId("highest").textContent = highest === null ? "" : short(highest);
 }

@@ -11,6 +11,9 @@ function makePanel({ images, types, stored, onMove, onTypes }) {
   }));
   const chart = histogram({ groups, ...range });
   byId("histogram").append(chart.svg);
+  byId("tallest").textContent = `tallest bar: ${plural(chart.highest, "image", "images")}`;
+  byId("slider-low").textContent = score(range.low);
+  byId("slider-high").textContent = score(range.high);
   byId("origin").textContent = originOf(stored);
   byId("reset").textContent = stored ? "Back to the stored one" : "Back to the middle";
   const rows = typeRows(types, onTypes);
@@ -40,9 +43,9 @@ function originOf(stored) {
       "the highest score: move it, but do not take it for a measurement.";
   }
   const rate = Number((100 * stored.image_rate).toPrecision(3));
-  const images = plural(stored.images, "held-back good image", "held-back good images");
-  const promise = `The stored threshold aims at ${rate} % false alarms, from ${images}`;
-  return stored.guaranteed ? `${promise}.` : `${promise}, which is not guaranteed: ${stored.note}`;
+  const images = plural(stored.images, "calibration image", "calibration images");
+  const meant = `Stored with this run: ${score(stored.image)}, meant for ${rate} % false alarms`;
+  return stored.guaranteed ? `${meant}, found on ${images}.` : `${meant}. Not guaranteed: ${stored.note}.`;
 }
 
 function typeRows(types, onTypes) {
@@ -67,7 +70,10 @@ function typeRows(types, onTypes) {
 
 function showCounts({ outcomes, types }, rows) {
   const { found, missed, alarm, clear } = outcomes;
-  for (const name of Object.keys(outcomes)) byId(name).textContent = outcomes[name];
+  for (const name of Object.keys(outcomes)) {
+    byId(name).textContent = outcomes[name];
+    byId(name).classList.toggle("none", outcomes[name] === 0);
+  }
   byId("recall").textContent = percent(found, found + missed);
   byId("alarms").textContent = percent(alarm, alarm + clear);
   for (const [name, cell] of rows) {

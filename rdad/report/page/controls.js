@@ -1,0 +1,63 @@
+// What stands above the images: which are shown, and what of them.
+
+function makeFilters(onChange) {
+  const counts = {};
+  for (const [key, { name }] of Object.entries(FILTERS)) {
+    const box = element("input", { type: "radio", name: "outcome", value: key });
+    box.checked = key === "all";
+    box.addEventListener("change", () => onChange(key));
+    counts[key] = element("b");
+    byId("outcomes").append(element("label", {}, box, element("span", {}, `${name} `, counts[key])));
+  }
+  return {
+    count(outcomes) {
+      for (const [key, { takes }] of Object.entries(FILTERS)) {
+        const taken = Object.keys(outcomes).filter(takes);
+        counts[key].textContent = taken.reduce((sum, outcome) => sum + outcomes[outcome], 0);
+      }
+    },
+  };
+}
+
+// The same choice stands above the images and above a single one.
+function makeViews() {
+  const places = [...document.querySelectorAll(".views")];
+  const choices = places.map((place, number) => {
+    const radio = (value) => element("input", { type: "radio", name: `view${number}`, value });
+    const image = radio("image"), heat = radio("heat");
+    const outline = element("input", { type: "checkbox" });
+    place.append(
+      element("span", { class: "pair" },
+        element("label", {}, image, element("span", {}, "Image")),
+        element("label", {}, heat, element("span", {}, "Heat map"))),
+      element("label", { class: "check" }, outline, "Defect outline"),
+    );
+    return { image, heat, outline };
+  });
+  const show = (view, outlined) => {
+    document.body.dataset.view = view;
+    document.body.dataset.outline = outlined ? "on" : "off";
+    for (const choice of choices) {
+      choice[view].checked = true;
+      choice.outline.checked = outlined;
+    }
+  };
+  for (const [number, { image, outline }] of choices.entries()) {
+    places[number].addEventListener("change", () => show(image.checked ? "image" : "heat", outline.checked));
+  }
+  show("heat", true);
+}
+
+// The colours of the filter that makes a heat map of a grey picture, and their scale.
+function showHeatScale({ colours, limits }) {
+  const { r, g, b, a } = colours.heat;
+  const tables = { feFuncR: r, feFuncG: g, feFuncB: b, feFuncA: a };
+  for (const [channel, values] of Object.entries(tables)) {
+    byId("heat").querySelector(channel).setAttribute("tableValues", values.join(" "));
+  }
+  const steps = r.map((red, i) => `rgb(${[red, g[i], b[i]].map((part) => 255 * part).join(" ")})`);
+  byId("scale").style.background = `linear-gradient(to right, ${steps.join(", ")})`;
+  const [lowest, highest] = limits;
+  byId("lowest").textContent = lowest === null ? "" : short(lowest);
+  byId("highest").textContent = highest === null ? "" : short(highest);
+}
