@@ -4,6 +4,7 @@ Options are composed from conf/<command>.yaml in Hydra's spelling, without Hydra
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from rdad.config import CONF_DIR, ConfigError
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130
+STDIN = "-"  # stands for a list that comes through a pipe
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Command:
         """
         options = [one for one in arguments if _is_option(one)]
         named = [one for one in arguments if not _is_option(one)]
-        unknown = [one for one in named if one.startswith("-") and not Path(one).exists()]
+        dashed = [one for one in named if one.startswith("-") and one != STDIN]
+        unknown = [one for one in dashed if not Path(one).exists()]
         if unknown:
             raise ConfigError(f"no such option: {unknown[0]}; options are given as key=value")
         if len(named) < self.least or (self.most is not None and len(named) > self.most):
@@ -64,7 +67,9 @@ class Command:
         start = f"python -m rdad.{self.name}"
         examples = "\n".join(f"  {start} {example}" for example in self.examples)
         options = OmegaConf.to_yaml(_composed(self.name, []), resolve=False)
-        indented = "\n".join(f"  {line}" for line in options.splitlines())
+        comments = _comments(self.name)
+        described = [line + comments.get(line.split(":")[0], "") for line in options.splitlines()]
+        indented = "\n".join(f"  {line}" for line in described)
         return (
             f"{self.summary}\n\n  {start} {self.usage} [key=value ...]\n\n"
             f"Examples\n{examples}\n\nOptions, with their defaults\n{indented}"
@@ -90,6 +95,9 @@ class Command:
         except KeyboardInterrupt:
             print(f"rdad.{self.name}: stopped by Ctrl-C", file=sys.stderr)
             return INTERRUPTED
+        except BrokenPipeError:  # whoever read the output wants no more of it, as `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BAD_INPUT
         except (OSError, ValueError) as error:
             print(f"rdad.{self.name}: {error}", file=sys.stderr)
             return BAD_INPUT
@@ -97,6 +105,12 @@ class Command:
 
 def _is_option(argument: str) -> bool:
     return bool(_OVERRIDE.match(argument)) and not Path(argument).exists()
+
+
+def _comments(name: str) -> dict[str, str]:
+    """What conf/<name>.yaml says behind each of its own options."""
+    text = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(\w+):.*?(  *#.*)$", text, re.MULTILINE))
 
 
 def _composed(name: str, overrides: Sequence[str]) -> DictConfig:

@@ -76,7 +76,7 @@ def overlay(
         ValueError: an array has another shape than said above.
     """
     _check_shapes(image, anomaly_map, mask)
-    picture = _panel(image)
+    picture = panel(image)
     panels = [picture]
     if mask is not None:
         panels.append(_outlined(picture, mask))
@@ -108,7 +108,8 @@ def _colours() -> "NDArray[np.uint8]":
     return np.rint(255 * colormaps["inferno"](np.arange(256))[:, :3]).astype(np.uint8)
 
 
-def _panel(image: "NDArray[np.uint8]") -> Image.Image:
+def panel(image: "NDArray[np.uint8]") -> Image.Image:
+    """An image (H, W, 3) in the size it has in an overlay; such a panel stays as it is."""
     height, width = image.shape[:2]
     smallest, largest = PANEL_SIDES_PX
     longer = max(height, width)

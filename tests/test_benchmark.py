@@ -198,8 +198,8 @@ def test_a_limited_data_set_reaches_from_the_first_image_to_the_last() -> None:
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    from rdad.benchmark.subject import chosen_device
     from rdad.config import ConfigError
+    from rdad.device import chosen_device
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

@@ -14,9 +14,10 @@ from rdad.benchmark.machine import measure_machine
 from rdad.benchmark.report import Report
 from rdad.benchmark.rows import Row
 from rdad.benchmark.startup import startup_rows
-from rdad.benchmark.subject import Subject, chosen_device, found_images, spread
+from rdad.benchmark.subject import Subject, found_images, spread
 from rdad.benchmark.training_part import training_rows
 from rdad.benchmark.whole import whole_rows
+from rdad.device import chosen_device
 
 log = logging.getLogger(__name__)
 

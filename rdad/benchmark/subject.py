@@ -19,6 +19,7 @@ from rdad.benchmark.plain.recipe import PlainRecipe
 from rdad.config import ConfigError
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples
+from rdad.device import chosen_device
 from rdad.model.geometry import LAYERS
 from rdad.model.lightning_model import ReverseDistillation
 
@@ -86,15 +87,6 @@ class Subject:
             return network(LR, BETA1, BETA2, weights=model.weights)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-
-
-def chosen_device(name: str) -> torch.device:
-    """Raises ConfigError where a GPU is asked for and torch sees none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda, but torch sees no GPU; allowed here: cpu, auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def autocast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -27,7 +27,7 @@ def folders_under(base: Path, folders: Folder | Sequence[Folder]) -> list[Path]:
 
 def list_images(folder: Path) -> list[Path]:
     """Entries of `folder` named like images, sorted; hidden ones are left out."""
-    return sorted(path for path in folder.iterdir() if _is_image_name(path))
+    return sorted(path for path in folder.iterdir() if is_image_name(path))
 
 
 def images_of(folder: Path, *, expected: str = "image files in it") -> list[Path]:
@@ -47,7 +47,7 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and not _is_image_name(path)
+        if path.is_dir() and not path.name.startswith(".") and not is_image_name(path)
     )
 
 
@@ -62,5 +62,6 @@ def draw(total: int, *, part: float, seed: int) -> list[int]:
     return sorted(sorted(range(total), key=keys.__getitem__)[: max(count, 0)])
 
 
-def _is_image_name(path: Path) -> bool:
+def is_image_name(path: Path) -> bool:
+    """Whether a name ends as image files do; hidden files are none."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
