@@ -127,9 +127,13 @@ def build(node: DictConfig, **further: Any) -> Any:
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A finished run: its network on the CPU in evaluation mode, configuration and metrics."""
+    """A finished run: its network on the CPU in evaluation mode, configuration and metrics.
 
-    run_dir: Path
+    Attributes:
+        run_dir: None where it came out of MLflow, and no folder is to be written to.
+    """
+
+    run_dir: Path | None
     trained: "TrainedModel"
     cfg: DictConfig
     metrics: dict[str, float]

@@ -7,7 +7,6 @@ enough; it remembers the run that it became, and a second upload adds nothing.
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.run_files import METRICS_FILE, read_history, read_metrics, write_text_atomic
-from rdad.run_record import RECORD_FILE, read_record
+from rdad.run_record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.tracking.store import DEFAULT_URI, default_uri
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 STATUS: dict[str, "Status"] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 """What run.json says -> what MLflow calls it."""
-
-DEFAULT_URI = "sqlite:///mlflow.db"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,8 +56,8 @@ def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -
 
     record = _read_record(run_dir, was_killed=was_killed)
     before = record["tracking"]
-    target = uri or before["uri"] or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    tracker = MlflowTracker(target, system_metrics=False)
+    target = uri or before["uri"] or default_uri()
+    tracker = MlflowTracker(target, system_metrics=False, log_model=_wants_model(run_dir))
     run_id = before["run_id"] if before["uri"] == tracker.uri else None
     if run_id and before["error"] is None and tracker.holds(run_id):
         return f"{run_dir}: already in {tracker.uri} as run {run_id}"
@@ -67,7 +65,8 @@ def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -
         _send(tracker, record, run_dir, run_id)
     if tracker.error is not None:
         raise ConnectionError(f"MLflow store {tracker.uri} {tracker.error}")
-    return f"{run_dir}: sent to {tracker.uri} as run {tracker.run_id}"
+    without = f", without its model: {tracker.model_error}" if tracker.model_error else ""
+    return f"{run_dir}: sent to {tracker.uri} as run {tracker.run_id}{without}"
 
 
 def _send(
@@ -89,6 +88,14 @@ def _send(
     metrics = read_metrics(run_dir) if (run_dir / METRICS_FILE).is_file() else {}
     tracker.finish(run_dir, STATUS[record["status"]], metrics, _moment(record, "ended"))
     _note(tracker, record, run_dir, error=tracker.error)
+
+
+def _wants_model(run_dir: Path) -> bool:
+    """What `tracking.log_model` was; true where the run was made with tracking=off."""
+    from omegaconf import OmegaConf
+
+    cfg = OmegaConf.load(run_dir / CONFIG_FILE)
+    return OmegaConf.select(cfg, "tracking.log_model", default=True)
 
 
 def _moment(record: dict[str, Any], key: str) -> datetime | None:

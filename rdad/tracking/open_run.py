@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.tracking.files import upload_files
-from rdad.tracking.source import PARENT_TAG, parent_tags
+from rdad.tracking.logged_model import log_model
+from rdad.tracking.source import FOLDER_TAG, PARENT_TAG, parent_tags
 from rdad.tracking.store import is_server
 from rdad.tracking.trainings import offer_training
 
@@ -89,6 +90,23 @@ class OpenRun:
         if self._monitor is not None:
             self._monitor._shutdown_event.set()
 
+    def send_files(self, run_dir: Path) -> None:
+        """Copy the artifacts of `run_dir`, and the training for other machines."""
+        if self._monitor is not None:
+            self._monitor.finish()
+        upload_files(self.client, self.run_id, run_dir)
+        if is_server(self._uri):  # on this machine the run folder itself is found
+            offer_training(self.client, self.run_id, run_dir)
+        self.client.set_tag(self.run_id, FOLDER_TAG, str(run_dir.absolute()))
+
+    def log_model(self, run_dir: Path) -> None:
+        """The run's trained model, whole in itself.
+
+        Raises:
+            FileNotFoundError, ValueError: it cannot be put together from `run_dir`.
+        """
+        log_model(self.client, self.client.get_run(self.run_id), run_dir)
+
     def close(
         self,
         run_dir: Path,
@@ -96,12 +114,7 @@ class OpenRun:
         metrics: Mapping[str, float],
         ended: datetime | None = None,
     ) -> None:
-        """Copy the artifacts of `run_dir`, describe the result, and say how the run ended."""
-        if self._monitor is not None:
-            self._monitor.finish()
-        upload_files(self.client, self.run_id, run_dir)
-        if is_server(self._uri):  # on this machine the run folder itself is found
-            offer_training(self.client, self.run_id, run_dir)
+        """Describe the result, and say how the run ended."""
         self.client.set_tag(self.run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
         self.client.set_terminated(self.run_id, status, _milliseconds(ended))
 

@@ -13,6 +13,9 @@ PARENT_VARIABLE = "RDAD_PARENT_RUN_ID"
 """Environment variable by which a sweep tells its jobs the run they belong to."""
 
 PARENT_TAG = "mlflow.parentRunId"
+FOLDER_TAG = "rdad.run_folder"
+"""Where the run's folder is, on the machine that sent it."""
+
 VERSIONS = ("rdad", "torch", "torchvision", "lightning")
 
 

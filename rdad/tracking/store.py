@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
+DEFAULT_URI = "sqlite:///mlflow.db"
 SERVERS = ("http://", "https://")
 LOCAL_PAGE = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers unless it is told otherwise."""
 
 KNOCK_SECONDS = 5
 LOCK_SECONDS = 120
-PATIENCE = {  # MLflow's own limits add up to minutes for each call
+QUIET_AND_PATIENT = {  # MLflow's own limits add up to minutes for each call
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -42,6 +44,11 @@ def resolve_uri(uri: str) -> str:
     if not uri.startswith(SQLITE):
         return uri
     return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
+
+
+def default_uri() -> str:
+    """The store that MLFLOW_TRACKING_URI names, else a file in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 def is_server(uri: str) -> bool:
@@ -75,7 +82,7 @@ def open_client(uri: str) -> "MlflowClient":
     Raises:
         Whatever MLflow, the network or the file system raise when there is no store to be had.
     """
-    for variable, value in PATIENCE.items():
+    for variable, value in QUIET_AND_PATIENT.items():
         os.environ.setdefault(variable, value)
     if is_server(uri):
         _knock(uri)
@@ -86,6 +93,19 @@ def open_client(uri: str) -> "MlflowClient":
         if uri.startswith(SQLITE) and not _database(uri).exists():
             _make_database(_database(uri))
         return MlflowClient(tracking_uri=uri)
+
+
+def open_existing(uri: str) -> "MlflowClient":
+    """As `open_client`, to read: no store is made.
+
+    Raises:
+        FileNotFoundError: the SQLite file is not there.
+    """
+    if uri.startswith(SQLITE) and not _database(uri).is_file():
+        raise FileNotFoundError(
+            f"no MLflow store {uri}; MLFLOW_TRACKING_URI or tracking_uri name another"
+        )
+    return open_client(uri)
 
 
 def _make_database(database: Path) -> None:

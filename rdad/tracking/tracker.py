@@ -20,23 +20,31 @@ class MlflowTracker:
 
     No method raises because of the store. The first failure is logged as a warning and kept in
     `error`; every later call returns at once. The run folder then holds all that
-    `python -m rdad.upload` needs to send the run later.
+    `python -m rdad.upload` needs to send the run later. `model_error` says why a model could not
+    be sent though the store was there.
 
     Args:
         uri: Address of the store; a relative SQLite path counts from the current folder.
         experiment: Wins over the name that `start` is given.
         system_metrics: Also record the use of processor, memory, disk, network and GPU.
+        log_model: Also send the trained model of a finished run, whole in itself.
 
     Raises:
         ValueError: `uri` is nothing that MLflow can write runs to.
     """
 
     def __init__(
-        self, uri: str, experiment: str | None = None, system_metrics: bool = True
+        self,
+        uri: str,
+        experiment: str | None = None,
+        system_metrics: bool = True,
+        log_model: bool = True,
     ) -> None:
         self.uri = store.resolve_uri(uri)
         self.error: str | None = None
+        self.model_error: str | None = None
         self._experiment = experiment
+        self._log_model = log_model
         self._system_metrics = system_metrics
         self._run: OpenRun | None = None
 
@@ -88,7 +96,18 @@ class MlflowTracker:
         if self._run is None or self.error is not None:
             return
         with self._surviving("copy the artifacts and close the run"):
+            self._run.send_files(run_dir)
+            if self._log_model and status == "FINISHED":
+                self._send_model(self._run, run_dir)
             self._run.close(run_dir, status, metrics, ended)
+
+    def _send_model(self, run: OpenRun, run_dir: Path) -> None:
+        """A model that cannot be put together is no failure of the store: the rest is sent."""
+        try:
+            run.log_model(run_dir)
+        except (FileNotFoundError, ValueError) as error:
+            self.model_error = str(error)
+            log.warning("MLflow gets no model of this run: %s", error)
 
     def fetch_training(self, fingerprint: str, folder: Path) -> tuple[Path, str] | None:
         """Download a training that a run on another machine offers below `folder`.

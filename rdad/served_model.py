@@ -1,0 +1,115 @@
+"""What MLflow loads of a model that rdad logged: files of images in, scores and verdicts out.
+
+MLflow finds this module by the name in the model's MLmodel file and calls `_load_pyfunc`; no code
+comes with the model.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rdad.data.transforms import DataError, decode_image
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from rdad.trained_model import Prediction, PreparedImage, TrainedModel
+
+AT_ONCE = 8  # images that the network sees together: memory does not grow with the request
+
+
+class ServedModel:
+    """A trained model as MLflow calls it."""
+
+    def __init__(self, trained: "TrainedModel") -> None:
+        self.trained = trained
+
+    def predict(
+        self, model_input: "pd.DataFrame", params: Mapping[str, Any] | None = None
+    ) -> "pd.DataFrame":
+        """One row an image, in order.
+
+        Args:
+            model_input: Column `image`: the bytes of image files, of any sizes; or uint8 arrays
+                (H, W, 3) in RGB order.
+            params: `maps`: true adds the column `anomaly_map`.
+
+        Returns:
+            `score`, raw; `normalised_score` in [0, 1] and `label`, good or defective, both None
+            without thresholds; `anomaly_map`, the bytes of a TIFF file: raw float32 at the image's
+            own size.
+
+        Raises:
+            mlflow.exceptions.MlflowException: an image cannot be used; says which and why.
+        """
+        import pandas as pd
+
+        with_maps = bool((params or {}).get("maps"))
+        rows = [_row(one, with_maps) for one in self._predictions(list(model_input["image"]))]
+        columns = ["score", "normalised_score", "label"] + ["anomaly_map"] * with_maps
+        return pd.DataFrame({name: _column([row[name] for row in rows]) for name in columns})
+
+    def _predictions(self, images: Sequence[Any]) -> "Iterator[Prediction]":
+        for first in range(0, len(images), AT_ONCE):
+            batch = images[first : first + AT_ONCE]
+            yield from self.trained.predict_prepared(
+                [self._prepared(image, first + place) for place, image in enumerate(batch, 1)]
+            )
+
+    def _prepared(self, image: Any, number: int) -> "PreparedImage":
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.trained.prepare(_opened(image, f"image {number}"))
+        except DataError as error:
+            problems = "; ".join(error.problems)
+            raise MlflowException.invalid_parameter_value(problems) from error
+
+
+def _opened(image: Any, name: str) -> "Image.Image | NDArray[np.uint8]":
+    if isinstance(image, bytes):
+        return decode_image(image, Path(name))
+    if isinstance(image, np.ndarray):
+        return image
+    allowed = "the bytes of an image file, or a uint8 array"
+    raise DataError([f"{name}: {type(image).__name__}; allowed: {allowed}"])
+
+
+def _row(prediction: "Prediction", with_map: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "score": prediction.score,
+        "normalised_score": prediction.normalised_score,
+        "label": prediction.label,
+    }
+    return row | ({"anomaly_map": _tiff(prediction.anomaly_map)} if with_map else {})
+
+
+def _tiff(anomaly_map: "NDArray[np.float32]") -> bytes:
+    import tifffile
+
+    file = io.BytesIO()
+    tifffile.imwrite(file, anomaly_map)
+    return file.getvalue()
+
+
+def _column(values: list[Any]) -> "pd.Series":
+    """None stays None, which JSON can say; pandas would make nan of it, which JSON cannot."""
+    import pandas as pd
+
+    return pd.Series(values, dtype=object if None in values else None)
+
+
+def _load_pyfunc(data_path: str) -> ServedModel:
+    """MLflow's door: the model in the `data` folder of an MLflow model."""
+    import torch
+
+    from rdad.model.model_file import MODEL_FILE
+    from rdad.trained_model import load_trained_model
+
+    trained = load_trained_model(Path(data_path) / MODEL_FILE, name="served model")
+    return ServedModel(trained.to("cuda" if torch.cuda.is_available() else "cpu"))
