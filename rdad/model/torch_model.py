@@ -54,6 +54,7 @@ class ReverseDistillationModel(nn.Module):
         sigma: float = 4,
     ) -> None:
         super().__init__()
+        self.backbone = backbone
         self.layers = checked_layers(layers)
         self.input_size = checked_input_size(input_size, self.layers)
         self.anomaly_map = AnomalyMapGenerator(self.input_size, sigma, anomaly_map_mode)
