@@ -1,6 +1,7 @@
 """What a test leaves in its run folder.
 
-scores.csv                                               a row an image, raw scores
+scores.csv                                               a row an image: raw score, normalised
+                                                         score and predicted label
 anomaly_maps/<category>/test/<defect type>/<name>.tiff   raw float32, at the original image's size
 overlays/<defect type>_<name>.png                        the images that tell most
 curves/                                                  see `rdad.curves`
@@ -48,7 +49,8 @@ __all__ = [
 ]
 
 SCORES_FILE = "scores.csv"
-SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score")
+VERDICT_COLUMNS = ("normalised_score", "predicted")  # empty without thresholds
+SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score", *VERDICT_COLUMNS)
 WRITER_THREADS = 2
 MAPS_WAITING = 16  # `add` waits while so many maps and photographs are not yet written
 
@@ -66,7 +68,8 @@ class ArtifactWriter:
             draws all.
         fpr_limit: To which the area in the PRO curve goes.
         report: What report.html says of the run; None writes no report.
-        thresholds: At which the report begins; None where the network has none.
+        thresholds: What normalised scores and predicted labels in scores.csv are by, and where the
+            report begins; None where the network has none.
 
     Raises:
         ValueError: `overlays` is negative.
@@ -210,10 +213,16 @@ class ArtifactWriter:
         results = zip(self._samples, self._scores, strict=True)
         ordered = sorted(results, key=lambda result: places.get(result[0], len(places)))
         rows = [
-            (sample.image, "test", sample.defect_type, sample.label, score)
+            (sample.image, "test", sample.defect_type, sample.label, score, *self._verdict(score))
             for sample, score in ordered
         ]
         write_table(self._run_dir / SCORES_FILE, SCORE_COLUMNS, rows)
+
+    def _verdict(self, score: float) -> tuple[float, int] | tuple[str, str]:
+        if self._thresholds is None:
+            return "", ""
+        threshold = self._thresholds.image
+        return float(threshold.normalise(score)), int(threshold.exceeded(score))
 
     def _draw_overlays(self) -> None:
         from rdad.overlays import draw_overlay, most_telling, overlay_names

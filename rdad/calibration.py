@@ -115,7 +115,7 @@ def image_threshold(
         return _threshold(raw[place - 1], median), True, note
     value, how = _small_sample_bound(raw, rate)
     note = (
-        f"{raw.size} calibration images are too few to guarantee {rate:.2%} false alarms "
+        f"{raw.size} calibration images are too few to guarantee {100 * rate:g} % false alarms "
         f"({needed} are needed): the image threshold is {how}"
     )
     return _threshold(value, median), False, note
@@ -124,6 +124,15 @@ def image_threshold(
 def images_needed(rate: float) -> int:
     """The fewest calibration images with which a rate of false alarms is guaranteed."""
     return math.ceil(1 / rate - 1 - 1e-9)
+
+
+def advice(thresholds: Thresholds) -> str:
+    """What to do where the image threshold's rate is not guaranteed."""
+    kept = math.ceil(1000 / (thresholds.images + 1)) / 1000
+    return (
+        "train with more good images or hold more of them back (dataset.calibration), or allow "
+        f"more false alarms: thresholds.image_rate={kept:g} is kept with {thresholds.images}"
+    )
 
 
 def checked_rate(name: str, rate: float) -> float:

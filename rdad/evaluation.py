@@ -1,15 +1,82 @@
-"""A trained network over a data set: metrics and artifacts."""
+"""A trained network over a data set: thresholds, metrics, and what both leave in a folder."""
 
+import logging
 from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rdad.artifacts import ArtifactWriter
+from rdad.calibration import CalibrationPixels, advice, calibrate
 from rdad.metrics import AnomalyMetrics
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.run_files import write_calibration, write_metrics
 from rdad.scoring import Precision, ScoredBatch, score
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
+    from rdad.thresholds import Thresholds
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics by their names in MLflow, as test/image_auroc; why those that are nan are so."""
+
+    metrics: dict[str, float]
+    undefined: dict[str, str]
+
+
+def calibrate_into(
+    folder: Path,
+    model: ReverseDistillationModel,
+    datamodule: "AnomalyDataModule",
+    *,
+    image_rate: float,
+    pixel_rate: float,
+    precision: Precision = nullcontext,
+) -> "Thresholds | None":
+    """Thresholds from the images that were held back, whose scores go to calibration.csv.
+
+    None where no image was held back. The maps are not kept.
+    """
+    if not datamodule.calibration_samples:
+        log.info("no thresholds: no image was held back (dataset.calibration)")
+        return None
+    scores: list[float] = []
+    pixels = CalibrationPixels(datamodule.calibration_pixels, pixel_rate)
+    for scored in score(model, datamodule.calibration_dataloader(), precision=precision):
+        scores += scored.scores.cpu().tolist()
+        pixels.add(scored.maps.squeeze(1).cpu().numpy())
+    images = (sample.image for sample in datamodule.calibration_samples)
+    write_calibration(folder, images, scores)
+    thresholds = calibrate(scores, pixels, image_rate=image_rate, pixel_rate=pixel_rate)
+    log.info("thresholds: %s", thresholds)
+    if not thresholds.guaranteed:
+        log.warning("%s; %s", thresholds.note, advice(thresholds))
+    return thresholds
+
+
+def evaluate_into(
+    folder: Path,
+    model: ReverseDistillationModel,
+    datamodule: "AnomalyDataModule",
+    metrics: AnomalyMetrics,
+    writer: ArtifactWriter,
+    *,
+    precision: Precision = nullcontext,
+) -> Evaluation:
+    """All metrics over the test images, with metrics.json and what the writer leaves."""
+    with writer:
+        values = evaluate(model, datamodule, metrics, writer, precision=precision)
+        named = {f"test/{name}": value for name, value in values.items()}
+        write_metrics(folder, named)
+    undefined = {f"test/{name}": reason for name, reason in metrics.undefined.items()}
+    for reason in dict.fromkeys(undefined.values()):
+        names = ", ".join(name for name in undefined if undefined[name] == reason)
+        log.warning("undefined: %s: %s", names, reason)
+    return Evaluation(named, undefined)
 
 
 def evaluate(

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class RunResult:
         tracking_error: Why the run is not, or not wholly, in MLflow.
         train_seconds: What the training took, also if it was another run's that was reused.
         page, ui_command: Where the run is seen, and what to type to see it.
+        thresholds: None where no images were held back for calibration.
     """
 
     metrics: dict[str, float]
@@ -42,6 +43,7 @@ class RunResult:
     tracking_error: str | None = None
     page: str | None = None
     ui_command: str | None = None
+    thresholds: "Thresholds | None" = None
 
 
 def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
@@ -70,13 +72,19 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         return RunResult({}, run_dir)
     with stages.kept():
         stages.train()
+        stages.calibrate()
         metrics = stages.test()
         stages.finish(metrics)
-    seconds, tracker = stages.train_seconds, stages.tracker
+    result = RunResult(metrics, run_dir, stages.train_seconds, thresholds=stages.thresholds)
+    tracker = stages.tracker
     if tracker is None:
-        return RunResult(metrics, run_dir, seconds)
-    return RunResult(
-        metrics, run_dir, seconds, tracker.run_id, tracker.error, tracker.page, tracker.ui_command
+        return result
+    return replace(
+        result,
+        mlflow_run_id=tracker.run_id,
+        tracking_error=tracker.error,
+        page=tracker.page,
+        ui_command=tracker.ui_command,
     )
 
 
@@ -100,8 +108,17 @@ def _finished(run_dir: Path) -> RunResult | None:
     if record["status"] != "finished":
         return None
     log.info("%s is finished: nothing to do", run_dir)
-    tracking, seconds = record["tracking"], record["train_seconds"]
-    return RunResult(read_metrics(run_dir), run_dir, seconds, tracking["run_id"], tracking["error"])
+    from rdad.thresholds import Thresholds
+
+    plain, tracking = record.get("thresholds"), record["tracking"]
+    return RunResult(
+        read_metrics(run_dir),
+        run_dir,
+        record["train_seconds"],
+        tracking["run_id"],
+        tracking["error"],
+        thresholds=Thresholds.from_dict(plain) if plain else None,
+    )
 
 
 def build(node: DictConfig, **further: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.csv"
+CALIBRATION_FILE = "calibration.csv"
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -49,6 +50,12 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     table.writerow(columns)
     table.writerows(rows)
     write_text_atomic(path, text.getvalue())
+
+
+def write_calibration(run_dir: Path, images: Iterable[Path], scores: Iterable[float]) -> None:
+    """Write `calibration.csv`: the images that were held back, and their raw scores."""
+    rows = zip(images, scores, strict=True)
+    write_table(run_dir / CALIBRATION_FILE, ("image", "score"), rows)
 
 
 def write_metrics(run_dir: Path, metrics: Mapping[str, float]) -> None:

@@ -21,14 +21,15 @@ from rdad.checkpoint import CHECKPOINT_FILE, Checkpoint
 from rdad.config import ConfigError
 from rdad.curves import write_loss_curve
 from rdad.data import AnomalyDataModule
-from rdad.evaluation import evaluate
+from rdad.evaluation import calibrate_into, evaluate_into
 from rdad.experiment import build
 from rdad.metrics import AnomalyMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.model_file import MODEL_FILE, save_model, take_trained_parts
+from rdad.model.torch_model import ReverseDistillationModel
 from rdad.report.contents import ReportSubject
 from rdad.reuse import claimed, find_training, remember_training, training_fingerprint
-from rdad.run_files import HISTORY_FILE, read_history, write_metrics
+from rdad.run_files import HISTORY_FILE, read_history
 from rdad.run_record import (
     RECORD_FILE,
     RunRecord,
@@ -44,6 +45,7 @@ from rdad.training import CachedFeatures, EpochReport, ProgressBar, WatchedMetri
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
+    from rdad.thresholds import Thresholds
     from rdad.tracking import MlflowTracker
     from rdad.tracking.open_run import Status
 
@@ -65,6 +67,7 @@ class RunStages:
         self.tracker: MlflowTracker | None = build(cfg.tracking) if cfg.tracking else None
         report = self.tracker.log_metrics if self.tracker else None
         is_terminal = sys.stderr.isatty()
+        self.thresholds: Thresholds | None = None
         self._epochs = EpochReport(run_dir, report, log_lines=not is_terminal)
         self._trainer = self._make_trainer([ProgressBar()] if is_terminal else [])
 
@@ -156,37 +159,54 @@ class RunStages:
         self._record.update(trained=True, **measured)
 
     def _save_model(self) -> None:
-        save_model(self.run_dir / MODEL_FILE, self.module.model, self.module.network_arguments)
+        arguments = self.module.network_arguments
+        save_model(self.run_dir / MODEL_FILE, self.module.model, arguments, self.thresholds)
+
+    def calibrate(self) -> None:
+        """Thresholds from the images that were held back, into the model file and the record."""
+        self.thresholds = calibrate_into(
+            self.run_dir,
+            self._model_to_score(),
+            self.datamodule,
+            **self.cfg.thresholds,
+            precision=self._trainer.precision_plugin.forward_context,
+        )
+        self._save_model()
+        plain = None if self.thresholds is None else self.thresholds.to_dict()
+        self._record.update(thresholds=plain)
 
     def test(self) -> dict[str, float]:
         """Metrics of the raw scores and maps, by their names in MLflow, and all artifacts."""
         started = time.perf_counter()
-        metrics, artifacts = self._metrics(), self.cfg.artifacts
-        with ArtifactWriter(
+        found = evaluate_into(
+            self.run_dir,
+            self._model_to_score(),
+            self.datamodule,
+            self._metrics(self.thresholds),
+            self._writer(),
+            precision=self._trainer.precision_plugin.forward_context,
+        )
+        self._record.update(
+            test_seconds=round(time.perf_counter() - started, 3),
+            peak_memory_bytes=_peak_memory(),
+            undefined=found.undefined,
+        )
+        return found.metrics
+
+    def _model_to_score(self) -> ReverseDistillationModel:
+        return self.module.model.to(self._trainer.strategy.root_device)
+
+    def _writer(self) -> ArtifactWriter:
+        artifacts = self.cfg.artifacts
+        return ArtifactWriter(
             self.run_dir,
             category=self.datamodule.category,
             maps=artifacts.maps,
             overlays=artifacts.overlays,
             fpr_limit=self.cfg.evaluation.fpr_limit,
             report=self._report_subject() if artifacts.report else None,
-        ) as writer:
-            values = evaluate(
-                self.module.model.to(self._trainer.strategy.root_device),
-                self.datamodule,
-                metrics,
-                writer,
-                precision=self._trainer.precision_plugin.forward_context,
-            )
-            named = {f"test/{name}": value for name, value in values.items()}
-            write_metrics(self.run_dir, named)
-        for name, reason in metrics.undefined.items():
-            log.warning("test/%s is undefined: %s", name, reason)
-        self._record.update(
-            test_seconds=round(time.perf_counter() - started, 3),
-            peak_memory_bytes=_peak_memory(),
-            undefined={f"test/{name}": reason for name, reason in metrics.undefined.items()},
+            thresholds=self.thresholds,
         )
-        return named
 
     def _report_subject(self) -> ReportSubject:
         return ReportSubject(
@@ -216,7 +236,11 @@ class RunStages:
             tracking=known,
             encoder_digest=self.module.model.encoder.digest(),
             data_digest=data.content_digest,
-            images={"train": len(data.train_samples), "test": len(data.test_samples)},
+            images={
+                "train": len(data.train_samples),
+                "calibration": len(data.calibration_samples),
+                "test": len(data.test_samples),
+            },
         )
         if self.tracker is not None:
             names = ("experiment", "run_name", "params", "tags")
@@ -248,11 +272,12 @@ class RunStages:
             with suppress(OSError):
                 self._record.update(tracking=known)
 
-    def _metrics(self) -> AnomalyMetrics:
+    def _metrics(self, thresholds: "Thresholds | None" = None) -> AnomalyMetrics:
         return AnomalyMetrics(
             defect_types=self.datamodule.defect_types,
             fpr_limit=self.cfg.evaluation.fpr_limit,
             aupro=self.cfg.evaluation.aupro,
+            thresholds=thresholds,
             streaming=self.cfg.evaluation.streaming,
         )
 

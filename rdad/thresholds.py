@@ -69,6 +69,13 @@ class Thresholds:
     note: str
     scores: tuple[float, ...] = ()
 
+    def __str__(self) -> str:
+        """As "image 0.41 (2 % false alarms, not guaranteed by 7 images), pixel 0.22 (0.1 %)"."""
+        kept = "guaranteed" if self.guaranteed else "not guaranteed"
+        image = f"{100 * self.image_rate:g} % false alarms, {kept} by {self.images} images"
+        pixel = f"{100 * self.pixel_rate:g} %"
+        return f"image {self.image.value:.4g} ({image}), pixel {self.pixel.value:.4g} ({pixel})"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, strings and lists of them."""
         thresholds = {

@@ -54,6 +54,7 @@ def summary(result: RunResult) -> str:
     overall = {name: value for name, value in result.metrics.items() if name.count("/") == 1}
     width = max(map(len, overall))
     lines = ["", *(f"  {name:<{width}}  {_figure(value)}" for name, value in overall.items()), ""]
+    lines.append(f"thresholds  {result.thresholds or 'none (dataset.calibration=0)'}")
     lines.append(f"run folder  {_short(result.output_dir)}")
     if result.tracking_error is not None:
         lines.append(f"not in MLflow: {result.tracking_error}")

@@ -146,6 +146,11 @@ class AnomalyDataModule(lightning.LightningDataModule):
             yield batch["indices"], batch["images"]
 
     @property
+    def calibration_pixels(self) -> int:
+        """How many pixels the maps of all calibration images have."""
+        return len(self._prepared("calibration")) * self.image_size[0] * self.image_size[1]
+
+    @property
     def scratch_dir(self) -> Path:
         """Where large temporary files may go."""
         return self.cache_dir or default_cache_dir()

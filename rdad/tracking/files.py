@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-FILES = ("metrics.json", "history.csv", "scores.csv", "train.log", "report.html")
+FILES = (
+    "metrics.json",
+    "history.csv",
+    "scores.csv",
+    "calibration.csv",
+    "train.log",
+    "report.html",
+)
 FOLDERS = {".hydra": "config", "overlays": "overlays", "curves": "curves"}
 """Folder of the run -> folder of the page. anomaly_maps/ and weights are large and stay behind."""
 
@@ -32,6 +39,7 @@ def _upload_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
     """As `MlflowClient.log_table` does, which on a second call would append every row again."""
     import pandas as pd
 
-    table = pd.read_csv(scores).to_dict(orient="split", index=False)
+    filled = pd.read_csv(scores).dropna(axis="columns", how="all")  # verdicts need thresholds
+    table = filled.to_dict(orient="split", index=False)
     client.log_text(run_id, json.dumps(table), TABLE)
     client.set_tag(run_id, TABLE_TAG, json.dumps([{"path": TABLE, "type": "table"}]))
