@@ -1,16 +1,24 @@
 """Decoded pixels -> batches: one indexing a batch, and an order that seed and epoch fix."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from rdad.data.cache import Decoded
 from rdad.data.samples import Sample
 
 Batch = dict[str, torch.Tensor]
+
+
+class PixelSource(Protocol):
+    """Where decoded pixels come from: resized images, whole images, or tiles."""
+
+    def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Images (B, H, W, 3) and masks (B, H, W)."""
+        ...
 
 
 class ImageSet(Dataset[Batch]):
@@ -18,7 +26,7 @@ class ImageSet(Dataset[Batch]):
 
     Args:
         samples: The samples of this split.
-        rows: Where each of them stands in `decoded`.
+        rows: Where each of them stands in `source`.
         defect_types: The names whose places are the codes; normal images get -1.
 
     Attributes:
@@ -30,12 +38,11 @@ class ImageSet(Dataset[Batch]):
     def __init__(
         self,
         samples: Sequence[Sample],
-        decoded: Decoded,
+        source: PixelSource,
         rows: Sequence[int],
         defect_types: Sequence[str],
     ) -> None:
-        self.images = decoded.images
-        self.masks = decoded.masks
+        self.source = source
         self.rows = np.asarray(rows, np.int64)
         codes = {name: code for code, name in enumerate(defect_types)}
         self.labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
@@ -55,13 +62,12 @@ class ImageSet(Dataset[Batch]):
         chosen = torch.as_tensor(indices, dtype=torch.int64)
         if not self.with_pixels:
             return {"indices": chosen}
-        rows = self.rows[chosen.numpy()]
-        images = torch.from_numpy(self.images[rows])  # (B, H, W, 3)
-        masks = torch.from_numpy(self.masks[rows])  # (B, H, W)
+        pixels, defects = self.source.batch(self.rows[chosen.numpy()])
+        images, masks = torch.from_numpy(pixels), torch.from_numpy(defects)
         return {
-            "images": images.permute(0, 3, 1, 2).contiguous(),
+            "images": images.permute(0, 3, 1, 2).contiguous(),  # (B, 3, H, W)
             "labels": self.labels[chosen],
-            "masks": masks[:, None],
+            "masks": masks[:, None],  # (B, 1, H, W)
             "indices": chosen,
             "defect_types": self.codes[chosen],
         }

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class Decoded:
     sizes: tuple[tuple[int, int], ...]
     digests: tuple[str, ...]
 
+    def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Images (B, H, W, 3) and masks (B, H, W)."""
+        return self.images[rows], self.masks[rows]
+
 
 def decode(
     samples: Sequence[Sample],
@@ -49,43 +53,67 @@ def decode(
 ) -> Decoded:
     """Images and masks at `image_size` (height, width), from the cache where it has them.
 
-    The cache knows images by their content, so a file that changed is decoded anew. Where the
-    cache cannot be written, the pixels stay in memory and a warning says so.
-
     Raises:
         DataError: lists every file that is unreadable, missing or does not fit its partner.
     """
     digests = digest_files(samples)
-    folder = (cache_dir or default_cache_dir()) / "decoded"
-    store = ArrayStore(folder, limit_bytes=limit_bytes)
-    key = _key(samples, digests, image_size)
-    arrays = store.load(key)
-    if arrays is None:
-        with store.lock(key):
-            arrays = store.load(key) or _make(samples, digests, image_size, store, key)
+    arrays = cached_arrays(
+        samples,
+        digests,
+        lambda _: decode_samples(samples, digests, image_size),
+        layout=tuple(image_size),
+        cache_dir=cache_dir,
+        limit_bytes=limit_bytes,
+    )
     return _decoded(samples, digests, arrays)
 
 
-def _key(samples: Sequence[Sample], digests: dict[Path, str], size: tuple[int, int]) -> str:
+def cached_arrays(
+    samples: Sequence[Sample],
+    digests: dict[Path, str],
+    make: Callable[[Path], list[NDArray[Any]]],
+    *,
+    layout: Hashable,
+    cache_dir: Path | None,
+    limit_bytes: int = LIMIT_BYTES,
+) -> list[NDArray[Any]]:
+    """What `make` gives for the samples, from the cache where it has it, memory-mapped.
+
+    The cache knows images by their content, so a file that changed is decoded anew. Where the
+    cache cannot be written, what was made is returned, and a warning says so.
+
+    Args:
+        make: Gets the cache's folder, which may not be there.
+        layout: Tells apart what different makers give for the same files.
+    """
+    folder = (cache_dir or default_cache_dir()) / "decoded"
+    store = ArrayStore(folder, limit_bytes=limit_bytes)
+    key = _key(samples, digests, layout)
+    arrays = store.load(key)
+    if arrays is None:
+        with store.lock(key):
+            arrays = store.load(key) or _made(make, len(samples), store, key)
+    return arrays
+
+
+def _key(samples: Sequence[Sample], digests: dict[Path, str], layout: Hashable) -> str:
     content = [[digests[path] for path in files_of(sample)] for sample in samples]
-    transform = (DECODER_VERSION, PIL.__version__, tuple(size))
+    transform = (DECODER_VERSION, PIL.__version__, layout)
     return hashlib.sha256(repr((transform, content)).encode()).hexdigest()
 
 
-def _make(
-    samples: Sequence[Sample],
-    digests: dict[Path, str],
-    size: tuple[int, int],
-    store: ArrayStore,
-    key: str,
+def _made(
+    make: Callable[[Path], list[NDArray[Any]]], count: int, store: ArrayStore, key: str
 ) -> list[NDArray[Any]]:
     start = time.perf_counter()
-    arrays = decode_samples(samples, digests, size)
-    log.info("%d images decoded in %.1f s", len(samples), time.perf_counter() - start)
+    arrays = make(store.folder)
+    log.info("%d images decoded in %.1f s", count, time.perf_counter() - start)
     try:
         store.save(key, arrays)
     except OSError as error:
-        log.warning("decoded images stay in memory: cannot write %s (%s)", store.folder, error)
+        log.warning(
+            "decoded images stay with this process: cannot write %s (%s)", store.folder, error
+        )
         return arrays
     return store.load(key) or arrays
 

@@ -11,10 +11,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
-from rdad.data.cache import Decoded, decode, default_cache_dir
+from rdad.data.cache import Decoded
 from rdad.data.samples import Sample, Samples
+from rdad.data.sources import Source, decode_both, tile_set
 from rdad.data.splits import split_rows
-from rdad.data.transforms import DataError
+from rdad.data.store import default_cache_dir
+from rdad.tiling import DEFAULT_OVERLAP, Tiling
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +31,21 @@ class AnomalyDataModule(lightning.LightningDataModule):
     split's samples; `defect_types` int64 (B,), the place in `defect_types`, -1 for good.
 
     Known after `prepare()`: `train_samples`, `val_samples`, `calibration_samples`, `test_samples`;
-    `test_sizes`, the (height, width) of each test image's file; `defect_types`, the sorted
-    anomalous types of the test images; `has_masks`, whether test images have masks;
-    `content_digest`, of the content and order of the images that are trained on.
+    `calibration_sizes` and `test_sizes`, the (height, width) of each such image's file;
+    `defect_types`, the sorted anomalous types of the test images; `has_masks`, whether test images
+    have masks; `content_digest`, of the content and order of the images that are trained on, and
+    of how they are cut; `train_length`, what an epoch trains on: so many images or tiles.
+
+    With a tile, training and validation batches hold tiles, and `indices` count them; they carry
+    their part of the mask, and label and type of their image. Calibration and test batches hold
+    one image each, at its own size, for `rdad.scoring.score` to cut as `tiling` says.
     """
 
     train_samples: tuple[Sample, ...]
     val_samples: tuple[Sample, ...]
     calibration_samples: tuple[Sample, ...]
     test_samples: tuple[Sample, ...]
+    calibration_sizes: tuple[tuple[int, int], ...]
     test_sizes: tuple[tuple[int, int], ...]
     defect_types: tuple[str, ...]
     has_masks: bool
@@ -56,13 +64,15 @@ class AnomalyDataModule(lightning.LightningDataModule):
         calibration: float = 0.0,
         split_seed: int = 0,
         seed: int = 0,
+        tile: Sequence[int] | None = None,
+        tile_overlap: float = DEFAULT_OVERLAP,
         cache_dir: str | Path | None = None,
     ) -> None:
         """Keep the settings; nothing is read before `prepare()`.
 
         Args:
             read: Finds the images; called once.
-            image_size: (height, width) of the batches.
+            image_size: (height, width) of the batches, and of what the network sees of a tile.
             validation: none; `split`: a seeded part of the training images, which are then not
                 trained on; `test`: the test images, to watch and never to choose by.
             validation_fraction: That part, between 0 and 1.
@@ -70,6 +80,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 on, and not trained on either; 0 for none.
             split_seed: Chooses these parts.
             seed: Orders the training images, anew in each epoch.
+            tile: (height, width) in pixels of the images, which are then not resized but cut into
+                overlapping tiles, see `rdad.tiling.Tiling`; None takes each image whole.
+            tile_overlap: The least share of a tile's sides that neighbours have in common.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
 
         Raises:
@@ -86,6 +99,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.calibration = calibration
         self.split_seed = split_seed
         self.seed = seed
+        self.tiling = Tiling.of(tile, tile_overlap)
         self.cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
         self._read = read
         self._splits: dict[str, ImageSet] = {}
@@ -112,7 +126,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 f"no test images for {self.name} {self.category}: "
                 "name some, or hold out a part of the normal ones (holdout > 0)"
             )
-        train, test = self._decode(samples)
+        whole = self.tiling is not None
+        size, cache_dir = self.image_size, self.cache_dir
+        train, test = decode_both(samples, size=size, whole=whole, cache_dir=cache_dir)
         self._split(samples, train, test)
         self._log_counts()
 
@@ -132,45 +148,47 @@ class AnomalyDataModule(lightning.LightningDataModule):
 
     def calibration_dataloader(self) -> DataLoader[Batch]:
         """Without batches where no images were held back."""
-        return loader(self._prepared("calibration"), batch_size=self.batch_size)
+        return self._scored_loader("calibration")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return loader(self._prepared("test"), batch_size=self.batch_size)
+        return self._scored_loader("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self.test_dataloader()
 
     def training_images(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(indices, images) of all training images once, in order, for work before the training."""
+        """(indices, images) of all that is trained on once, in order, for work before that."""
         for batch in loader(self._prepared("train"), batch_size=self.batch_size):
             yield batch["indices"], batch["images"]
 
     @property
     def calibration_pixels(self) -> int:
         """How many pixels the maps of all calibration images have."""
-        return len(self._prepared("calibration")) * self.image_size[0] * self.image_size[1]
+        self.prepare()
+        sizes = self.calibration_sizes
+        if self.tiling is None:
+            return len(sizes) * self.image_size[0] * self.image_size[1]
+        return sum(height * width for height, width in sizes)
+
+    @property
+    def train_length(self) -> int:
+        return len(self._prepared("train"))
 
     @property
     def scratch_dir(self) -> Path:
         """Where large temporary files may go."""
         return self.cache_dir or default_cache_dir()
 
+    def _scored_loader(self, split: str) -> DataLoader[Batch]:
+        """Whole images have sizes of their own, so each is a batch."""
+        batch_size = self.batch_size if self.tiling is None else 1
+        return loader(self._prepared(split), batch_size=batch_size)
+
     def _prepared(self, split: str) -> ImageSet:
         self.prepare()
         return self._splits[split]
 
-    def _decode(self, samples: Samples) -> tuple[Decoded, Decoded]:
-        decoded, problems = [], []
-        for part in (samples.train, samples.test):
-            try:
-                decoded.append(decode(part, self.image_size, self.cache_dir))
-            except DataError as error:
-                problems += error.problems
-        if problems:
-            raise DataError(problems)
-        return decoded[0], decoded[1]
-
-    def _split(self, samples: Samples, train: Decoded, test: Decoded) -> None:
+    def _split(self, samples: Samples, train: Source, test: Source) -> None:
         rows = split_rows(
             len(samples.train),
             validation=self.validation_fraction if self.validation == "split" else 0,
@@ -181,22 +199,34 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.val_samples = tuple(samples.train[row] for row in rows.validation)
         self.calibration_samples = tuple(samples.train[row] for row in rows.calibration)
         self.test_samples = samples.test
+        self.calibration_sizes = tuple(train.sizes[row] for row in rows.calibration)
         self.test_sizes = test.sizes
         self.defect_types = tuple(sorted({one.defect_type for one in samples.test if one.label}))
         self.has_masks = any(sample.mask for sample in samples.test)
-        content = "".join(train.digests[row] for row in rows.train)
-        self.content_digest = hashlib.sha256(content.encode()).hexdigest()
-        test_set = ImageSet(samples.test, test, range(len(samples.test)), self.defect_types)
+        self.content_digest = self._digest([train.digests[row] for row in rows.train])
+        every, types = range(len(samples.test)), self.defect_types
         self._splits = {
-            "train": ImageSet(self.train_samples, train, rows.train, self.defect_types),
-            "val": ImageSet(self.val_samples, train, rows.validation, self.defect_types),
-            "calibration": ImageSet(
-                self.calibration_samples, train, rows.calibration, self.defect_types
-            ),
-            "test": test_set,
+            "train": self._training_set(self.train_samples, train, rows.train),
+            "val": self._training_set(self.val_samples, train, rows.validation),
+            "calibration": ImageSet(self.calibration_samples, train, rows.calibration, types),
+            "test": ImageSet(samples.test, test, every, types),
         }
         if self.validation == "test":
-            self.val_samples, self._splits["val"] = samples.test, test_set
+            self.val_samples = samples.test
+            self._splits["val"] = self._training_set(samples.test, test, every)
+
+    def _training_set(
+        self, samples: Sequence[Sample], source: Source, rows: Sequence[int]
+    ) -> ImageSet:
+        """What the loss is computed of: the images of these rows, or their tiles."""
+        if self.tiling is None or isinstance(source, Decoded):
+            return ImageSet(samples, source, rows, self.defect_types)
+        types, size = self.defect_types, self.image_size
+        return tile_set(samples, source, rows, types, tiling=self.tiling, size=size)
+
+    def _digest(self, contents: Sequence[str]) -> str:
+        cut = [] if self.tiling is None else [repr(self.tiling)]
+        return hashlib.sha256("".join([*contents, *cut]).encode()).hexdigest()
 
     def _log_counts(self) -> None:
         log.info(
@@ -210,6 +240,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
             len(self.test_samples),
             sum(sample.label for sample in self.test_samples),
         )
+        if self.tiling is not None:
+            height, width = self.tiling.size
+            log.info("%d training tiles of %d x %d pixels", self.train_length, height, width)
 
 
 def _check_settings(

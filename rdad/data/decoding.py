@@ -22,6 +22,7 @@ from rdad.data.transforms import (
 )
 
 MAX_THREADS = 16
+WHOLE_AT_ONCE = 16  # images of any size, decoded and not yet taken
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,6 +79,28 @@ def decode_samples(
     masks = [mask for _, mask in pairs if mask is not None]
     sizes = np.array([original for original, _ in pairs], np.int64).reshape(-1, 2)
     return [images, np.stack(masks) if masks else np.empty((0, *size), np.bool_), sizes]
+
+
+def decode_whole(
+    samples: Sequence[Sample], digests: dict[Path, str]
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_] | None]]:
+    """Image (H, W, 3) and mask (H, W) of each sample in turn, at their own size.
+
+    Raises:
+        DataError: as `decode_samples`, after the last sample; nothing is given after the first bad.
+    """
+    problems: list[str] = []
+    for start in range(0, len(samples), WHOLE_AT_ONCE):
+        results = _in_threads(
+            lambda sample: _open(sample, digests), samples[start : start + WHOLE_AT_ONCE]
+        )
+        problems += _problems(results)
+        for result in results:
+            if not problems and not isinstance(result, DataError):
+                image, mask = result
+                yield np.asarray(image), None if mask is None else np.asarray(mask) > 127
+    if problems:
+        raise DataError(problems)
 
 
 def _mismatch(sample: Sample, masks_expected: bool) -> Iterator[str]:

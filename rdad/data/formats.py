@@ -19,6 +19,8 @@ class Loading(TypedDict, total=False):
     calibration: float
     split_seed: int
     seed: int
+    tile: Sequence[int] | None
+    tile_overlap: float
     cache_dir: str | Path | None
 
 

@@ -1,27 +1,31 @@
-"""An image cut into the tiles that the network sees."""
+"""Images cut into the tiles that the network sees."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rdad.data.transforms import resize_image
+from rdad.data.transforms import resize_image, resize_mask
+from rdad.data.whole_images import WholeImages
 from rdad.tiling import Size, Tiling
 
+Pixel = TypeVar("Pixel", np.uint8, np.bool_)
 
-def pad_to_tile(image: NDArray[np.uint8], tiling: Tiling) -> NDArray[np.uint8]:
-    """(H, W, 3), mirrored at its borders up to a tile's size where it is smaller; else as it is.
+
+def pad_to_tile(image: NDArray[Pixel], tiling: Tiling) -> NDArray[Pixel]:
+    """(H, W, ...), mirrored at its borders up to a tile's size where it is smaller; else as it is.
 
     The image stays in the middle. The border's own pixels are repeated (c b a | a b c), as where
     the map is blurred.
     """
-    own, padded = image.shape[:2], tiling.padded(image.shape[:2])
-    before = tiling.margin(own)
-    after = (padded[0] - own[0] - before[0], padded[1] - own[1] - before[1])
-    if own == padded:
+    (height, width), padded = image.shape[:2], tiling.padded(image.shape[:2])
+    if (height, width) == padded:
         return image
-    return np.pad(image, [*zip(before, after, strict=True), (0, 0)], mode="symmetric")
+    above, left = tiling.margin((height, width))
+    margins = [(above, padded[0] - height - above), (left, padded[1] - width - left)]
+    return np.pad(image, margins + [(0, 0)] * (image.ndim - 2), mode="symmetric")
 
 
 def cut(
@@ -43,3 +47,44 @@ def cut(
         resized = tile if tiling.size == size else resize_image(Image.fromarray(tile), size)
         tiles[number] = resized
     return tiles
+
+
+class Tiles:
+    """All tiles of whole images, numbered image by image; cut when they are asked for.
+
+    Args:
+        size: (height, width) to which each tile is brought.
+
+    Attributes:
+        images: (N,), for each tile the row of its image.
+    """
+
+    def __init__(self, whole: WholeImages, tiling: Tiling, size: Size) -> None:
+        self._whole, self._tiling, self._size = whole, tiling, size
+        places = [tiling.places(image_size) for image_size in whole.sizes]
+        self._places = [place for of_image in places for place in of_image]
+        self.images = np.repeat(np.arange(len(places)), [len(of_image) for of_image in places])
+
+    def rows_of(self, images: Sequence[int]) -> NDArray[np.int64]:
+        """The tiles of these images, ascending."""
+        return np.flatnonzero(np.isin(self.images, images))
+
+    def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Tiles (B, h, w, 3) and their part of the masks (B, h, w)."""
+        pairs = [self._cut(int(row)) for row in rows]
+        return np.concatenate([tile for tile, _ in pairs]), np.stack([mask for _, mask in pairs])
+
+    def _cut(self, row: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        image, place = int(self.images[row]), self._places[row]
+        tile = cut(
+            pad_to_tile(self._whole.image(image), self._tiling), self._tiling, [place], self._size
+        )
+        return tile, self._mask(image, place)
+
+    def _mask(self, image: int, place: Size) -> NDArray[np.bool_]:
+        mask = self._whole.mask(image)
+        if mask is None:
+            return np.broadcast_to(np.False_, self._size)
+        (top, left), (height, width) = place, self._tiling.size
+        padded = pad_to_tile(mask, self._tiling)[top : top + height, left : left + width]
+        return resize_mask(Image.fromarray(np.where(padded, 255, 0).astype(np.uint8)), self._size)

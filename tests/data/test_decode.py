@@ -126,7 +126,7 @@ def test_pixels_cannot_be_written(nut: tuple[Sample, ...], cache_dir: Path) -> N
 
 
 @pytest.mark.parametrize("reason", ["no folder can be made", "too small a limit"])
-def test_without_a_cache_the_pixels_stay_in_memory_and_a_warning_says_so(
+def test_without_a_cache_the_pixels_stay_with_the_process_and_a_warning_says_so(
     nut: tuple[Sample, ...],
     cache_dir: Path,
     reason: str,
@@ -139,7 +139,7 @@ def test_without_a_cache_the_pixels_stay_in_memory_and_a_warning_says_so(
     decoded = decode(nut, SIZE, cache_dir / "bad", limit_bytes=limit_bytes)
     assert np.array_equal(decoded.images, expected.images)
     assert np.array_equal(decoded.masks, expected.masks)
-    assert "stay in memory" in caplog.text
+    assert "stay with this process" in caplog.text
 
 
 def test_every_problem_is_listed_at_once(
