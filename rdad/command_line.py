@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -114,10 +115,14 @@ def _comments(name: str) -> dict[str, str]:
 
 
 def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
+    # Hydra takes backbone=x for a choice in the group conf/backbone, which is rdad.train's.
+    values = [one for one in overrides if (CONF_DIR / one.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         try:
-            cfg = compose(name, overrides=list(overrides))
+            cfg = compose(name, overrides=[one for one in overrides if one not in values])
+            for value in OverridesParser.create().parse_overrides(values):
+                OmegaConf.update(cfg, value.key_or_group, value.value())
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             reasons = [str(error), str(error.__cause__ or "")]
             raise ConfigError("\n".join(filter(None, reasons))) from error

@@ -1,0 +1,27 @@
+"""Arguments of the commands that work on finished runs."""
+
+import pytest
+
+from rdad.command_line import Command
+from rdad.config import ConfigError
+
+PREDICT = Command("predict", "Score images.", "RUN IMAGE...", least=2, most=None, examples=())
+
+
+def test_an_option_named_like_a_group_of_training_is_a_value_here() -> None:
+    import rdad.predict  # noqa: F401  registers the options' types
+
+    arguments = ["run", "backbone=wide_resnet50_2", "photo.png", "layers=[layer1]", "maps=true"]
+    named, cfg = PREDICT.read(arguments)
+    assert named == ["run", "photo.png"]
+    assert (cfg.backbone, cfg.layers, cfg.maps) == ("wide_resnet50_2", ["layer1"], True)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [("mode=add", "mode"), ("layers=3", "layers"), ("maps=[", "maps=")]
+)
+def test_an_option_that_is_not_allowed_is_named(option: str, said: str) -> None:
+    import rdad.predict  # noqa: F401
+
+    with pytest.raises(ConfigError, match=said):
+        PREDICT.read(["run", "photo.png", option])
