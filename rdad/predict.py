@@ -1,0 +1,143 @@
+"""python -m rdad.predict: scores, verdicts, maps and pictures of any images."""
+
+import io
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from rdad.command_line import BAD_INPUT, Command
+from rdad.prediction.rows import (
+    ERROR,
+    FILE_FORMATS,
+    FIRST_COLUMNS,
+    TABLE,
+    Row,
+    Writer,
+    row,
+    row_writer,
+)
+from rdad.prediction.settings import check_settings, file_kinds, results_file
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from rdad.prediction.pictures import Written
+    from rdad.trained_model import TrainedModel
+
+log = logging.getLogger(__name__)
+
+SOME_FAILED = 4  # exit code
+
+COMMAND = Command(
+    name="predict",
+    summary=(
+        "Score images with a trained network: files, folders with all that is below them,\n"
+        "patterns in quotes, or - for a list of paths on standard input. Exit codes: 0 all were\n"
+        f"scored, {SOME_FAILED} some could not be used, {BAD_INPUT} nothing was scored."
+    ),
+    usage="RUN IMAGE...",
+    least=2,
+    most=None,
+    examples=(
+        "outputs/demo photo.png",
+        "outputs/demo parts/ output=results overlays=true maps=true",
+        "models:/toothbrush@champion 'parts/**/*.jpg' format=jsonl",
+    ),
+)
+
+
+def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
+    """Score the images that a command line names; gives the exit code."""
+    check_settings(cfg)
+    from rdad.prediction.paths import find_images
+    from rdad.prediction.tally import Tally
+
+    source, *named = arguments
+    images = find_images(named, sys.stdin)
+    trained = _opened(source, cfg)
+    tally = Tally(len(images))
+    with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
+        stack.callback(lambda: print(tally, file=sys.stderr))
+        write = _writer(cfg, stack)
+        results = _with_progress(_results(trained, images, cfg), len(images))
+        for outcome, files in stack.enter_context(closing(results)):
+            tally.count(outcome)
+            write(row(outcome, files))
+    if not tally.scored:
+        return BAD_INPUT
+    return SOME_FAILED if tally.failed else 0
+
+
+def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
+    from rdad.device import chosen_device
+    from rdad.experiment import LoadedRun
+    from rdad.model_source import open_model
+
+    device = chosen_device(cfg.device)
+    found = open_model(
+        source,
+        backbone=cfg.backbone,
+        layers=None if cfg.layers is None else list(cfg.layers),
+        image_size=None if cfg.image_size is None else list(cfg.image_size),
+        weights=cfg.weights,
+        tracking_uri=cfg.tracking_uri,
+    )
+    trained = found.trained if isinstance(found, LoadedRun) else found
+    if trained.thresholds is None:
+        log.info("%s has no thresholds: scores, and no verdicts", source)
+    return trained.to(device)
+
+
+def _results(
+    trained: "TrainedModel", images: Sequence[Path], cfg: DictConfig
+) -> "Iterator[Written]":
+    """What came of each image, once the files that are asked for are written."""
+    from rdad.prediction.pictures import Pictures
+    from rdad.prediction.stream import outcomes
+
+    found = outcomes(trained, images, batch_size=cfg.batch_size, pictures=cfg.overlays)
+    if not (kinds := file_kinds(cfg)):
+        return ((outcome, {}) for outcome in found)
+    folder = Path(cfg.output)
+    return Pictures(folder, images, kinds=kinds, thresholds=trained.thresholds).written(found)
+
+
+def _writer(cfg: DictConfig, stack: ExitStack) -> Writer:
+    """Writes rows to standard output and, where there is an output folder, to the file in it."""
+    columns = (*FIRST_COLUMNS, *file_kinds(cfg), ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
+    path = results_file(cfg)
+    if path is None:
+        return row_writer(sys.stdout, cfg.format or TABLE, columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    file = row_writer(stack.enter_context(opened), cfg.format or FILE_FORMATS[0], columns)
+    stack.callback(lambda: log.info("results are in %s", path))
+    table = row_writer(sys.stdout, TABLE, columns)
+
+    def write(values: Row) -> None:
+        file(values)
+        table(values)
+
+    return write
+
+
+def _with_progress(results: "Iterable[Written]", count: int) -> "Generator[Written]":
+    """The results, and on a terminal a bar that gives way while a row is written."""
+    from tqdm import tqdm
+
+    with tqdm(total=count, unit="image", disable=None, dynamic_ncols=True) as bar:
+        for result in results:
+            bar.update()
+            with bar.external_write_mode():
+                yield result
+
+
+if __name__ == "__main__":
+    sys.exit(COMMAND.main(predict))

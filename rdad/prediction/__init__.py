@@ -1,0 +1,1 @@
+"""What `python -m rdad.predict` does: images found, opened ahead, scored, written down."""
