@@ -81,20 +81,27 @@ def _built(
     content: Mapping[str, Any], path: Path, weights: str | Path | None = None
 ) -> ReverseDistillationModel:
     """The network of a file's content; an encoder that is in the file needs no weights."""
-    arguments = dict(content["arguments"])
-    if "encoder" in content:
-        arguments |= {"pre_trained": True, "weights": content["encoder"]}
-    elif weights:
-        arguments["weights"] = str(weights)
     try:
+        arguments = _arguments(content, weights)
         model = ReverseDistillationModel(**arguments)
+        _fill(model, content)
+        expected = content["encoder_digest"]
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"the encoder of {path} cannot be built again: {error}") from error
-    if model.encoder.digest() != content["encoder_digest"]:
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged: {error!r}") from error
+    if model.encoder.digest() != expected:
         source = "the file itself" if "encoder" in content else arguments["weights"]
         raise ValueError(f"{path} was trained with other encoder weights than {source} holds now")
-    _fill(model, content)
     return model.eval()
+
+
+def _arguments(content: Mapping[str, Any], weights: str | Path | None) -> dict[str, Any]:
+    """What the network is constructed with here and now."""
+    arguments = dict(content["arguments"])
+    if "encoder" in content:
+        return arguments | {"pre_trained": True, "weights": content["encoder"]}
+    return arguments | ({"weights": str(weights)} if weights else {})
 
 
 def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
