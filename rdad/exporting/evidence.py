@@ -1,0 +1,98 @@
+"""Which images an export is tried on: real ones, if there are any."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rdad.data.listing import list_images
+from rdad.data.transforms import load_image
+from rdad.exporting.formats import Images
+
+if TYPE_CHECKING:
+    from rdad.data import AnomalyDataModule
+    from rdad.experiment import LoadedRun
+    from rdad.trained_model import ImageSource, TrainedModel
+
+log = logging.getLogger(__name__)
+
+GENERATED_SIZES = ((256, 256), (480, 640), (300, 200), (97, 211))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Images to try an export on.
+
+    Attributes:
+        described: What they are, for a sentence.
+        labels: 1 for defective, one an image; None where that is not known.
+        training: Good images for quantisation; may be empty.
+    """
+
+    described: str
+    images: Sequence["ImageSource"]
+    labels: Sequence[int] | None
+    training: Sequence["ImageSource"]
+
+
+def find_evidence(source: "LoadedRun | TrainedModel", folder: str | None) -> Evidence:
+    """Images of the named folder; else the run's own; else generated ones, and a warning.
+
+    Raises:
+        FileNotFoundError: the folder is not there or holds no images.
+    """
+    if folder is not None:
+        images = list_images(Path(folder))
+        if not images:
+            raise FileNotFoundError(f"no images in {folder}, which images= names")
+        return Evidence(f"images of {folder}", images, None, images)
+    datamodule = _own_data(source)
+    if datamodule is None:
+        return Evidence("generated images", _generated(), None, ())
+    test = datamodule.test_samples
+    return Evidence(
+        "test images of the run",
+        [sample.image for sample in test],
+        [sample.label for sample in test],
+        [sample.image for sample in datamodule.train_samples],
+    )
+
+
+def loaded(image: "ImageSource") -> Images:
+    """One image as an export takes it: uint8 (1, H, W, 3)."""
+    from rdad.data.transforms import as_rgb
+
+    opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
+    return np.asarray(opened)[None]
+
+
+def _own_data(source: "LoadedRun | TrainedModel") -> "AnomalyDataModule | None":
+    """The run's images, unless it is not known or they are gone."""
+    from rdad.experiment import LoadedRun
+    from rdad.foreign_config import build_known
+
+    why = "only the model is known, and not its images"
+    if isinstance(source, LoadedRun):
+        try:
+            datamodule = build_known(source.cfg.dataset)
+            datamodule.prepare()
+        except (OSError, ValueError) as error:
+            why = f"the run's images are not there any more ({error})"
+        else:
+            return datamodule
+    log.warning("%s: images=<folder> names others; generated ones tell less", why)
+    return None
+
+
+def _generated() -> list[np.ndarray]:
+    """Noise over a slope, of four sizes."""
+    random = np.random.default_rng(0)
+    return [
+        (random.integers(0, 128, (*size, 3)) + np.linspace(0, 127, size[1])[None, :, None]).astype(
+            np.uint8
+        )
+        for size in GENERATED_SIZES
+    ]

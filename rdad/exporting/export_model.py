@@ -1,0 +1,130 @@
+"""From a trained network to files that were tried before anybody gets them."""
+
+import logging
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rdad.config import ConfigError
+from rdad.exporting.formats import Written, checked_format
+from rdad.exporting.sidecar import SIDECAR_FILE, write_sidecar
+
+if TYPE_CHECKING:
+    from rdad.experiment import LoadedRun
+    from rdad.exporting.evidence import Evidence
+    from rdad.exporting.trial import Trial
+    from rdad.trained_model import ImageSource, TrainedModel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an export is made and tried.
+
+    Attributes:
+        format, precision: See `rdad.exporting.formats.FORMATS`.
+        images: A folder of images to try it on, and for int8 to take ranges from: good ones then.
+            None takes the run's own.
+        compare: On how many it is tried. Below fp32 all test images are taken, for the AUROC.
+        quantisation_images: How many training images int8 takes its ranges from.
+        calls: How many are timed; 0 times none.
+    """
+
+    format: str
+    precision: str = "fp32"
+    images: str | None = None
+    compare: int = 16
+    quantisation_images: int = 128
+    calls: int = 30
+
+    def __post_init__(self) -> None:
+        for name, least in (("compare", 1), ("quantisation_images", 1), ("calls", 0)):
+            if (found := getattr(self, name)) < least:
+                raise ConfigError(f"{name} must be {least} or more; found {found}")
+
+
+def export_model(
+    source: "LoadedRun | TrainedModel", folder: Path, settings: Settings
+) -> tuple[Written, "Trial"]:
+    """Write a network into a folder as one graph, try it, and say in model.json what it is.
+
+    The folder takes the place of an earlier export as a whole, or is not touched.
+
+    Raises:
+        ConfigError: the settings are not allowed, packages are missing, or the network works in
+            tiles.
+        FileNotFoundError, rdad.data.DataError: images are missing or cannot be used.
+        ValueError: in fp32, scores or maps differ from the network's by more than 1e-3.
+    """
+    chosen = checked_format(settings.format, settings.precision)
+    from rdad.experiment import LoadedRun
+
+    trained = source.trained if isinstance(source, LoadedRun) else source
+    _refuse_tiles(trained)
+    _refuse_other_content(folder)
+    from rdad.exporting.evidence import find_evidence
+    from rdad.exporting.files import write_export
+    from rdad.exporting.trial import tried
+
+    evidence = find_evidence(source, settings.images)
+    quantised_on = _quantised_on(settings, evidence)
+    whole = settings.precision != "fp32" and evidence.labels is not None
+    with _in_place_of(folder) as draft:
+        log.info("writing %s %s", chosen.name, settings.precision)
+        written = write_export(draft, chosen, settings.precision, trained, quantised_on)
+        compare = None if whole else settings.compare
+        log.info("comparing it with the network on %s", evidence.described)
+        trial = tried(written, trained, evidence, compare=compare, calls=settings.calls)
+        write_sidecar(written, source, trained, trial)
+    return replace(written, folder=folder), trial
+
+
+def _refuse_tiles(trained: "TrainedModel") -> None:
+    if trained.tiling is not None:
+        height, width = trained.tiling.size
+        raise ConfigError(
+            f"this network works in tiles of {height} x {width} pixels (dataset.tile), and an "
+            "export sees an image as a whole; use rdad.predict or the served model, or train "
+            "without tiles"
+        )
+
+
+def _refuse_other_content(folder: Path) -> None:
+    """Only an earlier export is replaced."""
+    if not folder.exists() or (folder / SIDECAR_FILE).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise ConfigError(f"output {folder} exists and is no earlier export; name another folder")
+
+
+def _quantised_on(settings: Settings, evidence: "Evidence") -> Sequence["ImageSource"]:
+    from rdad.exporting.agreement import spread
+
+    training = evidence.training
+    if settings.precision == "int8" and not training:
+        raise ConfigError(
+            "int8 takes its ranges from training images, which are not known here; "
+            "name a folder of good images, as in images=data/good"
+        )
+    return [training[place] for place in spread(len(training), settings.quantisation_images)]
+
+
+@contextmanager
+def _in_place_of(folder: Path) -> Iterator[Path]:
+    """A new folder beside, which takes the other's place when all has gone well."""
+    mark = uuid.uuid4().hex
+    draft, old = (folder.with_name(f".{folder.name}-{end}-{mark}") for end in ("new", "old"))
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        if folder.exists():
+            folder.rename(old)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
