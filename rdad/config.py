@@ -37,7 +37,6 @@ class ModelConfig:
     lr: float = MISSING
     beta1: float = MISSING
     beta2: float = MISSING
-    lr_schedule: str = MISSING
     pre_trained: bool = MISSING
     weights: str | None = MISSING
     sigma: float = MISSING
@@ -258,7 +257,6 @@ def _at_least(key: str, found: float, smallest: float) -> None:
 def _check_choices(cfg: DictConfig) -> None:
     _one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
     _one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
-    _one_of("model.lr_schedule", cfg.model.lr_schedule, ("constant", "cosine"))
     _one_of("cache_features", cfg.cache_features, ("float32", "float16", "none"))
     _one_of("evaluation.aupro", cfg.evaluation.aupro, ("dataset", "per_image"))
     for name in objectives(cfg) or [None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rdad.model.feature_cache import FeatureCache
 
 Batch = Mapping[str, Tensor]
-Schedule = Literal["constant", "cosine"]
 
 
 class ReverseDistillation(L.LightningModule):
@@ -36,10 +35,6 @@ class ReverseDistillation(L.LightningModule):
             encoder untrained.
         loss: `global_cosine` or `local_cosine`, see `ReverseDistillationLoss`.
         sigma: Standard deviation of the map's blur in pixels.
-        lr_schedule: `constant`, the authors', or `cosine`: falling to 0 over the whole training.
-
-    Raises:
-        ValueError: as `ReverseDistillationModel` and `ReverseDistillationLoss`; unknown schedule.
 
     Attributes:
         features: If set, training takes the encoder's features from here, by the batch's
@@ -59,11 +54,8 @@ class ReverseDistillation(L.LightningModule):
         weights: str | Path | None = DEFAULT_WEIGHTS,
         loss: LossName = "global_cosine",
         sigma: float = 4,
-        lr_schedule: Schedule = "constant",
     ) -> None:
         super().__init__()
-        if lr_schedule not in get_args(Schedule):
-            raise ValueError(f"lr_schedule must be constant or cosine; found {lr_schedule!r}")
         self.network_arguments: dict[str, Any] = {
             "backbone": backbone,
             "input_size": [int(side) for side in input_size],
@@ -75,21 +67,15 @@ class ReverseDistillation(L.LightningModule):
         }
         self.model = ReverseDistillationModel(**self.network_arguments)
         self.loss = ReverseDistillationLoss(loss)
-        self.lr, self.betas, self.lr_schedule = lr, (beta1, beta2), lr_schedule
+        self.lr, self.betas = lr, (beta1, beta2)
         self.features: FeatureCache | None = None
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
         return self.model(images)
 
-    def configure_optimizers(self) -> Any:
-        """Adam over decoder and bottleneck; with a schedule, in Lightning's dictionary of both."""
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         trained = [*self.model.decoder.parameters(), *self.model.bottleneck.parameters()]
-        adam = torch.optim.Adam(trained, lr=self.lr, betas=self.betas, fused=True)
-        if self.lr_schedule == "constant":
-            return adam
-        steps = int(self.trainer.estimated_stepping_batches)
-        falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=steps)
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": falling, "interval": "step"}}
+        return torch.optim.Adam(trained, lr=self.lr, betas=self.betas, fused=True)
 
     def training_step(self, batch: Batch, batch_index: int = 0) -> Tensor:
         if self.features is not None:

@@ -97,35 +97,6 @@ def test_optimiser_takes_the_values_it_is_given():
     assert (defaults["lr"], *defaults["betas"]) == (0.1, 0.8, 0.9)
 
 
-class KeptRates(L.Callback):
-    """The learning rate of each training step."""
-
-    def __init__(self) -> None:
-        self.kept: list[float] = []
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
-        self.kept.append(trainer.optimizers[0].param_groups[0]["lr"])
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [("constant", [0.01] * 4), ("cosine", [0.01, 0.01 * (1 + 0.5**0.5) / 2, 0.005, 0.0014644661])],
-)
-def test_learning_rate_stays_or_falls_as_half_a_cosine(
-    schedule: str, expected: list[float], tmp_path: Path
-):
-    trainer, rates = quiet_trainer(tmp_path), KeptRates()
-    trainer.callbacks.append(rates)
-    network = module(lr=0.01, lr_schedule=schedule)
-    trainer.fit(network, DataLoader([batch()] * 4, batch_size=None))
-    assert rates.kept == pytest.approx(expected)
-
-
-def test_unknown_schedule_is_refused():
-    with pytest.raises(ValueError, match="constant or cosine; found 'linear'"):
-        module(lr_schedule="linear")
-
-
 @pytest.mark.parametrize("kind", ["global_cosine", "local_cosine"])
 def test_training_step_without_a_trainer_gives_the_loss_of_the_networks_features(kind: str):
     network = module(loss=kind).train()
