@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from rdad.thresholds import Threshold, Thresholds
 
 MEDIAN_NORMALISED = 0.1  # what the median calibration score becomes
+UNCALIBRATED_STEEPNESS = 8.0  # as if the median score were three quarters of the threshold
 STEEPNESS_LIMITS = (1.0, 100.0)  # where the median is no part of the threshold, or all of it
 LEAST_FOR_FIT = 3  # with two scores the fitted bound lies anywhere
 _SMALLEST = float(np.finfo(np.float32).tiny)
@@ -91,6 +92,26 @@ def with_image_rate(thresholds: Thresholds, image_rate: float) -> Thresholds:
     return replace(thresholds, image=image, image_rate=image_rate, guaranteed=guaranteed, note=note)
 
 
+def with_image_value(thresholds: Thresholds | None, value: float) -> Thresholds:
+    """The thresholds with a raw image score in place of what was found.
+
+    Without thresholds to begin with, the value holds for pixels too: an image is then defective
+    where a pixel is.
+
+    Raises:
+        ValueError: the value is not above 0 and finite.
+    """
+    if not 0 < value < math.inf:
+        raise ValueError(f"a threshold must be above 0 and finite; found {value}")
+    note = "the image threshold was given"
+    if thresholds is None:
+        given = Threshold(_upward(value), UNCALIBRATED_STEEPNESS)
+        return Thresholds(given, given, math.nan, math.nan, 0, False, note)
+    median = float(np.median(thresholds.scores)) if thresholds.scores else 0.0
+    image = _threshold(value, median)
+    return replace(thresholds, image=image, image_rate=math.nan, guaranteed=False, note=note)
+
+
 def image_threshold(
     scores: Sequence[float] | NDArray[np.float64], rate: float
 ) -> tuple[Threshold, bool, str]:
@@ -159,11 +180,16 @@ def _small_sample_bound(raw: NDArray[np.float64], rate: float) -> tuple[float, s
 
 
 def _threshold(value: float, median: float) -> Threshold:
+    rounded = _upward(value)
+    return Threshold(rounded, _steepness(rounded, median))
+
+
+def _upward(value: float) -> float:
     """`value` in float32, rounded up, so that no consumer's precision changes a verdict."""
     rounded = np.float32(max(value, _SMALLEST))
     if rounded < value:
         rounded = np.nextafter(rounded, np.float32(np.inf))
-    return Threshold(float(rounded), _steepness(float(rounded), median))
+    return float(rounded)
 
 
 def _steepness(value: float, median: float) -> float:

@@ -17,6 +17,7 @@ from rdad.compare import write_comparison
 from rdad.comparison import Row, compared
 from rdad.comparison_text import counted, terminal, without_result
 from rdad.job_folders import overrides
+from rdad.summary import short
 from rdad.sweep_jobs import LOG_FILE, read_jobs
 
 log = logging.getLogger(__name__)
@@ -83,18 +84,18 @@ def end_in_order_when_terminated() -> None:
 
 def _lines(rows: Sequence[Row], sweep_dir: Path) -> list[str]:
     """The table, how many jobs there were, and what to do about those without a result."""
-    shown = _short(sweep_dir)
+    shown = short(sweep_dir)
     lost, waiting = without_result(rows), (_planned.get(sweep_dir) or len(rows)) - len(rows)
     lines = ["", terminal(rows), "", counted(rows) + (f", {waiting} not started" * (waiting > 0))]
     for row in lost:
         reason = row.job.reason
         cut = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
-        lines += [f"  {row.name}: {cut}", f"    {_short(row.job.folder / LOG_FILE)}"]
+        lines += [f"  {row.name}: {cut}", f"    {short(row.job.folder / LOG_FILE)}"]
     if lost or waiting > 0:
         command = f"python -m rdad.train resume_sweep={shlex.quote(str(shown))}"
         lines.append(f"run what is missing with  {command}")
     if unsent := untracked(rows):
-        folders = " ".join(shlex.quote(str(_short(row.job.folder))) for row in unsent)
+        folders = " ".join(shlex.quote(str(short(row.job.folder))) for row in unsent)
         lines.append(f"not in MLflow: {len(unsent)}; send with  python -m rdad.upload {folders}")
     return [*lines, f"sweep folder  {shown}  (comparison.csv, comparison.md, comparison.png)"]
 
@@ -110,7 +111,3 @@ def _rows(sweep_dir: Path) -> list[Row]:
 def untracked(rows: Sequence[Row]) -> list[Row]:
     """Jobs with a result that the MLflow store did not take."""
     return [row for row in rows if (row.job.record.get("tracking") or {}).get("error")]
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

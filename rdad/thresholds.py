@@ -3,6 +3,7 @@
 `rdad.calibration` makes them, from normal images that were neither trained nor tested on.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -52,7 +53,7 @@ class Thresholds:
     Attributes:
         image, pixel: The two thresholds.
         image_rate, pixel_rate: The shares of good images, and of their pixels, that may be called
-            defective.
+            defective; nan where the threshold was given and not found.
         images: How many normal images they were calibrated on.
         guaranteed: Whether the image threshold keeps its rate by the number of images alone.
         note: How the image threshold was found; where it is not guaranteed, why.
@@ -71,9 +72,12 @@ class Thresholds:
 
     def __str__(self) -> str:
         """As "image 0.41 (2 % false alarms, not guaranteed by 7 images), pixel 0.22 (0.1 %)"."""
-        kept = "guaranteed" if self.guaranteed else "not guaranteed"
-        image = f"{100 * self.image_rate:g} % false alarms, {kept} by {self.images} images"
-        pixel = f"{100 * self.pixel_rate:g} %"
+        image, pixel = "given", "given"
+        if not math.isnan(self.image_rate):
+            kept = "guaranteed" if self.guaranteed else "not guaranteed"
+            image = f"{100 * self.image_rate:g} % false alarms, {kept} by {self.images} images"
+        if not math.isnan(self.pixel_rate):
+            pixel = f"{100 * self.pixel_rate:g} %"
         return f"image {self.image.value:.4g} ({image}), pixel {self.pixel.value:.4g} ({pixel})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,8 +89,8 @@ class Thresholds:
         return {
             "format": FORMAT,
             **thresholds,
-            "image_rate": self.image_rate,
-            "pixel_rate": self.pixel_rate,
+            "image_rate": None if math.isnan(self.image_rate) else self.image_rate,
+            "pixel_rate": None if math.isnan(self.pixel_rate) else self.pixel_rate,
             "images": self.images,
             "guaranteed": self.guaranteed,
             "note": self.note,
@@ -106,8 +110,8 @@ class Thresholds:
             return cls(
                 image=Threshold(**{key: float(one) for key, one in plain["image"].items()}),
                 pixel=Threshold(**{key: float(one) for key, one in plain["pixel"].items()}),
-                image_rate=float(plain["image_rate"]),
-                pixel_rate=float(plain["pixel_rate"]),
+                image_rate=_rate(plain["image_rate"]),
+                pixel_rate=_rate(plain["pixel_rate"]),
                 images=int(plain["images"]),
                 guaranteed=bool(plain["guaranteed"]),
                 note=str(plain["note"]),
@@ -115,3 +119,7 @@ class Thresholds:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"thresholds are incomplete or damaged: {error!r}") from error
+
+
+def _rate(plain: float | None) -> float:
+    return math.nan if plain is None else float(plain)

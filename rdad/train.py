@@ -1,6 +1,5 @@
 """python -m rdad.train: fit, test, save and track one run, or sweep over many."""
 
-import math
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from rdad.config import CONF_DIR, TRAIN_SECONDS, ConfigError, objectives
 from rdad.experiment import RunResult, run
 from rdad.job_failure import failed_job, record_end
 from rdad.replay import check_groups, replayed
+from rdad.summary import metrics_table, short
 from rdad.sweep_report import report_sweep
 from rdad.sweep_strategy import check_strategy_in_sweep
 
@@ -30,7 +30,7 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
         result = run(cfg, output_dir)
     except KeyboardInterrupt:
         record_end(output_dir, "interrupted", "stopped by Ctrl-C")
-        print(f"interrupted; what there is stands in {_short(output_dir)}", file=sys.stderr)
+        print(f"interrupted; what there is stands in {short(output_dir)}", file=sys.stderr)
         raise
     except Exception as error:
         if hydra_config.mode == RunMode.MULTIRUN:
@@ -51,26 +51,15 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
 
 def summary(result: RunResult) -> str:
     """A short table of the metrics, the run folder, and what to type to see the run."""
-    overall = {name: value for name, value in result.metrics.items() if name.count("/") == 1}
-    width = max(map(len, overall))
-    lines = ["", *(f"  {name:<{width}}  {_figure(value)}" for name, value in overall.items()), ""]
-    lines.append(f"thresholds  {result.thresholds or 'none (dataset.calibration=0)'}")
-    lines.append(f"run folder  {_short(result.output_dir)}")
+    lines = [metrics_table(result.metrics, result.thresholds)]
+    lines.append(f"run folder  {short(result.output_dir)}")
     if result.tracking_error is not None:
         lines.append(f"not in MLflow: {result.tracking_error}")
-        lines.append(f"send it later with  python -m rdad.upload {_short(result.output_dir)}")
+        lines.append(f"send it later with  python -m rdad.upload {short(result.output_dir)}")
     elif result.ui_command is not None:
         lines.append(f"MLflow      {result.ui_command}")
         lines.append(f"            {result.page}")
     return "\n".join(lines)
-
-
-def _figure(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.4f}"
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _is_users(error: Exception) -> bool:

@@ -18,7 +18,7 @@ def test_an_option_named_like_a_group_of_training_is_a_value_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "said"), [("mode=add", "mode"), ("layers=3", "layers"), ("maps=[", "maps=")]
+    ("option", "said"), [("mode=add", "mode"), ("layers=3", "layers"), ("maps=perhaps", "maps")]
 )
 def test_an_option_that_is_not_allowed_is_named(option: str, said: str) -> None:
     import rdad.predict  # noqa: F401

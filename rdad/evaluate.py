@@ -1,0 +1,99 @@
+"""python -m rdad.evaluate: a finished run scored again, without training."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig
+
+from rdad.command_line import Command
+from rdad.config import ConfigError
+from rdad.evaluated import is_of_the_run
+
+COMMAND = Command(
+    name="evaluate",
+    summary=(
+        "Score a finished run again, without training: on its own test images or on others, with\n"
+        "another mode, blur or threshold. Leaves the files of a test in a folder of its own, and\n"
+        "nothing in MLflow. RUN is a run folder, a model.pt, an MLflow run id,\n"
+        "models:/<name>@<alias>, or a checkpoint of the authors' program with backbone=... named.\n"
+        "\n"
+        "dataset=... names other images; dataset.root=..., artifacts.*=... and evaluation.*=...\n"
+        "change what the run itself was given. With the run's own settings the results are the\n"
+        "run's, to the last bit. Thresholds are the run's; another mode or blur needs its\n"
+        "calibration images for new ones. dataset.calibration=0.2 finds them on other images."
+    ),
+    usage="RUN",
+    least=1,
+    most=1,
+    examples=(
+        "outputs/demo",
+        "outputs/demo mode=multiply sigma=2",
+        "outputs/demo thresholds.image_rate=0.05",
+        "outputs/demo dataset=folder dataset.root=parts dataset.normal=good dataset.defects=bad",
+        "wres50_bottle.pth backbone=wide_resnet50_2 dataset=mvtec_ad dataset.root=data/mvtec_ad "
+        "dataset.category=bottle",
+    ),
+)
+
+
+@dataclass
+class RatesConfig:
+    """Rates other than the run's; None keeps those."""
+
+    image_rate: float | None = MISSING
+    pixel_rate: float | None = MISSING
+
+
+@dataclass
+class EvaluateConfig:
+    """The options of conf/evaluate.yaml, which says what they are for."""
+
+    output: str | None = MISSING
+    mode: str | None = MISSING
+    sigma: float | None = MISSING
+    threshold: float | None = MISSING
+    thresholds: RatesConfig = field(default_factory=RatesConfig)
+    device: str = MISSING
+    weights: str | None = MISSING
+    tracking_uri: str | None = MISSING
+    backbone: str | None = MISSING
+    layers: list[str] | None = MISSING
+    image_size: list[int] | None = MISSING
+
+
+ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    of_the_run = [one for one in given if is_of_the_run(one)]
+    own = [one for one in given if not is_of_the_run(one)]
+    return COMMAND.main(partial(evaluate, of_the_run), own)
+
+
+def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfig) -> int:
+    """Score the run that is named; prints what came of it."""
+    _check(options)
+    from rdad.rescoring import rescore
+    from rdad.summary import metrics_table, short
+
+    found = rescore(named[0], options, of_the_run)
+    print(metrics_table(found.metrics, found.thresholds))
+    print(f"evaluation  {short(found.folder)}")
+    return 0
+
+
+def _check(options: DictConfig) -> None:
+    if options.threshold is not None:
+        if not 0 < options.threshold < float("inf"):
+            raise ConfigError(f"threshold must be above 0 and finite; found {options.threshold}")
+        if options.thresholds.image_rate is not None:
+            raise ConfigError("threshold and thresholds.image_rate exclude each other; give one")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""The wiring of an evaluation: a trained network, images, thresholds, and a folder of results."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from rdad.artifacts import ArtifactWriter
+from rdad.carried_thresholds import Wanted, carried_thresholds
+from rdad.config import ConfigError
+from rdad.data import AnomalyDataModule
+from rdad.device import chosen_device
+from rdad.evaluated import configuration
+from rdad.evaluation import Evaluation, calibrate_into, evaluate_into
+from rdad.experiment import LoadedRun
+from rdad.foreign_config import build_known
+from rdad.metrics import AnomalyMetrics
+from rdad.model.anomaly_map import AnomalyMapGenerator
+from rdad.model_source import open_model
+from rdad.report.contents import ReportSubject
+from rdad.run_files import write_text_atomic
+from rdad.run_record import parameters
+from rdad.scoring import Precision
+from rdad.thresholds import Thresholds
+from rdad.trained_model import TrainedModel
+
+RECORD_FILE = "evaluation.json"
+FOLDER = "evaluations"
+OF_TRAINING = {"loss", "weights", "max_epochs", "lr", "validation", "seed"}  # among parameters
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What an evaluation came to, as `rdad.experiment.RunResult` says it of a run."""
+
+    metrics: dict[str, float]
+    thresholds: Thresholds | None
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and its images, before anything is scored.
+
+    Attributes:
+        source: As the user named it.
+        trained: On its device, with the map that is wanted.
+        run_dir: None where there is none to write to.
+        same_maps: Whether the map is computed as when the thresholds were found.
+        own_images: Whether the images are the run's, so that its calibration images were not
+            trained on.
+    """
+
+    source: str
+    trained: TrainedModel
+    run_dir: Path | None
+    cfg: DictConfig
+    datamodule: AnomalyDataModule
+    precision: Precision
+    same_maps: bool
+    own_images: bool
+
+
+def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Rescored:
+    """Score a network over images and leave the files of a test.
+
+    Args:
+        source: What `rdad.model_source.open_model` opens.
+        options: As conf/evaluate.yaml.
+        of_the_run: As in `rdad.evaluated.configuration`.
+
+    Raises:
+        ValueError, OSError: nothing can be scored; the message says what to change.
+    """
+    case = _case(source, options, of_the_run)
+    folder = _new_folder(options.output, case.run_dir)
+    calibration_named = any(one.startswith("dataset.calibration=") for one in of_the_run)
+    thresholds = _thresholds(case, folder, options, calibration_named=calibration_named)
+    found = _evaluated(case, folder, thresholds)
+    _write_record(case, folder, thresholds, found)
+    return Rescored(found.metrics, thresholds, folder)
+
+
+def _case(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Case:
+    device = chosen_device(options.device)
+    found = _opened(source, options)
+    trained, run = (found.trained, found) if isinstance(found, LoadedRun) else (found, None)
+    changed_map = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
+    cfg = configuration(trained, run.cfg if run else None, of_the_run, changed_map)
+    stored = trained.model.anomaly_map
+    chosen = AnomalyMapGenerator(
+        trained.model.input_size, cfg.model.sigma, cfg.model.anomaly_map_mode
+    )
+    same_map = (chosen.sigma, chosen.mode) == (stored.sigma, stored.mode)
+    trained.model.anomaly_map = chosen
+    datamodule = build_known(cfg.dataset)
+    datamodule.prepare()
+    return Case(
+        source=source,
+        trained=trained.to(device),
+        run_dir=run.run_dir if run else None,
+        cfg=cfg,
+        datamodule=datamodule,
+        precision=_precision(cfg.trainer.precision, device),
+        same_maps=same_map and datamodule.tiling == trained.tiling,
+        own_images=bool(run) and run.record.get("data_digest") == datamodule.content_digest,
+    )
+
+
+def _opened(source: str, options: DictConfig) -> LoadedRun | TrainedModel:
+    return open_model(
+        source,
+        backbone=options.backbone,
+        layers=None if options.layers is None else list(options.layers),
+        image_size=None if options.image_size is None else list(options.image_size),
+        weights=options.weights,
+        tracking_uri=options.tracking_uri,
+    )
+
+
+def _precision(name: str, device: torch.device) -> Precision:
+    """As Lightning computes the test after a training in this precision."""
+    import lightning as L
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    trainer = L.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision=name,  # type: ignore[arg-type]
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    return trainer.precision_plugin.forward_context
+
+
+def _new_folder(output: str | None, run_dir: Path | None) -> Path:
+    """A folder that holds nothing yet, so that no results are written over."""
+    if output is None:
+        moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = (run_dir or Path()) / FOLDER / moment
+    else:
+        folder = Path(output).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"output {folder} is there already; name a folder that is new or empty")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _thresholds(
+    case: Case, folder: Path, options: DictConfig, *, calibration_named: bool
+) -> Thresholds | None:
+    on_other_images = calibration_named and not case.own_images
+    known = bool(case.datamodule.calibration_samples) and (case.own_images or on_other_images)
+
+    def calibrate(image_rate: float, pixel_rate: float) -> Thresholds | None:
+        return calibrate_into(
+            folder,
+            case.trained.model,
+            case.datamodule,
+            image_rate=image_rate,
+            pixel_rate=pixel_rate,
+            precision=case.precision,
+        )
+
+    rates = case.cfg.thresholds
+    return carried_thresholds(
+        case.trained.thresholds,
+        Wanted(options.threshold, options.thresholds.image_rate, options.thresholds.pixel_rate),
+        (rates.image_rate, rates.pixel_rate),
+        same_maps=case.same_maps,
+        calibrate=calibrate if known else None,
+        on_other_images=on_other_images,
+    )
+
+
+def _evaluated(case: Case, folder: Path, thresholds: Thresholds | None) -> Evaluation:
+    data, artifacts, limits = case.datamodule, case.cfg.artifacts, case.cfg.evaluation
+    subject = ReportSubject(data.category, _settings(case), _now(), len(data.test_samples))
+    writer = ArtifactWriter(
+        folder,
+        category=data.category,
+        maps=artifacts.maps,
+        overlays=artifacts.overlays,
+        fpr_limit=limits.fpr_limit,
+        report=subject if artifacts.report else None,
+        thresholds=thresholds,
+    )
+    metrics = AnomalyMetrics(defect_types=data.defect_types, thresholds=thresholds, **limits)
+    return evaluate_into(
+        folder, case.trained.model, data, metrics, writer, precision=case.precision
+    )
+
+
+def _settings(case: Case) -> dict[str, str | int | float]:
+    known = parameters(case.cfg, str(case.datamodule.name), case.datamodule.category)
+    return {name: value for name, value in known.items() if name not in OF_TRAINING}
+
+
+def _write_record(
+    case: Case, folder: Path, thresholds: Thresholds | None, found: Evaluation
+) -> None:
+    content: dict[str, Any] = {
+        "source": case.source,
+        "model": case.trained.name,
+        "date": _now(),
+        "settings": _settings(case),
+        "images": {"test": len(case.datamodule.test_samples)},
+        "thresholds": None if thresholds is None else thresholds.to_dict(),
+        "undefined": found.undefined,
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    write_text_atomic(folder / RECORD_FILE, text + "\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
