@@ -67,7 +67,7 @@ class Command:
         """The text of `--help`."""
         start = f"python -m rdad.{self.name}"
         examples = "\n".join(f"  {start} {example}" for example in self.examples)
-        options = OmegaConf.to_yaml(_composed(self.name, []), resolve=False)
+        options = OmegaConf.to_yaml(_composed(self.name, [], complete=False), resolve=False)
         comments = _comments(self.name)
         described = [line + comments.get(line.split(":")[0], "") for line in options.splitlines()]
         indented = "\n".join(f"  {line}" for line in described)
@@ -114,7 +114,7 @@ def _comments(name: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+):.*?(  *#.*)$", text, re.MULTILINE))
 
 
-def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
+def _composed(name: str, overrides: Sequence[str], *, complete: bool = True) -> DictConfig:
     # Hydra takes backbone=x for a choice in the group conf/backbone, which is rdad.train's.
     values = [one for one in overrides if (CONF_DIR / one.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
@@ -126,6 +126,6 @@ def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             reasons = [str(error), str(error.__cause__ or "")]
             raise ConfigError("\n".join(filter(None, reasons))) from error
-    if missing := sorted(OmegaConf.missing_keys(cfg)):
+    if complete and (missing := sorted(OmegaConf.missing_keys(cfg))):
         raise ConfigError(f"{', '.join(missing)} must be given, as in {missing[0]}=…")
     return cfg

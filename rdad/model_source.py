@@ -4,7 +4,6 @@ Nothing that is opened runs code: files may hold tensors and plain data, and of 
 only those are taken that this program wrote.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,8 +19,6 @@ ALLOWED = (
     "models:/<name>@<alias>, models:/<name>/<version>, "
     "and a checkpoint of the authors' program with its backbone named"
 )
-RUN_ID = re.compile(r"[0-9a-f]{32}")
-REGISTERED = "models:/"
 AUTHORS_SIZE = (256, 256)  # of their main.py
 
 
@@ -67,9 +64,9 @@ def open_model(
         return load_trained_model(path, name=path.stem, weights=weights)
     if path.is_dir():
         return _run_folder(path, weights)
-    if named.startswith(REGISTERED) or RUN_ID.fullmatch(named):
-        from rdad.tracking.stored_model import open_stored_model
+    from rdad.tracking.stored_model import is_stored, open_stored_model
 
+    if is_stored(named):
         return open_stored_model(named, tracking_uri=tracking_uri, weights=weights)
     raise FileNotFoundError(f"found no {named}; {ALLOWED}")
 

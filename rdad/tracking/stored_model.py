@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from rdad.experiment import LoadedRun
 
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+SCHEME = "models:/"
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+
+
+def is_stored(source: str) -> bool:
+    """Whether `source` reads as an MLflow run id or as the address of a registered model."""
+    return source.startswith(SCHEME) or RUN_ID.fullmatch(source) is not None
 
 
 def open_stored_model(
@@ -41,9 +48,9 @@ def open_stored_model(
         ConnectionError: the store does not answer.
     """
     uri = store.resolve_uri(tracking_uri or store.default_uri())
-    with _answering(uri):
+    with answering(uri):
         client = store.open_existing(uri)
-        if not source.startswith("models:/"):
+        if not source.startswith(SCHEME):
             return _of_run(client, uri, source, weights)
         return _downloaded(uri, source, _location(client, uri, source))
 
@@ -95,8 +102,6 @@ def _location(client: "MlflowClient", uri: str, source: str) -> str:
         if failure.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise FileNotFoundError(_registered(client, uri, source, name)) from failure
         raise
-    if found.model_id:
-        return client.get_logged_model(found.model_id).artifact_location
     return client.get_model_version_download_uri(name, found.version)
 
 
@@ -125,7 +130,7 @@ def _downloaded(uri: str, name: str, location: str) -> "LoadedRun":
 
 
 @contextmanager
-def _answering(uri: str) -> Iterator[None]:
+def answering(uri: str) -> Iterator[None]:
     """MLflow's and the network's own exceptions become one that names the store."""
     try:
         yield

@@ -1,0 +1,59 @@
+"""python -m rdad.register: give a run's model a name in MLflow, to open and serve it by."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from rdad.command_line import Command
+
+COMMAND = Command(
+    name="register",
+    summary=(
+        "Register the model that a run logged to MLflow as a new version of a name, and let an\n"
+        "alias point at it. It is then opened as models:/<name>@<alias>."
+    ),
+    usage="RUN",
+    least=1,
+    most=1,
+    examples=(
+        "outputs/demo name=brick alias=champion",
+        "03c88924d64a41edb0c3296bb257d46a name=brick alias=champion tracking_uri=http://host:5000",
+    ),
+)
+
+
+def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
+    """Register the named run folder or MLflow run; gives the exit code."""
+    from rdad.tracking.registry import register
+
+    run_id, uri = _tracked(arguments[0], cfg.tracking_uri)
+    version = register(run_id, name=str(cfg.name), alias=cfg.alias, tracking_uri=uri)
+    address = f"models:/{cfg.name}@{cfg.alias}" if cfg.alias else f"models:/{cfg.name}/{version}"
+    print(f"{address} is version {version} of {cfg.name}: run {run_id}\n\nserve it with")
+    print(f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}")
+    print(f"  mlflow models serve --env-manager local --port 5001 -m {shlex.quote(address)}")
+    return 0
+
+
+def _tracked(source: str, tracking_uri: str | None) -> tuple[str, str]:
+    """The MLflow run that a folder became, or that is named, and its store."""
+    from rdad.run_record import read_record
+    from rdad.tracking.store import default_uri
+    from rdad.tracking.stored_model import RUN_ID
+
+    if RUN_ID.fullmatch(source):
+        return source, tracking_uri or default_uri()
+    tracking = read_record(Path(source)).get("tracking") or {}
+    uri = tracking_uri or tracking.get("uri")
+    if not tracking.get("run_id") or tracking.get("error") or uri is None:
+        raise FileNotFoundError(
+            f"{source} is not in MLflow; send it with  python -m rdad.upload {shlex.quote(source)}"
+        )
+    return tracking["run_id"], uri
+
+
+if __name__ == "__main__":
+    sys.exit(COMMAND.main(register_run))
