@@ -13,6 +13,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.model.geometry import checked_input_size, checked_layers
+from rdad.tiling import Tiling
 
 _INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf"
 CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
@@ -55,6 +56,8 @@ class DatasetConfig:
     calibration: float = MISSING
     split_seed: int = MISSING
     seed: int = MISSING
+    tile: list[int] | None = MISSING
+    tile_overlap: float = MISSING
 
 
 @dataclass
@@ -238,6 +241,7 @@ def _check_dataset_values(dataset: Any) -> None:
     for key in ("calibration", "holdout"):
         if key in dataset and not 0 <= dataset[key] < 1:
             raise ConfigError(f"dataset.{key} must be in [0, 1); found {dataset[key]}")
+    Tiling.of(dataset.tile, dataset.tile_overlap)
     if dataset._target_ == "rdad.data.textures":
         from rdad.data.embedded import CATEGORIES
 

@@ -8,7 +8,7 @@ loss.png                  the losses of `history.csv`
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def write_test_curves(
 
     Args:
         scores: Raw, one a sample.
-        maps: One a sample. Pixel curves need a mask for each defect, and maps of one shape.
+        maps: One a sample, of any shapes. Pixel curves need a mask for each defect.
         fpr_limit: To which AUPRO goes.
     """
     from rdad.figures import score_histogram
@@ -101,28 +101,33 @@ def _points(curve: "Sequence[NDArray[np.floating]]") -> Iterable[tuple[float, fl
 
 
 def _pixel_ranking(samples: "Sequence[Sample]", maps: "MapSpool") -> "Ranking | None":
-    """The pixels ranked for ROC and PRO; None where masks or a common shape are missing.
+    """The pixels ranked for ROC and PRO; None where masks are missing.
 
     Of very many pixels only every k-th row and column is taken, to bound the memory. The curves
     look the same, and the areas written beside them may differ in the third digit.
     """
-    from rdad.metrics.exact import ranked_regions
+    from rdad.metrics.exact import ranked_regions_of_each
 
-    shapes = set(maps.shapes())
-    if len(shapes) != 1 or any(sample.label and sample.mask is None for sample in samples):
+    if any(sample.label and sample.mask is None for sample in samples):
         return None
-    height, width = shapes.pop()
-    step = math.ceil(math.sqrt(len(maps) * height * width / LARGEST_PIXEL_COUNT))
+    total = sum(height * width for height, width in maps.shapes())
+    step = max(1, math.ceil(math.sqrt(total / LARGEST_PIXEL_COUNT)))
     if step > 1:
         log.info("pixel curves are drawn from every %d-th row and column of the maps", step)
-    values = np.empty((len(maps), -(-height // step), -(-width // step)), dtype=np.float32)
-    masks = np.zeros(values.shape, dtype=bool)
-    for number, sample in enumerate(samples):
-        values[number] = maps[number][::step, ::step]
-        if sample.mask is not None:
-            masks[number] = _mask(sample.mask, (height, width))[::step, ::step]
-    ranking = ranked_regions(values, masks)
+    ranking = ranked_regions_of_each(_thinned(samples, maps, step))
     return None if ranking.one_class else ranking
+
+
+def _thinned(
+    samples: "Sequence[Sample]", maps: "MapSpool", step: int
+) -> "Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]":
+    """Every `step`-th row and column of each map and mask."""
+    for number, sample in enumerate(samples):
+        anomaly_map = maps[number]
+        mask = np.zeros(anomaly_map.shape, dtype=bool)
+        if sample.mask is not None:
+            mask = _mask(sample.mask, anomaly_map.shape)
+        yield anomaly_map[::step, ::step], mask[::step, ::step]
 
 
 def _mask(path: Path, size: tuple[int, int]) -> "NDArray[np.bool_]":

@@ -1,6 +1,7 @@
 """A trained network over a data set: thresholds, metrics, and what both leave in a folder."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from rdad.calibration import CalibrationPixels, advice, calibrate
 from rdad.metrics import AnomalyMetrics
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.run_files import write_calibration, write_metrics
-from rdad.scoring import Precision, ScoredBatch, score
+from rdad.scoring import Batch, Precision, ScoredBatch, score
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
@@ -46,7 +47,7 @@ def calibrate_into(
         return None
     scores: list[float] = []
     pixels = CalibrationPixels(datamodule.calibration_pixels, pixel_rate)
-    for scored in score(model, datamodule.calibration_dataloader(), precision=precision):
+    for scored in _scored(model, datamodule, datamodule.calibration_dataloader(), precision):
         scores += scored.scores.cpu().tolist()
         pixels.add(scored.maps.squeeze(1).cpu().numpy())
     images = (sample.image for sample in datamodule.calibration_samples)
@@ -91,7 +92,7 @@ def evaluate(
 
     Nothing here is fitted on the test images: metrics see the raw scores.
     """
-    for scored in score(model, datamodule.test_dataloader(), precision=precision):
+    for scored in _scored(model, datamodule, datamodule.test_dataloader(), precision):
         masks = scored.batch["masks"] if datamodule.has_masks else None
         metrics.update(
             scores=scored.scores.cpu(),
@@ -103,6 +104,22 @@ def evaluate(
         if writer is not None:
             _write(writer, datamodule, scored)
     return metrics.compute()
+
+
+def _scored(
+    model: ReverseDistillationModel,
+    datamodule: "AnomalyDataModule",
+    batches: Iterable[Batch],
+    precision: Precision,
+) -> Iterator[ScoredBatch]:
+    """The images cut as the data module says, as many tiles at a time as it has in a batch."""
+    return score(
+        model,
+        batches,
+        tiling=datamodule.tiling,
+        tiles_at_once=datamodule.batch_size,
+        precision=precision,
+    )
 
 
 def _write(writer: ArtifactWriter, datamodule: "AnomalyDataModule", scored: ScoredBatch) -> None:

@@ -32,6 +32,7 @@ def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | 
         "loss": model.loss,
         "weights": "none" if model.weights is None or not model.pre_trained else model.weights,
         "image_size": "x".join(map(str, model.input_size)),
+        "tile": "x".join(map(str, cfg.dataset.tile or ["none"])),
         "sigma": model.sigma,
         "batch_size": cfg.dataset.batch_size,
         "max_epochs": cfg.trainer.max_epochs,

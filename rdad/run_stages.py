@@ -40,7 +40,13 @@ from rdad.run_record import (
     write_config,
 )
 from rdad.tracking import source_tags
-from rdad.training import CachedFeatures, EpochReport, ProgressBar, WatchedMetrics
+from rdad.training import (
+    CachedFeatures,
+    EpochReport,
+    ProgressBar,
+    WatchedMetrics,
+    WatchedTiledMetrics,
+)
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -153,14 +159,20 @@ class RunStages:
             self._save_model()
             write_loss_curve(self.run_dir)
         seconds, epochs = self._epochs.train_seconds, self._trainer.current_epoch
-        rate = len(self.datamodule.train_samples) * epochs / seconds
-        log.info("trained %d epochs in %.1f s: %.1f images a second", epochs, seconds, rate)
+        rate = self.datamodule.train_length * epochs / seconds
+        seen = "images" if self.datamodule.tiling is None else "tiles"
+        log.info("trained %d epochs in %.1f s: %.1f %s a second", epochs, seconds, rate, seen)
         measured = {"train_seconds": round(seconds, 3), "images_per_second": round(rate, 3)}
         self._record.update(trained=True, **measured)
 
     def _save_model(self) -> None:
-        arguments = self.module.network_arguments
-        save_model(self.run_dir / MODEL_FILE, self.module.model, arguments, self.thresholds)
+        save_model(
+            self.run_dir / MODEL_FILE,
+            self.module.model,
+            self.module.network_arguments,
+            self.thresholds,
+            self.datamodule.tiling,
+        )
 
     def calibrate(self) -> None:
         """Thresholds from the images that were held back, into the model file and the record."""
@@ -278,15 +290,20 @@ class RunStages:
             fpr_limit=self.cfg.evaluation.fpr_limit,
             aupro=self.cfg.evaluation.aupro,
             thresholds=thresholds,
-            streaming=self.cfg.evaluation.streaming,
+            # Maps of tiled images are of any size: all together may be too much to keep.
+            streaming=self.cfg.evaluation.streaming or self.datamodule.tiling is not None,
         )
+
+    def _watched(self) -> WatchedMetrics | WatchedTiledMetrics:
+        if self.datamodule.tiling is not None:
+            return WatchedTiledMetrics(self._metrics(), self.datamodule)
+        return WatchedMetrics(self._metrics(), has_masks=self.datamodule.has_masks)
 
     def _make_trainer(self, callbacks: "list[Callback]") -> L.Trainer:
         """Lightning's Trainer; logging, checkpoints and progress are ours."""
         if self.datamodule.validation == "test":
             log.info("validation=test: its metrics are to watch, and never to choose by")
-            has_masks = self.datamodule.has_masks
-            callbacks.append(WatchedMetrics(self._metrics(), has_masks=has_masks))
+            callbacks.append(self._watched())
         if self.cfg.cache_features != "none":
             callbacks.append(CachedFeatures(self.datamodule, self.cfg.cache_features))
         every = self.cfg.checkpoint_every_n_epochs

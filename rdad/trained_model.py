@@ -146,7 +146,7 @@ def _stacked(images: Sequence[PreparedImage]) -> torch.Tensor:
 
 
 def load_trained_model(path: Path, *, name: str, weights: str | Path | None = None) -> TrainedModel:
-    """The network and thresholds of a model.pt, on the CPU.
+    """The network of a model.pt with its thresholds and its tiling, on the CPU.
 
     Args:
         weights: Where the encoder's weights are now, if they are not where they were.
@@ -155,6 +155,7 @@ def load_trained_model(path: Path, *, name: str, weights: str | Path | None = No
         FileNotFoundError: there is no such file, or the encoder's weights are gone.
         ValueError: the file is no model of ours, or the encoder's weights are other ones.
     """
-    from rdad.model.model_file import load_model, load_thresholds
+    from rdad.model.model_file import load_model, load_thresholds, load_tiling
 
-    return TrainedModel(load_model(path, weights=weights), load_thresholds(path), name)
+    model = load_model(path, weights=weights)
+    return TrainedModel(model, load_thresholds(path), name, load_tiling(path))

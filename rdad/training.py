@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from rdad.data import AnomalyDataModule
+from rdad.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
 from rdad.model.feature_cache import cache_features
 from rdad.model.lightning_model import ReverseDistillation
@@ -132,7 +133,7 @@ class CachedFeatures(Callback):
         pl_module.features = cache_features(
             pl_module.model.encode,
             self.datamodule.training_images(),
-            count=len(self.datamodule.train_samples),
+            count=self.datamodule.train_length,
             device=pl_module.device,
             folder=self.datamodule.scratch_dir,
             dtype=self.dtype,
@@ -175,4 +176,19 @@ class WatchedMetrics(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for name, value in self.metrics.compute().items():
+            pl_module.log(f"watch/{name}", value)
+
+
+class WatchedTiledMetrics(Callback):
+    """As `WatchedMetrics`, where batches hold tiles: the images are scored after them, blended."""
+
+    def __init__(self, metrics: AnomalyMetrics, datamodule: AnomalyDataModule) -> None:
+        self.metrics, self.datamodule = metrics, datamodule
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ReverseDistillation)
+        self.metrics.reset()
+        precision = trainer.precision_plugin.forward_context
+        values = evaluate(pl_module.model, self.datamodule, self.metrics, precision=precision)
+        for name, value in values.items():
             pl_module.log(f"watch/{name}", value)

@@ -199,6 +199,12 @@ REFUSED = [
     (("dataset.image_size=[256]",), "image size must be (height, width); found [256]"),
     (("dataset.image_size=[256,a]",), "dataset.image_size[1]: Value 'a' of type 'str'"),
     (("dataset.image_size=256",), "dataset.image_size: "),
+    (("dataset.tile=[256]",), "tile is [256]; expected [height, width], both 1 or more"),
+    (("dataset.tile=256",), "dataset.tile: "),
+    (
+        ("dataset.tile=[9,9]", "dataset.tile_overlap=0.95"),
+        "tile_overlap is 0.95; allowed: 0 to 0.9",
+    ),
     (("dataset.batch_size=null",), "dataset.batch_size: "),
     (("dataset.batch_size='4'",), "dataset.batch_size must be 4; found '4'"),
     ((*MVTEC_AD[:2], "dataset.category=5"), "dataset.category must be '5'; found 5 (quotes"),

@@ -107,11 +107,22 @@ def test_very_many_pixels_are_thinned_with_little_effect(
     assert thinned.auroc() == pytest.approx(whole.auroc(), abs=0.05)
 
 
-def test_maps_of_different_shapes_have_no_pixel_curve(tmp_path: Path, maps: MapSpool):
-    maps.append(np.zeros((8, 8), dtype=np.float32))
-    samples = make_samples(tmp_path, masks=True, labels=(*LABELS, 0))
-    write_test_curves(tmp_path, samples, [*SCORES, 0.0], maps)
-    assert "pro.png" not in names(tmp_path)
+def test_maps_of_different_shapes_have_the_areas_that_their_pixels_have(tmp_path: Path):
+    spool, random, pieces = MapSpool(tmp_path), np.random.default_rng(0), []
+    for number, shape in enumerate([(32, 32), (40, 17), (32, 32), (9, 80)]):
+        values = random.random(shape, dtype=np.float32)
+        mask = np.zeros(shape, dtype=bool)
+        if number == 2:
+            values[8:16, 8:24] += 0.5
+            mask[8:16, 8:24] = True
+        spool.append(values)
+        pieces.append((values.ravel(), mask.ravel()))
+    samples = make_samples(tmp_path, masks=True, labels=(0, 0, 1, 0))
+    write_test_curves(tmp_path, samples, [0.1, 0.2, 0.3, 0.4], spool)
+    pixels, defects = (np.concatenate(each) for each in zip(*pieces, strict=True))
+    points = [row for row in rows(tmp_path / "curves" / "roc.csv") if row["curve"] == "pixel"]
+    x, y = ([float(row[f"{kind}_positive_rate"]) for row in points] for kind in ("false", "true"))
+    assert np.trapezoid(y, x) == pytest.approx(auroc(pixels, defects), abs=1e-3)
 
 
 def test_loss_curve_is_drawn_from_the_history(tmp_path: Path):

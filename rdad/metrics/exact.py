@@ -5,6 +5,7 @@ Labels and masks are boolean, or hold 0 and 1, with 1 for a positive: an anomaly
 Where a figure is not defined, because all labels are the same, it is nan.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,23 @@ def ranked_regions(maps: ArrayLike, masks: ArrayLike) -> Ranking:
     maps, masks = _checked(maps, masks)
     areas, count = region_areas(_stacked(masks))
     return rank(maps.ravel(), maps[masks], 1 / (areas * max(count, 1)))
+
+
+def ranked_regions_of_each(
+    images: Iterable[tuple[NDArray[np.floating], NDArray[np.bool_]]],
+) -> Ranking:
+    """As `ranked_regions`, of one map and mask (H, W) after the other, which may differ in size."""
+    pixels: list[NDArray[np.floating]] = [np.zeros(0, np.float32)]
+    defects: list[NDArray[np.floating]] = [np.zeros(0, np.float32)]
+    areas, regions = [np.zeros(0, np.int64)], 0
+    for anomaly_map, mask in images:
+        area, count = region_areas(mask[None])
+        pixels.append(anomaly_map.ravel())
+        defects.append(anomaly_map[mask])
+        areas.append(area)
+        regions += count
+    weights = 1 / (np.concatenate(areas) * max(regions, 1))
+    return rank(np.concatenate(pixels), np.concatenate(defects), weights)
 
 
 def checked_limit(fpr_limit: float) -> float:

@@ -1,17 +1,20 @@
 """model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.run_files import write_atomic
 from rdad.thresholds import Thresholds
+from rdad.tiling import Tiling
 
 MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
+
+Part = TypeVar("Part")
 
 
 def save_model(
@@ -19,6 +22,7 @@ def save_model(
     model: ReverseDistillationModel,
     arguments: Mapping[str, Any],
     thresholds: Thresholds | None = None,
+    tiling: Tiling | None = None,
 ) -> None:
     """Write a trained network without its encoder, which its weights' name or file gives again.
 
@@ -27,6 +31,7 @@ def save_model(
     Args:
         arguments: What the network was constructed with: strings, numbers, lists of them.
         thresholds: Those of its calibration, if there was one.
+        tiling: How its images are cut into tiles, if they are.
     """
     content = {
         "format": FORMAT,
@@ -35,6 +40,7 @@ def save_model(
         "bottleneck": model.bottleneck.state_dict(),
         "decoder": model.decoder.state_dict(),
         "thresholds": None if thresholds is None else thresholds.to_dict(),
+        "tiling": None if tiling is None else tiling.to_dict(),
     }
     if not arguments["pre_trained"]:
         content["encoder"] = model.encoder.network.state_dict()
@@ -123,11 +129,25 @@ def load_thresholds(path: Path) -> Thresholds | None:
         FileNotFoundError: there is no such file.
         ValueError: the file is no model of ours, or its thresholds are damaged.
     """
-    plain = _read(path).get("thresholds")
+    return _part(path, "thresholds", Thresholds.from_dict)
+
+
+def load_tiling(path: Path) -> Tiling | None:
+    """How the images of the network in a file of `save_model` are cut; None if they are not.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no model of ours, or its tiling is damaged.
+    """
+    return _part(path, "tiling", Tiling.from_dict)
+
+
+def _part(path: Path, name: str, from_dict: Callable[[Any], Part]) -> Part | None:
+    plain = _read(path, with_tensors=False).get(name)
     if plain is None:
         return None
     try:
-        return Thresholds.from_dict(plain)
+        return from_dict(plain)
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -137,11 +157,14 @@ def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
     model.decoder.load_state_dict(content["decoder"])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, *, with_tensors: bool = True) -> dict[str, Any]:
+    """What is in the file; tensors that are not wanted are mapped and cost no reading."""
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; is it a folder of a run?")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=not with_tensors
+        )
     except Exception as error:
         raise ValueError(
             f"{path} is damaged, or holds more than tensors and plain data; it was not loaded"

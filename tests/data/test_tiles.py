@@ -100,6 +100,21 @@ def test_training_batches_hold_every_tile_of_every_training_image_once(make: Mak
     assert np.array_equal(tiles[0][:, 1:11], pixels(datamodule.train_samples[0].image))
 
 
+def test_features_are_computed_of_the_tiles_that_are_trained_on(make: Make) -> None:
+    datamodule = make()
+    in_training = {
+        int(index): image
+        for batch in datamodule.train_dataloader()
+        for index, image in zip(batch["indices"], batch["images"], strict=True)
+    }
+    seen = []
+    for indices, images in datamodule.training_images():
+        seen += indices.tolist()
+        for index, image in zip(indices.tolist(), images, strict=True):
+            assert torch.equal(image, in_training[index])
+    assert seen == list(range(datamodule.train_length))
+
+
 def test_tiles_are_brought_to_the_size_of_the_network(make: Make) -> None:
     (batch,) = make(image_size=(6, 8), batch_size=99).train_dataloader()
     assert batch["images"].shape == (11, 3, 6, 8)

@@ -15,11 +15,13 @@ from rdad.model.model_file import (
     MODEL_FILE,
     load_model,
     load_thresholds,
+    load_tiling,
     save_model,
     take_trained_parts,
 )
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.thresholds import Threshold, Thresholds
+from rdad.tiling import Tiling
 
 
 def arguments(**changed: Any) -> dict[str, Any]:
@@ -193,3 +195,13 @@ def test_damaged_thresholds_name_the_file(tmp_path: Path):
     torch.save(content | {"thresholds": {"value": 1}}, path)
     with pytest.raises(ValueError, match=rf"{MODEL_FILE}: thresholds must be"):
         load_thresholds(path)
+
+
+def test_the_tiling_travels_with_the_network(tmp_path: Path):
+    path, model = saved(tmp_path)
+    assert load_tiling(path) is None
+    save_model(path, model, arguments(), None, Tiling((64, 96), 0.5))
+    assert load_tiling(path) == Tiling((64, 96), 0.5)
+    torch.save(torch.load(path, weights_only=True) | {"tiling": {"size": 3}}, path)
+    with pytest.raises(ValueError, match=rf"{MODEL_FILE}: tiling is damaged"):
+        load_tiling(path)
