@@ -62,7 +62,7 @@ def cache_features(
                 return None
             stored = room
         for layer, feature in zip(stored, features, strict=True):
-            layer[indices.to(layer.device)] = feature
+            layer[indices.to(layer.device)] = feature.to(layer.dtype)
     return FeatureCache(stored)
 
 
