@@ -1,7 +1,7 @@
 """Overlays and raw maps of predictions, in folders like those of the images."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,6 +11,7 @@ from rdad.overlays import PNG_LEVEL
 from rdad.prediction.in_order import in_order
 from rdad.prediction.rows import MAP, OVERLAY
 from rdad.run_files import write_atomic
+from rdad.stretching import stretched_map
 
 if TYPE_CHECKING:
     from rdad.prediction.stream import Outcome
@@ -34,9 +35,8 @@ class Pictures:
         output: The folder of the results.
         images: All of them.
         kinds: OVERLAY, MAP or both.
-        thresholds: They place the overlays' colour scale, from 0 to twice the image threshold,
-            and outline what lies above the pixel threshold. None: each overlay has a scale of
-            its own.
+        thresholds: With them overlays show normalised maps, 0.5 being the pixel threshold, and
+            outline what lies above it. None: raw maps, each on a scale of its own.
     """
 
     def __init__(
@@ -67,7 +67,10 @@ class Pictures:
         for kind, file in files.items():
             path = self._output / file
             try:
-                _WRITERS[kind](path, outcome, self._thresholds)
+                if kind == MAP:
+                    _write_map(path, outcome)
+                else:
+                    _write_overlay(path, outcome, self._thresholds, title=name)
             except OSError as error:
                 raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
         return outcome, files
@@ -89,30 +92,23 @@ def _distinct_names(images: Sequence[Path]) -> list[str]:
     return names
 
 
-def _write_overlay(path: Path, outcome: "Outcome", thresholds: "Thresholds | None") -> None:
-    from rdad.stretching import stretched_map
-    from rdad.visualize import overlay
-
-    prediction, picture = outcome.prediction, outcome.picture
-    assert prediction is not None and picture is not None
-    network_map = prediction.network_map
-    limits, outlined = (float(network_map.min()), float(network_map.max())), None
-    if thresholds is not None:
-        limits = (0.0, 2 * thresholds.image.value)
-        outlined = stretched_map(network_map, picture.shape[:2]) > thresholds.pixel.value
-    caption = f"score {prediction.score:.4g}  {prediction.label or ''}".rstrip()
-    drawn = overlay(
-        picture, network_map, outlined, *limits, title=str(outcome.path), caption=caption
-    )
-    write_atomic(path, partial(drawn.save, compress_level=PNG_LEVEL))
-
-
-def _write_map(path: Path, outcome: "Outcome", _: "Thresholds | None") -> None:
+def _write_map(path: Path, outcome: "Outcome") -> None:
     assert outcome.prediction is not None
     write_map(path, outcome.prediction.network_map, size=outcome.prediction.size)
 
 
-_WRITERS: dict[str, "Callable[[Path, Outcome, Thresholds | None], None]"] = {
-    OVERLAY: _write_overlay,
-    MAP: _write_map,
-}
+def _write_overlay(
+    path: Path, outcome: "Outcome", thresholds: "Thresholds | None", *, title: str
+) -> None:
+    from rdad.visualize import overlay
+
+    prediction, picture = outcome.prediction, outcome.picture
+    assert prediction is not None and picture is not None
+    shown, outlined = prediction.network_map, None
+    limits = (float(shown.min()), float(shown.max()))
+    if thresholds is not None:
+        outlined = thresholds.pixel.exceeded(stretched_map(shown, picture.shape[:2]))
+        shown, limits = thresholds.pixel.normalise(shown), (0.0, 1.0)
+    caption = f"score {prediction.score:.4g}  {prediction.label or ''}".rstrip()
+    drawn = overlay(picture, shown, outlined, *limits, title=title, caption=caption)
+    write_atomic(path, partial(drawn.save, compress_level=PNG_LEVEL))
