@@ -106,10 +106,10 @@ def with_image_value(thresholds: Thresholds | None, value: float) -> Thresholds:
     note = "the image threshold was given"
     if thresholds is None:
         given = Threshold(_upward(value), UNCALIBRATED_STEEPNESS)
-        return Thresholds(given, given, math.nan, math.nan, 0, False, note)
+        return Thresholds(given, given, None, None, 0, False, note)
     median = float(np.median(thresholds.scores)) if thresholds.scores else 0.0
     image = _threshold(value, median)
-    return replace(thresholds, image=image, image_rate=math.nan, guaranteed=False, note=note)
+    return replace(thresholds, image=image, image_rate=None, guaranteed=False, note=note)
 
 
 def image_threshold(

@@ -78,6 +78,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
     Raises:
         ValueError, OSError: nothing can be scored; the message says what to change.
     """
+    _refuse_used_folder(options.output)
     case = _case(source, options, of_the_run)
     folder = _new_folder(options.output, case.run_dir)
     calibration_named = any(one.startswith("dataset.calibration=") for one in of_the_run)
@@ -141,16 +142,25 @@ def _precision(name: str, device: torch.device) -> Precision:
     return trainer.precision_plugin.forward_context
 
 
-def _new_folder(output: str | None, run_dir: Path | None) -> Path:
-    """A folder that holds nothing yet, so that no results are written over."""
-    if output is None:
-        moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-        folder = (run_dir or Path()) / FOLDER / moment
-    else:
-        folder = Path(output).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+def _refuse_used_folder(output: str | None) -> None:
+    """Results are written over by no other evaluation, and by none the run's own."""
+    folder = Path(output or ".").expanduser()
+    if output is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise ConfigError(f"output {folder} is there already; name a folder that is new or empty")
-    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _new_folder(output: str | None, run_dir: Path | None) -> Path:
+    if output is not None:
+        folder = Path(output).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    beside = (run_dir or Path()) / FOLDER
+    number, folder = 1, beside / moment
+    while folder.exists():  # another evaluation began in the same second
+        number += 1
+        folder = beside / f"{moment}_{number}"
+    folder.mkdir(parents=True)
     return folder
 
 

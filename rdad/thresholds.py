@@ -3,7 +3,6 @@
 `rdad.calibration` makes them, from normal images that were neither trained nor tested on.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -53,7 +52,7 @@ class Thresholds:
     Attributes:
         image, pixel: The two thresholds.
         image_rate, pixel_rate: The shares of good images, and of their pixels, that may be called
-            defective; nan where the threshold was given and not found.
+            defective; None where the threshold was given and not found.
         images: How many normal images they were calibrated on.
         guaranteed: Whether the image threshold keeps its rate by the number of images alone.
         note: How the image threshold was found; where it is not guaranteed, why.
@@ -63,8 +62,8 @@ class Thresholds:
 
     image: Threshold
     pixel: Threshold
-    image_rate: float
-    pixel_rate: float
+    image_rate: float | None
+    pixel_rate: float | None
     images: int
     guaranteed: bool
     note: str
@@ -73,10 +72,10 @@ class Thresholds:
     def __str__(self) -> str:
         """As "image 0.41 (2 % false alarms, not guaranteed by 7 images), pixel 0.22 (0.1 %)"."""
         image, pixel = "given", "given"
-        if not math.isnan(self.image_rate):
+        if self.image_rate is not None:
             kept = "guaranteed" if self.guaranteed else "not guaranteed"
             image = f"{100 * self.image_rate:g} % false alarms, {kept} by {self.images} images"
-        if not math.isnan(self.pixel_rate):
+        if self.pixel_rate is not None:
             pixel = f"{100 * self.pixel_rate:g} %"
         return f"image {self.image.value:.4g} ({image}), pixel {self.pixel.value:.4g} ({pixel})"
 
@@ -89,8 +88,8 @@ class Thresholds:
         return {
             "format": FORMAT,
             **thresholds,
-            "image_rate": None if math.isnan(self.image_rate) else self.image_rate,
-            "pixel_rate": None if math.isnan(self.pixel_rate) else self.pixel_rate,
+            "image_rate": self.image_rate,
+            "pixel_rate": self.pixel_rate,
             "images": self.images,
             "guaranteed": self.guaranteed,
             "note": self.note,
@@ -121,5 +120,5 @@ class Thresholds:
             raise ValueError(f"thresholds are incomplete or damaged: {error!r}") from error
 
 
-def _rate(plain: float | None) -> float:
-    return math.nan if plain is None else float(plain)
+def _rate(plain: float | None) -> float | None:
+    return None if plain is None else float(plain)
