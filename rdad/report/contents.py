@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rdad.thresholds import Thresholds
 
 CURVE_POINTS = 300  # about the pixels that a chart of the page is wide
-HEAT_STEPS = 33
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def contents(
         "curves": _rates(run_dir / FOLDER / "roc.csv") | _overlaps(run_dir / FOLDER / "pro.csv"),
         "fpr_limit": fpr_limit,
         "thresholds": None if thresholds is None else _stored(thresholds),
-        "colours": {"normal": NORMAL_COLOUR, "defects": COLOURS, "heat": _heat()},
+        "colours": {"normal": NORMAL_COLOUR, "defects": COLOURS, "heat": _heat_colours()},
         "limits": [value if math.isfinite(value) else None for value in limits],
     }
 
@@ -136,11 +135,9 @@ def _thinned(points: list[tuple[float, float]]) -> list[list[float]]:
     return [[round(value, 5) for value in points[number]] for number in kept]
 
 
-def _heat() -> dict[str, list[float]]:
-    """The colour scale and how opaque it is, at even steps from the lowest to the highest value."""
-    from rdad.visualize import heat_map, heat_opacity
+def _heat_colours() -> list[str]:
+    """The colour scale at even steps, as CSS writes colours."""
+    from rdad.visualize import heat_map
 
-    steps = np.linspace(0.0, 1.0, HEAT_STEPS)[None]
-    channels = dict(zip("rgb", heat_map(steps, 0.0, 1.0)[0].T / 255, strict=True))
-    channels["a"] = heat_opacity(steps, 0.0, 1.0)[0]
-    return {name: np.round(values, 4).tolist() for name, values in channels.items()}
+    steps = heat_map(np.linspace(0.0, 1.0, 9)[None], 0.0, 1.0)[0]
+    return [f"#{bytes(step.tolist()).hex()}" for step in steps]

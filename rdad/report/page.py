@@ -18,6 +18,7 @@ SCRIPTS = (
     "head.js",
     "verdicts.js",
     "panel.js",
+    "picture.js",
     "gallery.js",
     "controls.js",
     "detail.js",

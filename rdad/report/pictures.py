@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from rdad.data.samples import Sample
 
-ALL_PHOTOGRAPHS_BYTES = 9_000_000  # a third more in base64; heat maps add a fifth
+ALL_PHOTOGRAPHS_BYTES = 8_000_000  # a third more in base64; heat maps add a fifth
 BYTES_A_PIXEL = 0.22  # of a JPEG of QUALITY; grass has 0.25, a toothbrush 0.1
 SIDES_PX = (64, 512)
-HEAT_PX, OUTLINE_PX = 128, 256  # heat is blurred, and outlines are smoothed
-QUALITY, HEAT_QUALITY = 78, 85
+HEAT_PX, OUTLINE_PX = 128, 256  # maps are blurred, and outlines smooth
+QUALITY = 78
 OUTLINE_UNITS = 1000  # the outline's coordinates, across and down
 
 
@@ -51,19 +51,20 @@ def draw_sample(sample: "Sample", *, side: int) -> dict[str, Any]:
 
 
 def draw_heat(anomaly_map: "NDArray[np.float32]", limits: tuple[float, float], *, side: int) -> str:
-    """A map as a grey JPEG in base64, which the page colours and lays over the photograph.
+    """A map's colours, the more opaque the hotter, as a WebP in base64, for over the photograph.
 
     Args:
         anomaly_map: (H, W), raw.
-        limits: What is black and what is white, in the map's unit; the same for all of a page.
+        limits: Of the colour scale, in the map's unit; the same for all images of a page.
     """
     from PIL import Image
 
-    from rdad.visualize import normalised
+    from rdad.visualize import heat_map, heat_opacity
 
-    values = np.asarray(_shrunk(Image.fromarray(anomaly_map), min(side, HEAT_PX)))
-    grey = np.rint(255 * normalised(values, *limits)).astype(np.uint8)
-    return _encoded(Image.fromarray(grey), "JPEG", quality=HEAT_QUALITY)
+    values = np.asarray(_shrunk(Image.fromarray(anomaly_map), min(side // 2, HEAT_PX)))
+    opacity = np.rint(255 * heat_opacity(values, *limits)).astype(np.uint8)
+    layer = Image.fromarray(np.dstack([heat_map(values, *limits), opacity]))
+    return _encoded(layer, "WEBP", quality=60, alpha_quality=30, method=2)
 
 
 def outline_path(mask: "Image.Image") -> str:

@@ -48,15 +48,8 @@ function makeViews() {
   show("heat", true);
 }
 
-// The colours of the filter that makes a heat map of a grey picture, and their scale.
 function showHeatScale({ colours, limits }) {
-  const { r, g, b, a } = colours.heat;
-  const tables = { feFuncR: r, feFuncG: g, feFuncB: b, feFuncA: a };
-  for (const [channel, values] of Object.entries(tables)) {
-    byId("heat").querySelector(channel).setAttribute("tableValues", values.join(" "));
-  }
-  const steps = r.map((red, i) => `rgb(${[red, g[i], b[i]].map((part) => 255 * part).join(" ")})`);
-  byId("scale").style.background = `linear-gradient(to right, ${steps.join(", ")})`;
+  byId("scale").style.background = `linear-gradient(to right, ${colours.heat.join(", ")})`;
   const [lowest, highest] = limits;
   byId("lowest").textContent = lowest === null ? "" : short(lowest);
   byId("highest").textContent = highest === null ? "" : short(highest);

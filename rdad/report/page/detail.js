@@ -1,6 +1,6 @@
 // One image, large, with what is known of it.
 
-function makeDetail({ threshold, shown, ranks }) {
+function makeDetail({ threshold, shown, goTo, ranks }) {
   const dialog = byId("detail");
   let current = null;
   const open = (entry) => {
@@ -35,10 +35,7 @@ function makeDetail({ threshold, shown, ranks }) {
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
   });
-  dialog.addEventListener("close", () => {
-    current.card.scrollIntoView({ block: "nearest" });
-    current.button.focus();
-  });
+  dialog.addEventListener("close", () => goTo(current));
   return open;
 }
 

@@ -1,4 +1,7 @@
-// The cards: which are shown, in which order. A card's pictures are decoded when it comes near.
+// The cards: which are shown, in which order. They are laid out a portion at a time, the next when
+// the end of the last comes near, and a card gets its picture when it comes near itself.
+
+const PORTION = 150;
 
 const FILTERS = {
   all: { name: "All", takes: () => true },
@@ -20,55 +23,49 @@ const ORDERS = {
   name: () => (a, b) => inWords(a.image.type, b.image.type) || inWords(a.image.name, b.image.name),
 };
 
-// A picture's layers over each other; empty until `fill` is called.
-function makePicture(image) {
-  const box = element("span", { class: "picture" });
-  box.style.setProperty("--ratio", image.width / image.height);
-  let filled = false;
-  const fill = () => {
-    if (filled) return;
-    filled = true;
-    for (const layer of ["photograph", "heat"]) {
-      const src = `data:image/jpeg;base64,${image[layer]}`;
-      box.append(element("img", { class: layer, alt: "", decoding: "async", src }));
-    }
-    if (image.outline) box.append(outlineOf(image.outline));
-  };
-  return { box, fill };
-}
-
-function outlineOf(d) {
-  const svg = shape("svg", { class: "outline", viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" });
-  svg.append(shape("path", { class: "casing", d }), shape("path", { class: "edge", d }));
-  return svg;
-}
-
 // entries: [{image, type, outcome}], which get a `card`. onOpen gets an entry.
 function makeGallery(entries, onOpen) {
   const list = byId("gallery");
-  const near = new IntersectionObserver(
-    (seen) => {
-      for (const { isIntersecting, target } of seen) {
-        if (!isIntersecting) continue;
-        near.unobserve(target);
-        target.entry.picture.fill();
-      }
-    },
-    { rootMargin: "600px" },
+  const whenNear = (act) => new IntersectionObserver(
+    (seen) => seen.filter((one) => one.isIntersecting).forEach(({ target }) => act(target)),
+    { rootMargin: "800px" },
   );
+  const cards = whenNear((card) => {
+    cards.unobserve(card);
+    card.entry.picture.fill();
+  });
   for (const entry of entries) {
     addCard(entry, onOpen);
-    near.observe(entry.card);
+    cards.observe(entry.card);
   }
-  let shown = [];
+  let shown = [], wanted = PORTION;
+  const lay = (count) => {
+    wanted = Math.max(wanted, count);
+    list.append(...shown.slice(list.childElementCount, count).map(({ card }) => card));
+    end.unobserve(byId("end")); // observed anew, it tells again whether it is near
+    end.observe(byId("end"));
+  };
+  const end = whenNear(() => {
+    if (list.childElementCount < shown.length) lay(list.childElementCount + PORTION);
+  });
   return {
     get shown() {
       return shown;
     },
-    show(chosen) {
+    // `anew` begins with one portion again; else as many stay as were laid out before.
+    show(chosen, { anew }) {
+      if (anew) wanted = PORTION;
       if (chosen.length === shown.length && chosen.every((entry, i) => entry === shown[i])) return;
       shown = chosen;
-      list.replaceChildren(...chosen.map(({ card }) => card));
+      list.replaceChildren();
+      lay(wanted);
+    },
+    goTo(entry) {
+      const place = shown.indexOf(entry);
+      if (place < 0) return;
+      lay(place + 1);
+      entry.card.scrollIntoView({ block: "nearest" });
+      entry.button.focus();
     },
   };
 }

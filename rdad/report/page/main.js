@@ -11,7 +11,12 @@ const state = { threshold: 0, order: "high", filter: "all", hidden: new Set() };
 let sorted = [];
 
 const ranks = new Map([...entries].sort(byScore).map(({ image }, place) => [image, place + 1]));
-const open = makeDetail({ threshold: () => state.threshold, shown: () => gallery.shown, ranks });
+const open = makeDetail({
+  ranks,
+  threshold: () => state.threshold,
+  shown: () => gallery.shown,
+  goTo: (entry) => gallery.goTo(entry),
+});
 const gallery = makeGallery(entries, open);
 const panel = makePanel({
   images, types, stored: run.thresholds,
@@ -19,7 +24,7 @@ const panel = makePanel({
     state.threshold = threshold;
     judge();
     if (state.order === "near") sort();
-    select();
+    select({ anew: false });
   },
   onTypes(hidden) {
     state.hidden = hidden;
@@ -61,10 +66,10 @@ function sort() {
   sorted = [...entries].sort(ORDERS[state.order](state.threshold));
 }
 
-function select() {
+function select({ anew = true } = {}) {
   const { takes } = FILTERS[state.filter];
   const chosen = sorted.filter(({ type, outcome }) => takes(outcome) && !state.hidden.has(type.name));
-  gallery.show(chosen);
+  gallery.show(chosen, { anew });
   const all = plural(entries.length, "image", "images");
   byId("shown").textContent = chosen.length ? `${chosen.length} of ${all} shown` : `None of ${all} is so.`;
 }

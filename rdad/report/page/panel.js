@@ -42,6 +42,7 @@ function originOf(stored) {
     return "No threshold is stored with this run. The line starts midway between the lowest and " +
       "the highest score: move it, but do not take it for a measurement.";
   }
+  if (stored.image_rate === null) return `Given by hand: ${score(stored.image)}.`;
   const rate = Number((100 * stored.image_rate).toPrecision(3));
   const images = plural(stored.images, "calibration image", "calibration images");
   const meant = `Stored with this run: ${score(stored.image)}, meant for ${rate} % false alarms`;

@@ -1,0 +1,22 @@
+// One image's layers over each other: photograph, heat map, outline of the defect.
+
+// Empty until `fill` is called; the browser itself decodes what is seen and forgets the rest.
+function makePicture(image) {
+  const box = element("span", { class: "picture" });
+  box.style.setProperty("--ratio", image.width / image.height);
+  const fill = () => {
+    if (box.childElementCount) return;
+    for (const [layer, kind] of [["photograph", "jpeg"], ["heat", "webp"]]) {
+      const src = `data:image/${kind};base64,${image[layer]}`;
+      box.append(element("img", { class: layer, alt: "", decoding: "async", src }));
+    }
+    if (image.outline) box.append(outlineOf(image.outline));
+  };
+  return { box, fill };
+}
+
+function outlineOf(d) {
+  const svg = shape("svg", { class: "outline", viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" });
+  svg.append(shape("path", { class: "casing", d }), shape("path", { class: "edge", d }));
+  return svg;
+}
