@@ -21,7 +21,7 @@ class Agreement:
     """The largest differences, export from network, over some images.
 
     Attributes:
-        images: How many, and `described`, which.
+        images: On how many of those that are `available`; `described` says which they are.
         normalised_score, labels: None without thresholds; `labels` counts those that differ.
         network_auroc, export_auroc: Image AUROC of the two; None where not all images
             were seen, or labels are not known or all the same.
@@ -29,6 +29,7 @@ class Agreement:
 
     described: str
     images: int
+    available: int
     score: float
     anomaly_map: float
     normalised_score: float | None
@@ -60,11 +61,12 @@ def agreement(
         for name, difference in _differences(expected, found):
             differences.setdefault(name, []).append(difference)
     largest = {name: float(np.max(values)) for name, values in differences.items()}
-    whole = len(chosen) == len(evidence.images)
-    aurocs = _aurocs(scores, evidence.labels if whole else None)
+    seen_all = len(chosen) == len(evidence.images)
+    aurocs = _aurocs(scores, evidence.labels if seen_all else None)
     return Agreement(
         described=evidence.described,
         images=len(chosen),
+        available=len(evidence.images),
         score=largest["score"],
         anomaly_map=largest["anomaly_map"],
         normalised_score=largest.get(_NORMALISED),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rdad.data.listing import list_images
+from rdad.data.listing import images_of
 from rdad.data.transforms import load_image
 from rdad.exporting.formats import Images
 
@@ -45,9 +45,7 @@ def find_evidence(source: "LoadedRun | TrainedModel", folder: str | None) -> Evi
         FileNotFoundError: the folder is not there or holds no images.
     """
     if folder is not None:
-        images = list_images(Path(folder))
-        if not images:
-            raise FileNotFoundError(f"no images in {folder}, which images= names")
+        images = images_of(Path(folder))
         return Evidence(f"images of {folder}", images, None, images)
     datamodule = _own_data(source)
     if datamodule is None:
@@ -75,7 +73,7 @@ def _own_data(source: "LoadedRun | TrainedModel") -> "AnomalyDataModule | None":
     from rdad.foreign_config import build_known
 
     why = "only the model is known, and not its images"
-    if isinstance(source, LoadedRun):
+    if isinstance(source, LoadedRun) and "dataset" in source.cfg:
         try:
             datamodule = build_known(source.cfg.dataset)
             datamodule.prepare()

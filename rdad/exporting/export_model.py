@@ -74,7 +74,7 @@ def export_model(
     evidence = find_evidence(source, settings.images)
     quantised_on = _quantised_on(settings, evidence)
     whole = settings.precision != "fp32" and evidence.labels is not None
-    with _in_place_of(folder) as draft:
+    with in_place_of(folder) as draft:
         log.info("writing %s %s", chosen.name, settings.precision)
         written = write_export(draft, chosen, settings.precision, trained, quantised_on)
         compare = None if whole else settings.compare
@@ -115,7 +115,7 @@ def _quantised_on(settings: Settings, evidence: "Evidence") -> Sequence["ImageSo
 
 
 @contextmanager
-def _in_place_of(folder: Path) -> Iterator[Path]:
+def in_place_of(folder: Path) -> Iterator[Path]:
     """A new folder beside, which takes the other's place when all has gone well."""
     mark = uuid.uuid4().hex
     draft, old = (folder.with_name(f".{folder.name}-{end}-{mark}") for end in ("new", "old"))

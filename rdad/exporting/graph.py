@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from rdad.exporting.resize import resized_pixels, stretched_maps
 from rdad.model.torch_model import ReverseDistillationModel
@@ -79,7 +80,8 @@ def traced(graph: InspectionGraph) -> "ExportedProgram":
     with torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes={INPUT: lengths})
     program.example_inputs = None
-    for node in program.graph.nodes:  # where in our files it came from
+    graphs = [one.graph for one in program.graph_module.modules() if isinstance(one, GraphModule)]
+    for node in (node for one in graphs for node in one.nodes):  # where in our files it came from
         for origin in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn"):
             node.meta.pop(origin, None)
     return program

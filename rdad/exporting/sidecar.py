@@ -104,5 +104,7 @@ def _training(source: "LoadedRun | TrainedModel") -> dict[str, Any] | str:
     if record is None:
         return "not known: the export was made from a file alone"
     kept = ("images", "encoder_digest", "data_digest", "started")
-    parameters = record["params"] | {"weights": Path(str(record["params"]["weights"])).name}
+    parameters = dict(record["params"])
+    if "weights" in parameters:  # where it lay is nobody's business
+        parameters["weights"] = Path(parameters["weights"]).name
     return {"params": parameters, **{name: record[name] for name in kept if name in record}}

@@ -23,7 +23,8 @@ def summary(written: Written, trial: "Trial", shown: Path) -> str:
     agreed = trial.agreement
     lines = [
         "",
-        f"largest difference from the network on {agreed.images} {agreed.described}",
+        f"largest difference from the network on {agreed.images} of {agreed.available} "
+        f"{agreed.described}",
         f"  {_differences(agreed)}",
     ]
     if agreed.network_auroc is not None and agreed.export_auroc is not None:
