@@ -2,13 +2,14 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rdad.sweep_jobs import FINISHED, Job, Value, job_names, swept
 
 HEADLINES = ("image_auroc", "pixel_auroc", "aupro")
 COSTS = ("train_seconds", "images_per_second", "peak_memory_mib")
+LESS_IS_BETTER = "false_alarm_rate"
 SEED, CATEGORY = "seed", "category"
 MEBIBYTE = 1024**2
 PLAIN = ("dataset", "category", "backbone", "mode", "layers", "loss", "experiment", "trainer")
@@ -159,10 +160,15 @@ def mean(values: Iterable[float]) -> float:
     return statistics.fmean(found) if found else math.nan
 
 
-def best(values: Sequence[float]) -> float:
-    """The highest value; nan where there is nothing to tell apart."""
+def better(metric: str) -> Callable[[Iterable[float]], float]:
+    """`max`, or `min` for a metric of which less is better."""
+    return min if metric.endswith(LESS_IS_BETTER) else max
+
+
+def best(values: Sequence[float], metric: str) -> float:
+    """The best value; nan where there is nothing to tell apart."""
     known = {value for value in values if not math.isnan(value)}
-    return max(known) if len(known) > 1 else math.nan
+    return better(metric)(known) if len(known) > 1 else math.nan
 
 
 def _spread(setting: str, group: Sequence[Row], metrics: Sequence[str]) -> Spread:

@@ -82,7 +82,8 @@ def _job_table(
     for key in done[0].setting if done else ():
         columns[key] = [value_text(row.setting[key]) for row in done]
     for metric in metrics:
-        columns[metric] = figures([row.job.metrics.get(metric, math.nan) for row in done], mark)
+        values = [row.job.metrics.get(metric, math.nan) for row in done]
+        columns[metric] = figures(metric, values, mark)
     for cost, form in COST_FORMS.items():
         columns[cost] = [figure(row.cost(cost), form) for row in done]
     columns["reused"] = ["yes" if row.reused else "no" for row in done]
@@ -107,7 +108,7 @@ def _seed_table(spreads: Sequence[Spread], metrics: Sequence[str], mark: Mark) -
         "n": [str(one.count) for one in spreads],
     }
     for metric in metrics:
-        cells = figures([one.mean[metric] for one in spreads], mark)
+        cells = figures(metric, [one.mean[metric] for one in spreads], mark)
         columns[metric] = [
             cell if math.isnan(one.std[metric]) else f"{cell} ± {one.std[metric]:.4f}"
             for cell, one in zip(cells, spreads, strict=True)
@@ -128,7 +129,11 @@ def _paper_table(table: PaperTable, mark: Mark) -> Table:
         [table.mean(one, metric) for one in table.settings] for metric in table.metrics
     ]
     cells = {
-        name: [figures(values, mark, ".1%") for values in line] for name, line in lines.items()
+        name: [
+            figures(metric, values, mark, ".1%")
+            for metric, values in zip(table.metrics, line, strict=True)
+        ]
+        for name, line in lines.items()
     }
     joined = [
         [name, *(" / ".join(cell) for cell in zip(*line, strict=True))]

@@ -10,10 +10,12 @@ Mark: TypeAlias = Callable[[str], str]
 Table: TypeAlias = list[list[str]]  # the first line is the header
 
 
-def figures(values: Sequence[float | None], mark: Mark, form: str = ".4f") -> list[str]:
-    """One column, its highest value marked."""
-    highest = best([value for value in values if value is not None])
-    return [mark(figure(one, form)) if one == highest else figure(one, form) for one in values]
+def figures(
+    metric: str, values: Sequence[float | None], mark: Mark, form: str = ".4f"
+) -> list[str]:
+    """One column, its best value marked."""
+    chosen = best([value for value in values if value is not None], metric)
+    return [mark(figure(one, form)) if one == chosen else figure(one, form) for one in values]
 
 
 def figure(value: float | None, form: str) -> str:

@@ -18,6 +18,7 @@ from rdad import artifacts
 from rdad.artifacts import MAPS_WAITING, ArtifactWriter
 from rdad.data.samples import Sample
 from rdad.map_spool import MapSpool
+from rdad.thresholds import Threshold, Thresholds
 
 
 def bilinear(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -257,7 +258,25 @@ def test_error_in_the_test_leaves_no_scores_and_is_raised_as_it_was(
 
 def test_test_without_images_leaves_an_empty_table(tmp_path: Path):
     ArtifactWriter(tmp_path, category="part").close()
-    assert (tmp_path / "scores.csv").read_text() == "image,split,defect_type,label,score\n"
+    columns = "image,split,defect_type,label,score,normalised_score,predicted\n"
+    assert (tmp_path / "scores.csv").read_text() == columns
+
+
+def test_scores_stand_beside_what_the_threshold_says_of_them(tmp_path: Path, samples: list[Sample]):
+    one = Threshold(0.5, 2.0)
+    thresholds = Thresholds(one, one, 0.02, 0.001, images=3, guaranteed=False, note="few")
+    for name, found, expected in (
+        ("with", thresholds, [("0.5", "0"), ("0.8", "1"), ("0.0", "0")]),
+        ("without", None, [("", "")] * 3),
+    ):
+        run_dir = tmp_path / name
+        options = {"maps": False, "overlays": 0, "thresholds": found}
+        with ArtifactWriter(run_dir, category="part", **options) as writer:  # pyright: ignore
+            for sample, score in zip(samples[:3], (0.5, 1.0, 0.0), strict=True):
+                writer.add(sample, (20, 30), np.zeros((4, 4), np.float32), score)
+        with (run_dir / "scores.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["normalised_score"], row["predicted"]) for row in rows] == expected
 
 
 def test_map_with_a_channel_axis_is_refused(tmp_path: Path, samples: list[Sample]):

@@ -144,6 +144,15 @@ def test_the_best_of_each_column_is_marked_and_equal_columns_have_none(sweep: Pa
     assert r"| 2_failed | failed | ValueError: no such \| mode |" in lines
 
 
+def test_the_fewest_false_alarms_are_the_best(tmp_path: Path) -> None:
+    for mode, rate in (("add", 0.05), ("multiply", 0.02)):
+        figures = {"image_recall": 0.9, "image_false_alarm_rate": rate}
+        make_job(tmp_path, f"mode-{mode}", figures, mode=mode)
+    text = markdown(compared(read_jobs([tmp_path])), picture="x.png")
+    assert "| multiply | 0.9000 | **0.0200** |" in text
+    assert "| add | 0.9000 | 0.0500 |" in text
+
+
 def test_the_figure_shows_each_setting_and_says_where_its_axes_begin(sweep: Path) -> None:
     figure = comparison_figure(compared(read_jobs([sweep])))
     titles = [axes.get_title(loc="left") for axes in figure.axes]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from rdad.comparison import compared
+from rdad.comparison import better, compared
 from rdad.run_files import METRICS_FILE, read_metrics, write_text_atomic
 from rdad.run_record import RECORD_FILE, read_record
 from rdad.sweep_jobs import read_jobs
@@ -107,13 +107,13 @@ def _comparison(experiment_id: str, run_id: str) -> str:
 
 
 def _best(tested: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The highest value of each overall metric; those of single defect types are left out."""
+    """The best value of each overall metric; those of single defect types are left out."""
     best: dict[str, float] = {}
     for metrics in tested:
         for name, value in metrics.items():
             if name.count("/") == 1 and not math.isnan(value):
                 shown = name.replace("test/", "best/")
-                best[shown] = max(value, best.get(shown, value))
+                best[shown] = better(name)([value, best.get(shown, value)])
     return best
 
 

@@ -67,7 +67,7 @@ def test_the_run_folder_holds_every_artifact(finished: tuple[Path, str]) -> None
             assert min(picture.size) > 200
     record = json.loads((run_dir / "run.json").read_text())
     assert record["status"] == "finished"
-    assert record["images"] == {"train": 48, "test": 42}
+    assert record["images"] == {"train": 43, "calibration": 5, "test": 42}
 
 
 def test_maps_are_raw_floats_of_the_original_size_and_peak_near_the_score(
@@ -95,9 +95,12 @@ def test_the_printed_table_is_what_the_file_holds(finished: tuple[Path, str]) ->
         *(f"test/image_{name}" for name in ("auroc", "ap", "f1_max")),
         *(f"test/pixel_{name}" for name in ("auroc", "ap", "f1_max")),
         "test/aupro",
+        *(f"test/{what}_recall" for what in ("image", "pixel")),
+        *(f"test/{what}_false_alarm_rate" for what in ("image", "pixel")),
     }
     for name, value in metrics.items():
-        assert f"{name:<17}  {value:.4f}" in printed
+        assert f"{name:<27}  {value:.4f}" in printed
+    assert f"thresholds  {load_run(run_dir).thresholds}" in printed
     assert "mlflow ui --backend-store-uri" in printed
 
 
@@ -232,11 +235,13 @@ def test_own_folders_without_defects_train_and_say_what_is_undefined(
     )
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert set(metrics.values()) == {None}
-    assert all(math.isnan(value) for value in load_run(tmp_path / "run").metrics.values())
+    defined = {name for name, value in metrics.items() if value is not None}
+    assert defined == {"test/image_false_alarm_rate"}, "good images alone show false alarms"
+    values = load_run(tmp_path / "run").metrics
+    assert all(math.isnan(value) for name, value in values.items() if name not in defined)
     log = (tmp_path / "run" / "train.log").read_text()
     assert "held out" in log
-    assert "test/image_auroc is undefined" in log
+    assert "undefined: test/image_auroc, " in log
 
 
 @pytest.mark.parametrize(
