@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from rdad import load_config, load_run, run
+from rdad.evaluate import main as evaluate
 from rdad.experiment import RunResult
 from rdad.metrics import auroc
 
@@ -122,6 +123,17 @@ def test_predictions_are_those_of_the_test(tiled: RunResult) -> None:
         assert found.anomaly_map.shape == Image.open(name).size[::-1]
         assert found.score == pytest.approx(score, rel=1e-5)
         assert found.is_defective is not None
+
+
+def test_evaluating_the_run_again_gives_its_maps_to_the_last_bit(
+    tiled: RunResult, tmp_path: Path
+) -> None:
+    assert evaluate([str(tiled.output_dir), f"output={tmp_path / 'again'}"]) == 0
+    maps = sorted((tiled.output_dir / "anomaly_maps").rglob("*.tiff"))
+    for path in maps:
+        again = tmp_path / "again" / path.relative_to(tiled.output_dir)
+        assert np.array_equal(tifffile.imread(again), tifffile.imread(path))
+    assert len(maps) == 8
 
 
 def test_thresholds_come_from_whole_calibration_images(tiled: RunResult) -> None:

@@ -11,6 +11,8 @@ from torch import Tensor
 from rdad.data.tiles import cut, pad_to_tile
 from rdad.model.anomaly_map import AnomalyMapGenerator, blur_map
 from rdad.model.tile_blend import TileBlend, window
+from rdad.model.torch_model import ReverseDistillationModel
+from rdad.scoring import score
 from rdad.stretching import stretched_map
 from rdad.tiling import Size, Tiling
 
@@ -166,3 +168,44 @@ def test_a_tiling_that_cannot_be_is_refused(size: tuple[int, ...], overlap: floa
     with pytest.raises(ValueError, match=message):
         Tiling.of(size, overlap)
     assert Tiling.of(None, overlap) is None
+
+
+@pytest.fixture(scope="module")
+def network() -> ReverseDistillationModel:
+    torch.manual_seed(0)
+    layers = ["layer1", "layer2"]
+    return ReverseDistillationModel("resnet18", (64, 96), layers, "add", pre_trained=False).eval()
+
+
+def test_an_image_of_one_tile_has_the_map_that_the_network_gives_it(
+    network: ReverseDistillationModel,
+):
+    images = torch.randint(0, 256, (3, 3, 64, 96), dtype=torch.uint8)
+    (whole,) = score(network, [{"images": images}])
+    (tiled,) = score(network, [{"images": images}], tiling=Tiling((64, 96)))
+    assert torch.allclose(tiled.maps, whole.maps, atol=1e-5)
+    assert torch.allclose(tiled.scores, whole.scores, atol=1e-5)
+
+
+def test_a_tile_twice_as_large_is_blurred_twice_as_wide(network: ReverseDistillationModel):
+    """Where tiles are halved for the network, its map is doubled, and so is the blur."""
+    tiling, large = Tiling((128, 192)), photograph((64, 96)).repeat(2, axis=0).repeat(2, axis=1)
+    halved = cut(large, tiling, [(0, 0)], (64, 96))
+    tiled, whole = (
+        next(score(network, [{"images": torch.from_numpy(each).permute(0, 3, 1, 2)}], tiling=cuts))
+        for each, cuts in ((large[None], tiling), (halved, None))
+    )
+    doubled = stretched_map(whole.maps[0, 0].numpy(), (128, 192))
+    assert np.abs(tiled.maps[0, 0].numpy() - doubled).max() < 0.01 * doubled.max()
+
+
+def test_the_network_sees_no_more_tiles_at_a_time_than_asked(network: ReverseDistillationModel):
+    seen: list[int] = []
+    hook = network.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    image = torch.zeros(1, 3, 80, 1000, dtype=torch.uint8)
+    (scored,) = score(network, [{"images": image}], tiling=Tiling((64, 96)), tiles_at_once=5)
+    hook.remove()
+    assert max(seen) == 5
+    assert sum(seen) == len(Tiling((64, 96)).places((80, 1000)))
+    assert scored.maps.shape == (1, 1, 80, 1000)
+    assert scored.scores[0] == scored.maps.max()
