@@ -37,7 +37,7 @@ class ExportConfig:
     precision: str = MISSING
     output: str | None = MISSING
     images: str | None = MISSING
-    compare: int = MISSING
+    compare: int | None = MISSING
     quantisation_images: int = MISSING
     calls: int = MISSING
     weights: str | None = MISSING

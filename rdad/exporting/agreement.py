@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm import tqdm
 
 from rdad.exporting.evidence import Evidence, loaded
 
@@ -40,8 +41,8 @@ class Agreement:
     @property
     def largest(self) -> float:
         """Of the raw values; infinite where one of them is no number."""
-        found = (self.score, self.anomaly_map)
-        return math.inf if any(map(math.isnan, found)) else max(found)
+        found = max(self.score, self.anomaly_map)
+        return math.inf if math.isnan(self.score + self.anomaly_map) else found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; what is not known is left out."""
@@ -55,7 +56,8 @@ def agreement(
     chosen = spread(len(evidence.images), most)
     differences: dict[str, list[float]] = {}
     scores: list[tuple[float, float]] = []
-    for images in (loaded(evidence.images[place]) for place in chosen):
+    for place in tqdm(chosen, "comparing", disable=None, leave=False):
+        images = loaded(evidence.images[place])
         expected, found = trained.predict(images[0]), ask(images)
         scores.append((expected.score, float(found["score"][0])))
         for name, difference in _differences(expected, found):

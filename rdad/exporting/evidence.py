@@ -38,25 +38,29 @@ class Evidence:
     training: Sequence["ImageSource"]
 
 
-def find_evidence(source: "LoadedRun | TrainedModel", folder: str | None) -> Evidence:
+def find_evidence(
+    source: "LoadedRun | TrainedModel", folder: str | None, *, needs_training: bool = False
+) -> Evidence:
     """Images of the named folder; else the run's own; else generated ones, and a warning.
+
+    Training images are the run's; where they are not known, those of the folder.
 
     Raises:
         FileNotFoundError: the folder is not there or holds no images.
     """
-    if folder is not None:
-        images = images_of(Path(folder))
-        return Evidence(f"images of {folder}", images, None, images)
-    datamodule = _own_data(source)
+    named = [] if folder is None else images_of(Path(folder))
+    datamodule = _own_data(source) if needs_training or not named else None
+    training = named
+    if datamodule is not None:
+        training = [sample.image for sample in datamodule.train_samples]
+    if named:
+        return Evidence(f"images of {folder}", named, None, training)
     if datamodule is None:
+        log.warning("generated images tell less than real ones: name some by images=<folder>")
         return Evidence("generated images", _generated(), None, ())
     test = datamodule.test_samples
-    return Evidence(
-        "test images of the run",
-        [sample.image for sample in test],
-        [sample.label for sample in test],
-        [sample.image for sample in datamodule.train_samples],
-    )
+    labels = [sample.label for sample in test]
+    return Evidence("test images of the run", [one.image for one in test], labels, training)
 
 
 def loaded(image: "ImageSource") -> Images:
@@ -72,17 +76,15 @@ def _own_data(source: "LoadedRun | TrainedModel") -> "AnomalyDataModule | None":
     from rdad.experiment import LoadedRun
     from rdad.foreign_config import build_known
 
-    why = "only the model is known, and not its images"
-    if isinstance(source, LoadedRun) and "dataset" in source.cfg:
-        try:
-            datamodule = build_known(source.cfg.dataset)
-            datamodule.prepare()
-        except (OSError, ValueError) as error:
-            why = f"the run's images are not there any more ({error})"
-        else:
-            return datamodule
-    log.warning("%s: images=<folder> names others; generated ones tell less", why)
-    return None
+    if not isinstance(source, LoadedRun) or "dataset" not in source.cfg:
+        return None
+    try:
+        datamodule = build_known(source.cfg.dataset)
+        datamodule.prepare()
+    except (OSError, ValueError) as error:
+        log.warning("the run's own images cannot be used: %s", error)
+        return None
+    return datamodule
 
 
 def _generated() -> list[np.ndarray]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FP32_IMAGES = 16  # differences are of rounding alone, and show on few
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -28,9 +30,8 @@ class Settings:
 
     Attributes:
         format, precision: See `rdad.exporting.formats.FORMATS`.
-        images: A folder of images to try it on, and for int8 to take ranges from: good ones then.
-            None takes the run's own.
-        compare: On how many it is tried. Below fp32 all test images are taken, for the AUROC.
+        images: A folder of images to try it on; None takes the run's test images.
+        compare: On how many of them; None is 16 in fp32, and below it all, for the AUROC.
         quantisation_images: How many training images int8 takes its ranges from.
         calls: How many are timed; 0 times none.
     """
@@ -38,13 +39,14 @@ class Settings:
     format: str
     precision: str = "fp32"
     images: str | None = None
-    compare: int = 16
+    compare: int | None = None
     quantisation_images: int = 128
     calls: int = 30
 
     def __post_init__(self) -> None:
         for name, least in (("compare", 1), ("quantisation_images", 1), ("calls", 0)):
-            if (found := getattr(self, name)) < least:
+            found = getattr(self, name)
+            if found is not None and found < least:
                 raise ConfigError(f"{name} must be {least} or more; found {found}")
 
 
@@ -71,13 +73,13 @@ def export_model(
     from rdad.exporting.files import write_export
     from rdad.exporting.trial import tried
 
-    evidence = find_evidence(source, settings.images)
-    quantised_on = _quantised_on(settings, evidence)
-    whole = settings.precision != "fp32" and evidence.labels is not None
+    needs_training = settings.precision == "int8"
+    evidence = find_evidence(source, settings.images, needs_training=needs_training)
+    quantised_on = _quantised_on(settings, evidence) if needs_training else ()
+    compare = settings.compare or (FP32_IMAGES if settings.precision == "fp32" else None)
     with in_place_of(folder) as draft:
         log.info("writing %s %s", chosen.name, settings.precision)
         written = write_export(draft, chosen, settings.precision, trained, quantised_on)
-        compare = None if whole else settings.compare
         log.info("comparing it with the network on %s", evidence.described)
         trial = tried(written, trained, evidence, compare=compare, calls=settings.calls)
         write_sidecar(written, source, trained, trial)
@@ -106,7 +108,7 @@ def _quantised_on(settings: Settings, evidence: "Evidence") -> Sequence["ImageSo
     from rdad.exporting.agreement import spread
 
     training = evidence.training
-    if settings.precision == "int8" and not training:
+    if not training:
         raise ConfigError(
             "int8 takes its ranges from training images, which are not known here; "
             "name a folder of good images, as in images=data/good"
@@ -126,5 +128,7 @@ def in_place_of(folder: Path) -> Iterator[Path]:
             folder.rename(old)
         draft.rename(folder)
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

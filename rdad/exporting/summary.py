@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rdad.exporting.files import run_with
 from rdad.exporting.formats import Written
-from rdad.exporting.sidecar import NO_THRESHOLDS, SIDECAR_FILE
+from rdad.exporting.sidecar import NO_THRESHOLDS
 from rdad.text_table import aligned
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def summary(written: Written, trial: "Trial", shown: Path) -> str:
         lines.append(f"image AUROC  network {agreed.network_auroc:.4f}")
         lines[-1] += f"  export {agreed.export_auroc:.4f}"
     if trial.unhinted is not None and trial.unhinted.largest > 2 * agreed.largest:
-        lines.append(f"without run_with of {SIDECAR_FILE}: {_differences(trial.unhinted)}")
+        needed = " ".join(f"{name}={value}" for name, value in run_with(written.format).items())
+        lines.append(f"opened without {needed} on this processor")
+        lines.append(f"  {_differences(trial.unhinted)}")
     if "label" not in written.outputs:
         lines.append(NO_THRESHOLDS)
     return "\n".join([*lines, "", _table(written, trial), "", f"written: {shown}"])
@@ -40,7 +43,10 @@ def summary(written: Written, trial: "Trial", shown: Path) -> str:
 def _differences(agreed: "Agreement") -> str:
     parts = [f"score {agreed.score:.2g}", f"map {agreed.anomaly_map:.2g}"]
     if agreed.normalised_score is not None:
-        parts += [f"normalised score {agreed.normalised_score:.2g}", f"labels {agreed.labels}"]
+        parts += [
+            f"normalised score {agreed.normalised_score:.2g}",
+            f"labels that differ {agreed.labels}",
+        ]
     return "  ".join(parts)
 
 

@@ -1,5 +1,6 @@
 """An export run as its consumer would run it, beside the network it was made of."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,16 +61,12 @@ def tried(
     """Open the files, compare on `compare` images (None: all), and time `calls` calls.
 
     Raises:
-        ValueError: in fp32, scores or maps differ from the network's by more than TOLERANCE.
+        ValueError: in fp32, scores or maps differ from the network's by more than TOLERANCE; in
+            any precision, there are answers that are no numbers.
     """
     ask = open_export(written)
     agreed = agreement(ask, trained, evidence, most=compare)
-    if written.precision == "fp32" and not agreed.largest <= TOLERANCE:
-        raise ValueError(
-            f"the export's answers differ from the network's: scores by up to {agreed.score:.2g}, "
-            f"maps by up to {agreed.anomaly_map:.2g}; allowed in fp32 are {TOLERANCE:g}. "
-            "Nothing was kept"
-        )
+    _check(agreed, written.precision)
     example = loaded(evidence.images[0])
     tasks = {"network": network_task(trained), "export": ask}
     return Trial(
@@ -80,6 +77,17 @@ def tried(
         threads=torch.get_num_threads(),
         network_bytes=sum(one.nbytes for one in trained.model.state_dict().values()),
     )
+
+
+def _check(agreed: Agreement, precision: str) -> None:
+    if math.isinf(agreed.largest):
+        raise ValueError(f"in {precision} there are scores that are no numbers; nothing was kept")
+    if precision == "fp32" and agreed.largest > TOLERANCE:
+        raise ValueError(
+            f"the export's answers differ from the network's: scores by up to {agreed.score:.2g}, "
+            f"maps by up to {agreed.anomaly_map:.2g}; allowed in fp32 are {TOLERANCE:g}. "
+            "Nothing was kept"
+        )
 
 
 def _unhinted(written: Written, trained: "TrainedModel", evidence: Evidence) -> Agreement | None:

@@ -148,9 +148,8 @@ def test_no_place_on_this_machine_is_told(written: Written) -> None:
     assert b"rdad" not in content
 
 
+@pytest.mark.parametrize("written", ["torch"], indirect=True)
 def test_a_torch_export_holds_no_pickle(written: Written) -> None:
-    if written.format.name != "torch":
-        pytest.skip("other formats have none to hold")
     with zipfile.ZipFile(written.path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     raw = ("/data/weights/", "/data/constants/")  # numbers alone
@@ -180,9 +179,8 @@ def test_a_failed_export_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.rglob("*")] == ["export", "model.onnx"]
 
 
+@pytest.mark.parametrize("written", ["openvino"], indirect=True)
 def test_int8_is_for_the_network_alone(written: Written, trained: TrainedModel) -> None:
-    if written.format.name != "openvino":
-        pytest.skip("only OpenVINO has int8")
     import openvino
 
     pixels = images(4, (64, 96))
