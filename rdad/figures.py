@@ -131,5 +131,9 @@ def _is_loss(name: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Text that matplotlib neither reads as mathematics nor, for its first letter, hides."""
+    """Text that matplotlib neither reads as mathematics nor, for its first letter, hides.
+
+    Bytes of a file's name that are no UTF-8 become question marks.
+    """
+    text = text.encode(errors="replace").decode()
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")

@@ -64,6 +64,12 @@ def test_score_histogram_draws_scores_that_are_all_the_same():
     assert rendered(score_histogram([0.5, 0.5], ["good", "bad"])).std() > 5
 
 
+def test_type_whose_folder_is_no_utf8_is_drawn():
+    figure = score_histogram([0.1, 0.2], ["good", "caf\udce9"])
+    assert rendered(figure).std() > 5
+    assert "caf? (1)" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 @pytest.mark.parametrize("name", ["_hidden", "$x$", "größe $", "a_b^c"])
 def test_any_name_of_a_type_is_drawn_as_it_is(name: str):
     figure = score_histogram([0.5], [name])

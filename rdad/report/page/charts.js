@@ -62,14 +62,18 @@ function lineChart({ title, across, up, x, y, series, shaded = null, diagonal = 
   return element("figure", {}, element("figcaption", {}, element("b", {}, title), ` ${up}`), svg, legend(series));
 }
 
+// The part of a rising curve left of `limit`, to which straight lines lead.
+function leftOf(points, limit) {
+  const inside = points.filter(([place]) => place <= limit);
+  const next = points.find(([place]) => place > limit);
+  if (!next || !inside.length) return inside;
+  const [place, height] = inside.at(-1);
+  const share = (limit - place) / (next[0] - place);
+  return [...inside, [limit, height + share * (next[1] - height)]];
+}
+
 function shadedArea({ points, colour }, x, y, limit) {
-  const inside = points.filter(([rate]) => rate <= limit);
-  const next = points.find(([rate]) => rate > limit);
-  if (next && inside.length) {
-    const [rate, height] = inside.at(-1);
-    const share = (limit - rate) / (next[0] - rate);
-    inside.push([limit, height + share * (next[1] - height)]);
-  }
+  const inside = leftOf(points, limit);
   const corners = [...inside, [limit, 0], [inside[0]?.[0] ?? 0, 0]];
   const d = corners.map(([a, b]) => `${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("L");
   return shape("path", { class: "shaded", d: `M${d}Z`, fill: colour });

@@ -18,7 +18,9 @@ function makeDetail({ threshold, shown, goTo, ranks }) {
     const place = shown().indexOf(entry);
     byId("previous").disabled = place <= 0;
     byId("next").disabled = place < 0 || place >= shown().length - 1;
-    if (!dialog.open) dialog.showModal();
+    if (dialog.open) return;
+    dialog.showModal();
+    byId("close").focus(); // and not the first choice, which arrows would move
   };
   const step = (by) => {
     const entry = shown()[shown().indexOf(current) + by];
@@ -43,7 +45,8 @@ function factsOf({ image, outcome }, threshold, ranks) {
   const verdict = isCalled(outcome) ? "defective" : "good";
   const facts = [
     ["Outcome", `${OUTCOMES[outcome].right ? "\u2713" : "\u2717"} ${OUTCOMES[outcome].name}`],
-    ["True label", image.label ? `defective (${image.type})` : "good"],
+    ["True label", image.label ? "defective" : "good"],
+    ["Type", image.type],
     ["Verdict", `${verdict} at threshold ${score(threshold)}`],
     ["Raw score", score(image.score)],
   ];

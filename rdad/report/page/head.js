@@ -69,8 +69,8 @@ function showCharts({ curves, metrics, loss, fpr_limit: limit }) {
     charts.push(chart);
   }
   if (curves.pro) {
-    const x = linear(0, Math.min(1, 1.35 * limit), ...frame);
-    const points = curves.pro.filter(([value]) => value <= Math.min(1, 1.35 * limit));
+    const end = Math.min(1, 1.35 * limit);
+    const x = linear(0, end, ...frame), points = leftOf(curves.pro, end);
     charts.push(lineChart({
       title: "PRO", up: "overlap with defect regions", across: "false positive rate of pixels", x, y: unit, shaded: limit,
       series: [{ name: `${named("AUPRO", "aupro")} up to ${limit}`, colour: LINES[0], points }],

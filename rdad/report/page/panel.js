@@ -46,7 +46,7 @@ function originOf(stored) {
   const rate = Number((100 * stored.image_rate).toPrecision(3));
   const images = plural(stored.images, "calibration image", "calibration images");
   const meant = `Stored with this run: ${score(stored.image)}, meant for ${rate} % false alarms`;
-  return stored.guaranteed ? `${meant}, found on ${images}.` : `${meant}. Not guaranteed: ${stored.note}.`;
+  return stored.guaranteed ? `${meant}, found on ${images}.` : `${meant}. ${stored.note}.`;
 }
 
 function typeRows(types, onTypes) {
