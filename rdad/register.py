@@ -55,5 +55,10 @@ def _tracked(source: str, tracking_uri: str | None) -> tuple[str, str]:
     return tracking["run_id"], uri
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    return COMMAND.main(register_run, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(COMMAND.main(register_run))
+    sys.exit(main())

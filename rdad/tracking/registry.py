@@ -65,7 +65,7 @@ def _version(client: "MlflowClient", name: str, model: "LoggedModel") -> str:
         if failure.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     for known in client.search_model_versions(f"name = '{name}'"):
-        if model.model_id in known.source:
+        if model.model_id in (known.source or ""):
             return known.version
     source, run_id = model.artifact_location, model.source_run_id
     return client.create_model_version(name, source, run_id, model_id=model.model_id).version
