@@ -78,14 +78,17 @@ def _option_of(run: DictConfig | None) -> str:
 
 
 def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
-    cfg.trainer.precision = run.trainer.precision
-    cfg.seed = run.seed
-    for node in ("artifacts", "evaluation", "thresholds"):
-        cfg[node] = OmegaConf.merge(cfg[node], run.get(node) or {})
-    own: Any = {"calibration": 0} | OmegaConf.to_container(run.dataset, resolve=True)  # type: ignore[operator]
+    plain: Any = OmegaConf.to_container(run.dataset, resolve=True)
+    own = {"calibration": 0} | plain
     if not with_dataset:
         own = {"calibration": own["calibration"]}
-    cfg.dataset = OmegaConf.merge(cfg.dataset, own)
+    try:
+        cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
+        for node in ("artifacts", "evaluation", "thresholds"):
+            cfg[node] = OmegaConf.merge(cfg[node], run.get(node) or {})
+        cfg.dataset = OmegaConf.merge(cfg.dataset, own)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the run's configuration is not of this version: {error}") from error
 
 
 def _refuse_other_split(options: Sequence[str]) -> None:

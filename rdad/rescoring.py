@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rdad.artifacts import ArtifactWriter
 from rdad.carried_thresholds import Wanted, carried_thresholds
@@ -222,6 +222,7 @@ def _write_record(
         "model": case.trained.name,
         "date": _now(),
         "settings": _settings(case),
+        "dataset": OmegaConf.to_container(case.cfg.dataset, resolve=True),
         "images": {"test": len(case.datamodule.test_samples)},
         "thresholds": None if thresholds is None else thresholds.to_dict(),
         "undefined": found.undefined,

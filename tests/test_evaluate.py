@@ -227,6 +227,8 @@ def test_images_that_moved_are_still_the_runs(
     shutil.copytree(trained_on(finished), tmp_path / "moved")
     folder = evaluate(f"dataset.root={tmp_path / 'moved'}", "mode=multiply")
     assert thresholds_in(folder).images == 10
+    record = json.loads((folder / "evaluation.json").read_text())
+    assert record["dataset"]["root"] == str(tmp_path / "moved")
 
 
 def test_other_images_are_judged_by_the_runs_thresholds(

@@ -10,17 +10,19 @@ from torchmetrics import Metric
 if TYPE_CHECKING:
     from rdad.thresholds import Thresholds
 
-_NORMAL, _DEFECT = 0, 1  # rows of the pixel counts
+_GOOD, _DEFECT = 0, 1  # rows of the pixel counts: of good images, and inside masks
+GOOD_IMAGE = "normal image"
 _CALLED, _ALL = 0, 1  # columns of all counts: called defective, and how many there are
 
 
 class ThresholdMetrics(Metric):
     """`image_recall`, `image_false_alarm_rate`, `pixel_recall` and `pixel_false_alarm_rate`.
 
-    Recall is the share of defective images (pixels) that are called so, the false-alarm rate that
-    of good ones. With more than one defect type also `image_recall/<type>`. Good pixels are all
-    outside masks, those of good images too. A figure that is not defined is nan; after `compute`,
-    `undefined` maps its name to the reason.
+    Recall is the share of defective images, and of pixels inside masks, that are called so; the
+    false-alarm rate is that of good images, and of their pixels, as it was asked for when the
+    thresholds were found: the surroundings of a defect, which it makes bright too, are no false
+    alarm. With more than one defect type also `image_recall/<type>`. A figure that is not defined
+    is nan; after `compute`, `undefined` maps its name to the reason.
 
     Memory: a few counters.
 
@@ -62,10 +64,14 @@ class ThresholdMetrics(Metric):
         called = (scores > self.thresholds.image.value).to(rows)
         added = torch.stack([called, torch.ones_like(called)], dim=1)
         self.images = self.images.index_add(0, rows, added)
+        above = maps > self.thresholds.pixel.value
+        counts = [self._counted(above[labels == 0])]
         if masks is None:
             self.without_mask = self.without_mask + len(maps)
+            counts.append(torch.zeros_like(counts[0]))
         else:
-            self.pixels = self.pixels + self._counted(maps, masks > 0).to(self.pixels.device)
+            counts.append(self._counted(above[masks > 0]))
+        self.pixels = self.pixels + torch.stack(counts).to(self.pixels.device)
 
     def compute(self) -> dict[str, float]:
         """All figures by name, in [0, 1] or nan."""
@@ -74,7 +80,7 @@ class ThresholdMetrics(Metric):
         defective = [sum(column) for column in zip(*types, strict=True)]
         figures = {
             "image_recall": self._share("image_recall", defective, "anomalous image"),
-            "image_false_alarm_rate": self._share("image_false_alarm_rate", good, "normal image"),
+            "image_false_alarm_rate": self._share("image_false_alarm_rate", good, GOOD_IMAGE),
         }
         if len(types) > 1:
             for kind, counts in zip(self.defect_types, types, strict=True):
@@ -88,25 +94,21 @@ class ThresholdMetrics(Metric):
             super().reset()
         self.undefined = {}
 
-    def _counted(self, maps: Tensor, masks: Tensor) -> Tensor:
-        """(2, 2), int64: normal and defect pixels; those called defective, and all."""
-        called = maps > self.thresholds.pixel.value
-        defects, alarms = masks.sum(), called.sum()
-        found = (called & masks).sum()
-        return torch.stack([alarms - found, masks.numel() - defects, found, defects]).view(2, 2)
+    def _counted(self, above: Tensor) -> Tensor:
+        """(2,), int64: how many of these pixels are called defective, and how many there are."""
+        return torch.stack([above.sum(), torch.tensor(above.numel(), device=above.device)])
 
     def _pixel_figures(self) -> dict[str, float]:
-        names = ("pixel_recall", "pixel_false_alarm_rate")
+        counts = self.pixels.tolist()
+        name = "pixel_false_alarm_rate"
+        figures = {"pixel_recall": float("nan"), name: self._share(name, counts[_GOOD], GOOD_IMAGE)}
         if self.without_mask:
             total = int(self.images[:, _ALL].sum())
             reason = f"{int(self.without_mask)} of {total} images came without a mask"
-            self.undefined |= dict.fromkeys(names, reason)
-            return dict.fromkeys(names, float("nan"))
-        counts = self.pixels.tolist()
-        return {
-            "pixel_recall": self._share(names[0], counts[_DEFECT], "defect pixel in any mask"),
-            "pixel_false_alarm_rate": self._share(names[1], counts[_NORMAL], "normal pixel"),
-        }
+            self.undefined["pixel_recall"] = reason
+            return figures
+        recall = self._share("pixel_recall", counts[_DEFECT], "defect pixel in any mask")
+        return figures | {"pixel_recall": recall}
 
     def _share(self, name: str, counts: Sequence[int], missing: str) -> float:
         if not counts[_ALL]:

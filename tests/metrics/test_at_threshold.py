@@ -46,7 +46,7 @@ def test_the_figures_by_hand() -> None:
     assert metric.undefined == {}
 
 
-def test_pixels_are_counted_inside_and_outside_masks() -> None:
+def test_pixels_are_counted_inside_masks_and_in_good_images() -> None:
     maps, masks = smooth_maps(7, (20, 30), seed=4)
     metric = AnomalyMetrics(thresholds=thresholds(pixel=0.25))
     for first in range(0, 7, 3):
@@ -59,7 +59,7 @@ def test_pixels_are_counted_inside_and_outside_masks() -> None:
         )
     found, called = metric.compute(), maps > np.float32(0.25)
     assert found["pixel_recall"] == (called & masks).sum() / masks.sum()
-    assert found["pixel_false_alarm_rate"] == (called & ~masks).sum() / (~masks).sum()
+    assert found["pixel_false_alarm_rate"] == called[~masks.any((1, 2))].mean()
     assert 0 < found["pixel_false_alarm_rate"] < found["pixel_recall"]
 
 
@@ -77,10 +77,17 @@ def test_what_is_undefined_is_nan_and_says_why() -> None:
         "image_false_alarm_rate": "there is no normal image",
         "image_recall/cut": "there is no image of cut",
         "pixel_recall": "2 of 2 images came without a mask",
-        "pixel_false_alarm_rate": "2 of 2 images came without a mask",
+        "pixel_false_alarm_rate": "there is no normal image",
     }
     assert all(math.isnan(found[name]) for name in metric.undefined)
     assert found["image_recall"] == 0.5
+
+
+def test_false_alarms_of_pixels_need_no_masks() -> None:
+    metric = ThresholdMetrics(thresholds(), [])
+    metric.update(**batch([0.9, 0.1, 0.2, 0.9], [-1, -1, -1, 0], masks=None))
+    assert metric.compute()["pixel_false_alarm_rate"] == 1 / 3
+    assert set(metric.undefined) == {"pixel_recall"}
 
 
 def test_good_images_alone_give_false_alarms_and_no_recall() -> None:
