@@ -89,7 +89,8 @@ def test_the_chart_is_a_picture(finished: tuple[Path, str]) -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("precision=fp8", "float32, bf16"),
+        ("precision=fp8", "bf16\n\tfloat32"),
+        ("trainer.precision=16", "32-true, bf16-mixed"),
         ("device=tpu", "auto, cpu, cuda"),
         ("image_size=[60,64]", "multiples of 32"),
         ("cost_images=[50]", "two or more different numbers"),

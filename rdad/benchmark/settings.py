@@ -10,7 +10,8 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config import DATASETS, ConfigError
 from rdad.model.geometry import LAYERS, checked_input_size
 
-CHOICES = {"device": ("auto", "cpu", "cuda"), "precision": ("float32", "bf16")}
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = {"32-true": "float32", "bf16-mixed": "bf16"}  # Lightning's names, and ours
 
 
 @dataclass
@@ -22,13 +23,20 @@ class NetworkConfig:
 
 
 @dataclass
+class TrainerConfig:
+    """What the group `precision` sets."""
+
+    precision: str = MISSING
+
+
+@dataclass
 class BenchmarkConfig:
     model: NetworkConfig = field(default_factory=NetworkConfig)
     dataset: Any = MISSING  # checked against DATASETS by its _target_
     image_size: list[int] = MISSING
     batch_size: int = MISSING
     device: str = MISSING
-    precision: str = MISSING
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
     images: int = MISSING  # at most so many training images, and as many test images
     rounds: int = MISSING
     epochs: int = MISSING  # of the training whose whole time is worked out
@@ -60,9 +68,12 @@ def check_settings(cfg: DictConfig) -> None:
 
 
 def _check_values(cfg: DictConfig) -> None:
-    for key, allowed in CHOICES.items():
-        if cfg[key] not in allowed:
-            raise ConfigError(f"{key} must be one of {', '.join(allowed)}; found {cfg[key]!r}")
+    for key, found, allowed in (
+        ("device", cfg.device, DEVICES),
+        ("trainer.precision", cfg.trainer.precision, PRECISIONS),
+    ):
+        if found not in allowed:
+            raise ConfigError(f"{key} must be one of {', '.join(allowed)}; found {found!r}")
     smallest = {"batch_size": 2, "images": 2, "rounds": 1, "epochs": 1, "seed": 0}
     for key, least in smallest.items():
         if cfg[key] < least:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from rdad.benchmark.plain.recipe import PlainRecipe
+from rdad.benchmark.settings import PRECISIONS
 from rdad.config import ConfigError
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples
@@ -36,7 +37,8 @@ class Subject:
     Attributes:
         module: rdad's.
         data: Prepared; its cache is `folder`.
-        autocast: The context that `precision` asks for.
+        precision: `float32` or `bf16`, of rdad's network; the plain program stays in float32.
+        autocast: The context for that.
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class Subject:
         self.data = self.data_in(folder)
         self.data.prepare()
         self.module = self._module().to(self.device)
-        self.autocast = autocast(cfg.precision, self.device)
+        self.precision = PRECISIONS[cfg.trainer.precision]
+        self.autocast = autocast(self.precision, self.device)
 
     def data_in(self, cache: Path) -> AnomalyDataModule:
         """The images, unread, with a cache of their own."""

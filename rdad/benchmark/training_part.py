@@ -13,7 +13,7 @@ from rdad.benchmark.subject import Subject, autocast
 
 
 def training_rows(subject: Subject, rounds: int) -> Iterator[Row]:
-    model, precision = subject.module.model, subject.cfg.precision
+    model, precision = subject.module.model, subject.precision
     images = subject.batch()["images"]
     normalised = model.encoder.normalise(images).contiguous()
     watch = Stopwatch("training", subject.device, rounds, precision)

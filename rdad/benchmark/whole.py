@@ -18,8 +18,6 @@ from rdad.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
 from rdad.training import CachedFeatures
 
-LIGHTNING_PRECISION = {"float32": "32-true", "bf16": "bf16-mixed"}
-
 
 def whole_rows(subject: Subject, rounds: int) -> Iterator[Row]:
     """First use of the images, features, an epoch, an evaluation; each on all images."""
@@ -39,7 +37,7 @@ def whole_rows(subject: Subject, rounds: int) -> Iterator[Row]:
         rounds=rounds,
         device=subject.device,
     )
-    images, tested, precision = len(subject.train), len(subject.test), subject.cfg.precision
+    images, tested, precision = len(subject.train), len(subject.test), subject.precision
     epochs = Timing(tuple(clock.epochs), trained["ours"].peak_bytes)
     features = Timing(tuple(clock.preparations))
     yield Row("whole", "first use of the images", images + tested, trained["first use"])
@@ -90,7 +88,7 @@ def fit(subject: Subject, callbacks: list[Any], *, epochs: int = 1) -> None:
         trainer = L.Trainer(
             accelerator="gpu" if subject.device.type == "cuda" else "cpu",
             devices=1,
-            precision=LIGHTNING_PRECISION[subject.cfg.precision],  # type: ignore[arg-type]
+            precision=subject.cfg.trainer.precision,
             max_epochs=epochs,
             callbacks=callbacks,
             logger=False,

@@ -119,12 +119,12 @@ def test_what_acts_after_training_is_not(change: str) -> None:
 
 
 def test_one_pixel_of_a_training_image_makes_it_another_training(data: Path) -> None:
-    train(data, "first")
+    train(data, "first", "dataset.calibration=0")
     path = data / "part" / "train" / "good" / "3.png"
     pixels = np.array(Image.open(path))
     pixels[0, 0, 0] ^= 1
     Image.fromarray(pixels).save(path)
-    assert train(data, "changed")["trained"]
+    assert train(data, "changed", "dataset.calibration=0")["trained"]
 
 
 def test_a_test_image_does_not(data: Path) -> None:
