@@ -88,8 +88,7 @@ def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
         tracking_uri=cfg.tracking_uri,
     )
     trained = found.trained if isinstance(found, LoadedRun) else found
-    if trained.thresholds is None:
-        log.info("%s has no thresholds: scores, and no verdicts", source)
+    log.info("thresholds: %s", trained.thresholds or "none, so there are scores and no verdicts")
     return trained.to(device)
 
 

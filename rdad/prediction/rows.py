@@ -71,12 +71,13 @@ def _json_line(values: Row, columns: Sequence[str]) -> str:
 def _table_line(values: Row, _: Sequence[str]) -> str:
     if ERROR in values:
         return _aligned("-", "-", "failed", f"{values['image']}: {values[ERROR]}")
-    score, normalised = _figure(values["score"]), _figure(values["normalised_score"])
+    score = _figure(values["score"], ".4g")
+    normalised = _figure(values["normalised_score"], ".4f")
     return _aligned(score, normalised, str(values["label"] or "-"), str(values["image"]))
 
 
-def _figure(value: Value) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def _figure(value: Value, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _aligned(score: str, normalised: str, label: str, image: str) -> str:

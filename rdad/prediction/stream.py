@@ -8,8 +8,10 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from rdad.config import ConfigError
 from rdad.data.decoding import MAX_THREADS
 from rdad.data.transforms import DataError, load_image
 from rdad.prediction.in_order import in_order
@@ -67,7 +69,12 @@ def outcomes(
 
 def _scored(trained: TrainedModel, batch: Sequence[_Opened]) -> Iterator[Outcome]:
     images = [one.image for one in batch if one.image is not None]
-    predictions = iter(trained.predict_prepared(images))
+    try:
+        predictions = iter(trained.predict_prepared(images))
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"the GPU has no memory for {len(images)} images at once; name a smaller batch_size"
+        ) from error
     for one in batch:
         yield one.outcome if one.image is None else _with(next(predictions), one.outcome)
 

@@ -37,7 +37,8 @@ class Tally:
     def __str__(self) -> str:
         """One line of counts, and one for each of the first images that failed."""
         done = self.scored + self.failed
-        images = f"{done} images" if done == self._images else f"{done} of {self._images} images"
+        total = "1 image" if self._images == 1 else f"{self._images} images"
+        images = total if done == self._images else f"{done} of {total}"
         counts = [f"{count} {label or 'scored'}" for label, count in sorted(self._labels.items())]
         if self.failed:
             counts.append(f"{self.failed} failed")

@@ -55,7 +55,7 @@ def test_json_lines_have_what_is_known():
 def test_a_table_has_a_line_for_each_image_and_says_what_failed():
     assert written("table").splitlines() == [
         "     score  normalised  label      image",
-        "       0.1        0.25  good       a, b.png",
+        "       0.1      0.2500  good       a, b.png",
         "     1e-05           -  -          c.png",
         '         -           -  failed     d.png: not "an image"',
     ]
