@@ -1,11 +1,13 @@
 """model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.run_files import write_atomic
 from rdad.thresholds import Thresholds
@@ -79,7 +81,13 @@ def copy_with_encoder(path: Path, copy: Path) -> None:
         OSError: `copy` cannot be written.
     """
     content = _read(path)
-    content["encoder"] = _built(content, path).encoder.network.state_dict()
+    if "encoder" not in content:
+        with _rebuilding(path):
+            arguments = content["arguments"]
+            weights = arguments["weights"] or DEFAULT_WEIGHTS
+            encoder = Encoder(arguments["backbone"], arguments["layers"], weights)
+        _check_encoder(encoder, content, path, source=weights)
+        content["encoder"] = encoder.network.state_dict()
     write_atomic(copy, lambda draft: _save(content, draft, copy))
 
 
@@ -87,19 +95,29 @@ def _built(
     content: Mapping[str, Any], path: Path, weights: str | Path | None = None
 ) -> ReverseDistillationModel:
     """The network of a file's content; an encoder that is in the file needs no weights."""
-    try:
+    with _rebuilding(path):
         arguments = _arguments(content, weights)
         model = ReverseDistillationModel(**arguments)
         _fill(model, content)
-        expected = content["encoder_digest"]
+    source = "the file itself" if "encoder" in content else arguments["weights"]
+    _check_encoder(model.encoder, content, path, source=source)
+    return model.eval()
+
+
+@contextmanager
+def _rebuilding(path: Path) -> Iterator[None]:
+    """What goes wrong with a file's content becomes one message that names the file."""
+    try:
+        yield
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f"the encoder of {path} cannot be built again: {error}") from error
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged: {error!r}") from error
-    if model.encoder.digest() != expected:
-        source = "the file itself" if "encoder" in content else arguments["weights"]
+
+
+def _check_encoder(encoder: Encoder, content: Mapping[str, Any], path: Path, source: str) -> None:
+    if encoder.digest() != content.get("encoder_digest"):
         raise ValueError(f"{path} was trained with other encoder weights than {source} holds now")
-    return model.eval()
 
 
 def _arguments(content: Mapping[str, Any], weights: str | Path | None) -> dict[str, Any]:

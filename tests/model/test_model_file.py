@@ -13,6 +13,7 @@ from torchvision.models import get_model
 from rdad.model.model_file import (
     FORMAT,
     MODEL_FILE,
+    copy_with_encoder,
     load_model,
     load_thresholds,
     load_tiling,
@@ -161,6 +162,40 @@ def test_encoder_weights_that_moved_are_taken_from_where_they_are_now(
     ):
         load_model(path)
     assert torch.equal(load_model(path, weights=moved)(pixels()), model(pixels()))
+
+
+def test_copy_with_its_encoder_loads_without_the_weights(tmp_path: Path, resnet18_file: str):
+    path, model = saved(tmp_path, backbone="resnet18", weights=resnet18_file)
+    copy_with_encoder(path, tmp_path / "copy" / MODEL_FILE)
+    Path(resnet18_file).unlink()
+    assert torch.equal(load_model(tmp_path / "copy" / MODEL_FILE)(pixels()), model(pixels()))
+
+
+def test_copy_is_refused_beside_other_encoder_weights(tmp_path: Path, resnet18_file: str):
+    path, _ = saved(tmp_path, backbone="resnet18", weights=resnet18_file)
+    torch.manual_seed(1)
+    torch.save(get_model("resnet18", weights=None).state_dict(), resnet18_file)
+    with pytest.raises(ValueError, match=r"other encoder weights than .*resnet18\.pth holds now"):
+        copy_with_encoder(path, tmp_path / "copy.pt")
+    assert not (tmp_path / "copy.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"arguments": None},
+        {"arguments": {"backbone": "resnet18"}},
+        {"bottleneck": {}},
+        {"decoder": 3},
+        {"encoder": [1]},
+    ],
+    ids=str,
+)
+def test_file_with_odd_content_is_refused_in_one_message(odd: dict[str, Any], tmp_path: Path):
+    path, _ = saved(tmp_path, backbone="resnet18", pre_trained=False)
+    torch.save(torch.load(path, weights_only=True) | odd, path)
+    with pytest.raises(ValueError, match=r"model\.pt (is damaged|cannot be built again)"):
+        load_model(path)
 
 
 def test_trained_parts_are_taken_into_a_network_of_another_mode(tmp_path: Path):
