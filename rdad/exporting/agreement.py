@@ -23,7 +23,7 @@ class Agreement:
 
     Attributes:
         images: On how many of those that are `available`; `described` says which they are.
-        normalised_score, labels: None without thresholds; `labels` counts those that differ.
+        normalised_score, differing_labels: None without thresholds.
         network_auroc, export_auroc: Image AUROC of the two; None where not all images
             were seen, or labels are not known or all the same.
     """
@@ -34,7 +34,7 @@ class Agreement:
     score: float
     anomaly_map: float
     normalised_score: float | None
-    labels: int | None
+    differing_labels: int | None
     network_auroc: float | None
     export_auroc: float | None
 
@@ -72,7 +72,7 @@ def agreement(
         score=largest["score"],
         anomaly_map=largest["anomaly_map"],
         normalised_score=largest.get(_NORMALISED),
-        labels=None if "label" not in differences else int(sum(differences["label"])),
+        differing_labels=int(sum(differences["label"])) if "label" in differences else None,
         network_auroc=aurocs[0],
         export_auroc=aurocs[1],
     )

@@ -25,7 +25,11 @@ class Format:
     file: str
     weights: str | None
     precisions: tuple[str, ...]
-    packages: tuple[str, ...]
+    _packages: tuple[str, ...]
+
+    def packages(self, precision: str) -> tuple[str, ...]:
+        """What has to be installed to write it."""
+        return self._packages + (("nncf",) if precision == "int8" else ())
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -79,8 +83,7 @@ def checked_format(name: str, precision: str) -> Format:
         raise ConfigError(
             f"precision of format={name} must be one of {allowed}; found {precision!r}"
         )
-    needed = chosen.packages + (("nncf",) if precision == "int8" else ())
-    if missing := [package for package in needed if find_spec(package) is None]:
+    if missing := [one for one in chosen.packages(precision) if find_spec(one) is None]:
         raise ConfigError(
             f"format={name} precision={precision} needs {', '.join(missing)}, not installed here; "
             "pip install 'rdad[export]' installs all that exports need"

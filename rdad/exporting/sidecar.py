@@ -61,6 +61,7 @@ def write_sidecar(
 ) -> None:
     """Write it into the folder that holds the export's files."""
     thresholds, chosen = trained.thresholds, written.format
+    packages = ("rdad", "torch", *chosen.packages(written.precision))
     content = {
         "format": FORMAT,
         "kind": chosen.name,
@@ -72,7 +73,7 @@ def write_sidecar(
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
         "network": _network(trained),
         "training": _training(source),
-        "versions": {name: version(name) for name in ("rdad", "torch", *chosen.packages)},
+        "versions": {name: version(name) for name in packages},
         "licence": LICENCE,
         **trial.to_dict(),
     }

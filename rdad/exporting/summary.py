@@ -45,7 +45,7 @@ def _differences(agreed: "Agreement") -> str:
     if agreed.normalised_score is not None:
         parts += [
             f"normalised score {agreed.normalised_score:.2g}",
-            f"labels that differ {agreed.labels}",
+            f"labels that differ {agreed.differing_labels}",
         ]
     return "  ".join(parts)
 
