@@ -19,6 +19,7 @@ def make_run_folder(folder: Path, **record: Any) -> Path:
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / ".hydra/config.yaml").write_text("seed: 0\n")
     (folder / "train.log").write_text("epoch 0 loss 1.0\n")
+    (folder / "report.html").write_text("<title>report</title>\n")
     (folder / "model.pt").write_bytes(b"weights")
     (folder / "anomaly_maps/brick/test/good/000.tiff").write_bytes(b"map")
     for name in ("overlays/brick/stain_000.png", "overlays/brick/good_000.png", "curves/roc.png"):

@@ -73,6 +73,7 @@ def test_a_run_holds_parameters_curves_final_metrics_and_files(uri: str, tmp_pat
         "metrics.json",
         "overlays/brick/good_000.png",
         "overlays/brick/stain_000.png",
+        "report.html",
         "scores.csv",
         "scores.json",
         "train.log",

@@ -42,6 +42,14 @@ def test_the_wheel_holds_the_whole_configuration_and_no_tests(wheel: Path) -> No
     assert not [name for name in names if name.startswith(("tests/", "notebooks/"))]
 
 
+def test_the_wheel_holds_the_parts_of_the_report(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    parts = [path for path in (REPO / "rdad/report/page").iterdir() if path.is_file()]
+    assert {f"rdad/report/page/{path.name}" for path in parts} <= names
+    assert {"page.html", "page.css", "main.js"} <= {path.name for path in parts}
+
+
 def test_an_installed_wheel_composes_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     empty.mkdir()
