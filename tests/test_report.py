@@ -118,8 +118,10 @@ def test_page_loads_nothing_and_runs_no_script_but_its_own(tmp_path: Path):
 def test_score_that_is_not_finite_is_null(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     samples = make_samples(tmp_path / "data", TYPES)
     with caplog.at_level(logging.ERROR):
-        path = write_report(tmp_path / "run", samples, [float("nan"), *SCORES[1:]])
-    assert held(path.read_text(), "images")[0]["score"] is None
+        scores = [float("nan"), *SCORES[1:]]
+    path = write_report(tmp_path / "run", samples, scores, thresholds=THRESHOLDS)
+    first = held(path.read_text(), "images")[0]
+    assert (first["score"], first["normalised"]) == (None, None)
 
 
 def test_image_that_is_gone_is_named_and_leaves_no_page(tmp_path: Path):
@@ -156,9 +158,10 @@ def test_outline_of_a_rectangle_is_its_edge():
     assert outline_path(mask).count("M") == 1
 
 
-def test_defect_of_one_pixel_has_an_outline_where_it_lies():
-    mask = Image.new("L", (2048, 1024))
-    mask.putpixel((1024, 256), 255)
+@pytest.mark.parametrize("width", [100, 2048, 10_001])
+def test_defect_of_one_pixel_has_an_outline_where_it_lies(width: int):
+    mask = Image.new("L", (width, width // 2))
+    mask.putpixel((width // 2, width // 8), 255)
     points = np.array(re.findall(r"(-?\d+) (-?\d+)", outline_path(mask)), int)
     assert len(points) >= 3
     assert points.mean(0) == pytest.approx([500, 250], abs=10)

@@ -74,9 +74,8 @@ class ReportWriter:
             fpr_limit=fpr_limit,
             thresholds=thresholds,
         )
-        normalised = None if thresholds is None else thresholds.image.normalise(scores).tolist()
         images = (
-            _described(sample, scores[number], normalised and normalised[number])
+            _described(sample, scores[number], thresholds)
             | json.loads(self._spool[self._places[number]])
             | {"heat": heat}
             for (number, sample), heat in zip(
@@ -100,12 +99,14 @@ class ReportWriter:
                 yield from threads.map(draw, range(first, min(first + DRAWN_AT_ONCE, len(maps))))
 
 
-def _described(sample: "Sample", score: float, normalised: float | None) -> dict[str, Any]:
+def _described(sample: "Sample", score: float, thresholds: "Thresholds | None") -> dict[str, Any]:
+    """Plain data; a score that is not finite, which JSON cannot say, is None."""
+    finite = math.isfinite(score)
     return {
         "name": sample.name,
         "type": sample.defect_type,
         "label": sample.label,
         "path": str(sample.image),
-        "score": score if math.isfinite(score) else None,
-        "normalised": normalised,
+        "score": score if finite else None,
+        "normalised": float(thresholds.image.normalise(score)) if thresholds and finite else None,
     }

@@ -51,7 +51,7 @@ function factsOf({ image, outcome }, threshold, ranks) {
     ["Raw score", score(image.score)],
   ];
   if (image.normalised !== null) {
-    facts.push(["Normalised", `${image.normalised.toFixed(3)} (0.5 at the stored threshold)`]);
+    facts.push(["Normalised", `${image.normalised.toFixed(3)} (0.5 where the slider began)`]);
   }
   facts.push(
     ["Rank", `${ranks.get(image)} of ${ranks.size}, highest score first`],

@@ -36,7 +36,7 @@ function showMetrics({ metrics, thresholds }, entries) {
   const tiles = known(FIRST_METRICS).map(([name, title]) => [title, value(name), ""]);
   if (thresholds) {
     const { found, missed, alarm, clear } = tally(entries).outcomes;
-    const at = `at the stored threshold ${score(thresholds.image)}`;
+    const at = `at the threshold ${score(thresholds.image)}`;
     tiles.push(["Recall", percent(found, found + missed), at], ["False alarms", percent(alarm, alarm + clear), at]);
   }
   byId("metrics").append(

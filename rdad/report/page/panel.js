@@ -15,7 +15,6 @@ function makePanel({ images, types, stored, onMove, onTypes }) {
   byId("slider-low").textContent = score(range.low);
   byId("slider-high").textContent = score(range.high);
   byId("origin").textContent = originOf(stored);
-  byId("reset").textContent = stored ? "Back to the stored one" : "Back to the middle";
   const rows = typeRows(types, onTypes);
 
   const show = (threshold, from) => {
