@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rdad.artifacts import ArtifactWriter
 from rdad.calibration import CalibrationPixels, advice, calibrate
@@ -57,6 +57,26 @@ def calibrate_into(
     if not thresholds.guaranteed:
         log.warning("%s; %s", thresholds.note, advice(thresholds))
     return thresholds
+
+
+def metrics_for(
+    datamodule: "AnomalyDataModule",
+    thresholds: "Thresholds | None" = None,
+    *,
+    streaming: bool = False,
+    **limits: Any,
+) -> AnomalyMetrics:
+    """The metrics of the data module's test images, `limits` as `AnomalyMetrics` takes them.
+
+    Maps of images that are cut into tiles are of any size, and all together may be too much to
+    keep: there they are always streaming.
+    """
+    return AnomalyMetrics(
+        defect_types=datamodule.defect_types,
+        thresholds=thresholds,
+        streaming=streaming or datamodule.tiling is not None,
+        **limits,
+    )
 
 
 def evaluate_into(

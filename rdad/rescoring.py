@@ -17,10 +17,9 @@ from rdad.config import ConfigError
 from rdad.data import AnomalyDataModule
 from rdad.device import chosen_device
 from rdad.evaluated import configuration
-from rdad.evaluation import Evaluation, calibrate_into, evaluate_into
+from rdad.evaluation import Evaluation, calibrate_into, evaluate_into, metrics_for
 from rdad.experiment import LoadedRun
 from rdad.foreign_config import build_known
-from rdad.metrics import AnomalyMetrics
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model_source import open_model
 from rdad.report.contents import ReportSubject
@@ -192,18 +191,18 @@ def _thresholds(
 
 
 def _evaluated(case: Case, folder: Path, thresholds: Thresholds | None) -> Evaluation:
-    data, artifacts, limits = case.datamodule, case.cfg.artifacts, case.cfg.evaluation
+    data, artifacts = case.datamodule, case.cfg.artifacts
     subject = ReportSubject(data.category, _settings(case), _now(), len(data.test_samples))
     writer = ArtifactWriter(
         folder,
         category=data.category,
         maps=artifacts.maps,
         overlays=artifacts.overlays,
-        fpr_limit=limits.fpr_limit,
+        fpr_limit=case.cfg.evaluation.fpr_limit,
         report=subject if artifacts.report else None,
         thresholds=thresholds,
     )
-    metrics = AnomalyMetrics(defect_types=data.defect_types, thresholds=thresholds, **limits)
+    metrics = metrics_for(data, thresholds, **case.cfg.evaluation)
     return evaluate_into(
         folder, case.trained.model, data, metrics, writer, precision=case.precision
     )

@@ -21,7 +21,7 @@ from rdad.checkpoint import CHECKPOINT_FILE, Checkpoint
 from rdad.config import ConfigError
 from rdad.curves import write_loss_curve
 from rdad.data import AnomalyDataModule
-from rdad.evaluation import calibrate_into, evaluate_into
+from rdad.evaluation import calibrate_into, evaluate_into, metrics_for
 from rdad.experiment import build
 from rdad.metrics import AnomalyMetrics
 from rdad.model.lightning_model import ReverseDistillation
@@ -285,14 +285,7 @@ class RunStages:
                 self._record.update(tracking=known)
 
     def _metrics(self, thresholds: "Thresholds | None" = None) -> AnomalyMetrics:
-        return AnomalyMetrics(
-            defect_types=self.datamodule.defect_types,
-            fpr_limit=self.cfg.evaluation.fpr_limit,
-            aupro=self.cfg.evaluation.aupro,
-            thresholds=thresholds,
-            # Maps of tiled images are of any size: all together may be too much to keep.
-            streaming=self.cfg.evaluation.streaming or self.datamodule.tiling is not None,
-        )
+        return metrics_for(self.datamodule, thresholds, **self.cfg.evaluation)
 
     def _watched(self) -> WatchedMetrics | WatchedTiledMetrics:
         if self.datamodule.tiling is not None:

@@ -57,14 +57,15 @@ def score(
             with precision():
                 maps = model(images.to(device, non_blocking=True))
         else:
-            each = (tiled_map(model, one, tiling, tiles_at_once, precision) for one in images)
-            maps = torch.cat(list(each))
+            how = {"tiling": tiling, "at_once": tiles_at_once, "precision": precision}
+            maps = torch.cat([_tiled_map(model, one, **how) for one in images])
         yield ScoredBatch(batch, maps, anomaly_scores(maps))
 
 
-def tiled_map(
+def _tiled_map(
     model: ReverseDistillationModel,
     image: Tensor,
+    *,
     tiling: Tiling,
     at_once: int,
     precision: Precision,
