@@ -58,7 +58,8 @@ def finished(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_the_run_folder_holds_every_artifact(finished: tuple[Path, str]) -> None:
     run_dir, _ = finished
-    for name in ("train.log", "metrics.json", "model.pt", "scores.csv", "history.csv", "run.json"):
+    tables = ("metrics.json", "scores.csv", "history.csv", "run.json")
+    for name in (*tables, "train.log", "model.pt", "report.html"):
         assert (run_dir / name).stat().st_size > 0
     assert (run_dir / ".hydra" / "config.yaml").is_file()
     assert len(list((run_dir / "overlays").glob("*.png"))) == 42
