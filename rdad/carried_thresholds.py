@@ -46,10 +46,14 @@ def carried_thresholds(
         ConfigError: what is wanted needs calibration images, and there are none.
         ValueError: a rate or a threshold is out of range.
     """
-    rates = (stored.image_rate, stored.pixel_rate) if stored else default_rates
-    image_rate, pixel_rate = wanted.image_rate or rates[0], wanted.pixel_rate or rates[1]
-    if same_maps and stored is not None and pixel_rate == rates[1] and not on_other_images:
-        found = stored if image_rate == rates[0] else with_image_rate(stored, image_rate)
+    own_image_rate, own_pixel_rate = default_rates
+    if stored is not None:  # its rates are None where a threshold was given instead
+        own_image_rate = stored.image_rate or own_image_rate
+        own_pixel_rate = stored.pixel_rate or own_pixel_rate
+    image_rate = wanted.image_rate or own_image_rate
+    pixel_rate = wanted.pixel_rate or own_pixel_rate
+    if same_maps and stored is not None and pixel_rate == own_pixel_rate and not on_other_images:
+        found = stored if image_rate == own_image_rate else with_image_rate(stored, image_rate)
     elif calibrate is not None:
         found = calibrate(image_rate, pixel_rate)
     else:
