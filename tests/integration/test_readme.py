@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 REPO = Path(__file__).parents[2]
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,11 @@ def workplace(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     (folder / "data" / "mvtec_ad").symlink_to(assets / "data" / "mvtec_ad")
     (folder / "data" / "tile").symlink_to(assets / "data" / "magnetic_tile" / "tile")
+    toothbrush = assets / "data" / "mvtec_ad" / "toothbrush"
+    (folder / "photos").mkdir()
+    (folder / "photos" / "good").symlink_to(toothbrush / "train" / "good")
+    (folder / "photos" / "bad").symlink_to(toothbrush / "test" / "defective")
+    (folder / "new").symlink_to(toothbrush / "test" / "good")
     return folder
 
 
@@ -47,6 +53,8 @@ def test_a_command_of_the_readme_runs(
             words += ["model.weights=null", "artifacts.maps=false"]
     if "rdad.compare" in words:  # of the sweep that an earlier command made
         words[-1] = str(max((workplace / "multirun").glob("*/*")))
+    if "rdad.export" in words:
+        words.append("calls=0")
     if "rdad.benchmark" in words:
         words += ["image_size=[64,64]", "batch_size=2", "images=4", "rounds=1"]
     execute(words, workplace)
@@ -76,6 +84,7 @@ def test_the_demo_reaches_what_it_promises(tmp_path: Path) -> None:
 def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
     short = code.replace('trainer.max_epochs=12"', '", "'.join([*SHORT, 'trainer=cpu"']))
     assert short != code
+    Image.new("RGB", (80, 60)).save(tmp_path / "photo.png")
     execute([sys.executable, "-c", short], tmp_path)
 
 
