@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SIDE = 64
+SIDE = 96
 PROGRAM = """
 import sys, threading
 from itertools import cycle, islice
@@ -22,7 +22,7 @@ from rdad.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
 from rdad.metrics import streaming as streaming_metrics
 
-streaming_metrics.KEPT_PIXELS = 2**18  # 64 of these images: a hundred are past it
+streaming_metrics.KEPT_PIXELS = 2**19  # 57 of these images: a hundred are past it
 
 class Brightness(torch.nn.Module):
     # in place of a network, whose memory does not depend on the number of images anyway
@@ -94,6 +94,8 @@ def measured(images: Path, number: int, form: str) -> list[float]:
 def test_two_thousand_images_need_no_more_memory_than_a_hundred(images: Path) -> None:
     few, many = (measured(images, number, "streaming") for number in (100, 2000))
     exact = measured(images, 2000, "exact")
-    assert many[0] < few[0] + 16e6
-    assert exact[0] > many[0] + 50e6  # what it is for
+    # The same images twice differ by up to 35 MB in what the allocator keeps; the pixels of 1,900
+    # more are 70 MB, and exact figures also sort them.
+    assert many[0] < few[0] + 45e6
+    assert exact[0] > few[0] + 120e6  # what it is for
     assert many[1:] == pytest.approx(exact[1:], abs=1e-6)
