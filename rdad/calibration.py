@@ -58,23 +58,19 @@ class CalibrationPixels:
         return _threshold(float(self._highest.min()), float(np.median(self._medians)))
 
 
-def calibrate(
-    scores: ArrayLike, pixels: CalibrationPixels, *, image_rate: float, pixel_rate: float
-) -> Thresholds:
+def calibrate(scores: ArrayLike, pixels: CalibrationPixels, *, image_rate: float) -> Thresholds:
     """Both thresholds from the calibration images' raw scores (N,) and the pixels of their maps.
 
     Raises:
         ValueError: there is no score, one is not finite, or a rate is not between 0 and 1.
     """
-    if pixels.rate != pixel_rate:
-        raise ValueError(f"the pixels were kept for a rate of {pixels.rate}, not {pixel_rate}")
     raw = np.sort(np.asarray(scores, np.float64).ravel())
     image, guaranteed, note = image_threshold(raw, image_rate)
     return Thresholds(
         image=image,
         pixel=pixels.threshold(),
         image_rate=image_rate,
-        pixel_rate=pixel_rate,
+        pixel_rate=pixels.rate,
         images=raw.size,
         guaranteed=guaranteed,
         note=note,

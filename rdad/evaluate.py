@@ -88,6 +88,9 @@ def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfi
 
 
 def _check(options: DictConfig) -> None:
+    for name, rate in options.thresholds.items():
+        if rate is not None and not 0 < rate < 1:
+            raise ConfigError(f"thresholds.{name} must be above 0 and below 1; found {rate}")
     if options.threshold is not None:
         if not 0 < options.threshold < float("inf"):
             raise ConfigError(f"threshold must be above 0 and finite; found {options.threshold}")

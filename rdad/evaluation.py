@@ -52,7 +52,7 @@ def calibrate_into(
         pixels.add(scored.maps.squeeze(1).cpu().numpy())
     images = (sample.image for sample in datamodule.calibration_samples)
     write_calibration(folder, images, scores)
-    thresholds = calibrate(scores, pixels, image_rate=image_rate, pixel_rate=pixel_rate)
+    thresholds = calibrate(scores, pixels, image_rate=image_rate)
     log.info("thresholds: %s", thresholds)
     if not thresholds.guaranteed:
         log.warning("%s; %s", thresholds.note, advice(thresholds))

@@ -33,7 +33,7 @@ def pixels_of(maps: np.ndarray, rate: float, batch: int = 2) -> CalibrationPixel
 
 def calibrated(scores: np.ndarray, *, image_rate: float = 0.02) -> Thresholds:
     maps = RANDOM(1).random((len(scores), 8, 8), dtype=np.float32)
-    return calibrate(scores, pixels_of(maps, 0.01), image_rate=image_rate, pixel_rate=0.01)
+    return calibrate(scores, pixels_of(maps, 0.01), image_rate=image_rate)
 
 
 def test_a_guaranteed_threshold_keeps_its_rate_on_new_images() -> None:
