@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rdad.model.lightning_model import ReverseDistillation, ReverseDistillationLightning
     from rdad.model.loss import ReverseDistillationLoss
     from rdad.model.torch_model import ReverseDistillationModel
+    from rdad.model_source import open_model
     from rdad.trained_model import Prediction, TrainedModel
 
 _HOME = {
@@ -33,6 +34,7 @@ _HOME = {
     "compare_runs": "rdad.compare",
     "load_config": "rdad.config",
     "load_run": "rdad.experiment",
+    "open_model": "rdad.model_source",
     "run": "rdad.experiment",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "compare_runs",
     "load_config",
     "load_run",
+    "open_model",
     "run",
 ]
 

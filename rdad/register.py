@@ -3,9 +3,11 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig
 
 from rdad.command_line import Command
 
@@ -25,12 +27,24 @@ COMMAND = Command(
 )
 
 
+@dataclass
+class RegisterConfig:
+    """The options of conf/register.yaml, which says what they are for."""
+
+    name: str = MISSING
+    alias: str | None = MISSING
+    tracking_uri: str | None = MISSING
+
+
+ConfigStore.instance().store(name="register_schema", node=RegisterConfig)
+
+
 def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Register the named run folder or MLflow run; gives the exit code."""
     from rdad.tracking.registry import register
 
     run_id, uri = _tracked(arguments[0], cfg.tracking_uri)
-    version = register(run_id, name=str(cfg.name), alias=cfg.alias, tracking_uri=uri)
+    version = register(run_id, name=cfg.name, alias=cfg.alias, tracking_uri=uri)
     address = f"models:/{cfg.name}@{cfg.alias}" if cfg.alias else f"models:/{cfg.name}/{version}"
     print(f"{address} is version {version} of {cfg.name}: run {run_id}\n\nserve it with")
     print(f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}")

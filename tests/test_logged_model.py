@@ -82,7 +82,7 @@ def test_a_logged_model_holds_no_code(uri: str, run_dir: Path):
     assert flavors["python_function"]["loader_module"] == "rdad.served_model"
     assert torch.load(folder / "data/model.pt", weights_only=True)["encoder"]
     needed = (folder / "requirements.txt").read_text().split()
-    assert [line.partition("==")[0] for line in needed] == ["rdad", *COMPUTING]
+    assert [line.partition("==")[0] for line in needed] == [*COMPUTING]
 
 
 def test_a_model_is_sent_once(uri: str, run_dir: Path):
@@ -185,6 +185,12 @@ def test_what_cannot_be_registered_gives_one_message(
 def test_a_name_that_no_address_could_hold_is_refused(name: str, uri: str):
     with pytest.raises(ValueError, match="nor hold any of / @ :"):
         register("0" * 32, name=name, tracking_uri=uri)
+
+
+def test_an_alias_that_mlflow_keeps_for_itself_is_refused(uri: str, run_dir: Path):
+    run_id = tracked(uri, run_dir).run_id
+    with pytest.raises(ValueError, match=r"MLflow refuses it: .*latest"):
+        register(str(run_id), name="brick", alias="latest", tracking_uri=uri)
 
 
 class Code(mlflow.pyfunc.PythonModel):

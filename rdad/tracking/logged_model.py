@@ -26,7 +26,7 @@ def log_model(client: "MlflowClient", run: "Run", run_dir: Path) -> None:
 
     if whole_models(client, run):
         return
-    with TemporaryDirectory(prefix="rdad-model-") as folder:
+    with TemporaryDirectory(dir=run_dir) as folder:
         package = Path(folder)
         write_package(run_dir, package)
         for unfinished in _models(client, run):  # of an upload that broke off

@@ -33,7 +33,7 @@ PLAIN_KEYS = {"loader_module", "data", "env", "python_version"}
 """Of the flavour; any other key would bring in code, or options for it."""
 
 COMPUTING = ("mlflow", "torch", "torchvision", "timm", "numpy", "pillow")
-"""What an environment needs beside rdad, in the versions that gave the numbers."""
+"""What an environment needs for the same numbers, beside rdad itself."""
 
 EXAMPLE, SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 EXAMPLE_SIDE = 64  # pixels
@@ -129,9 +129,11 @@ def run_inside(package: Path) -> Path:
 
 
 def _write_environment(package: Path) -> None:
-    """What MLflow's env managers install; `--env-manager local` reads none of it."""
-    needed = ["rdad", *COMPUTING]
-    packages = [f"{name}=={version(name).partition('+')[0]}" for name in needed]
+    """What MLflow's env managers install; `--env-manager local` reads none of it.
+
+    rdad is left out: an index that does not have it might have another package of that name.
+    """
+    packages = [f"{name}=={version(name).partition('+')[0]}" for name in COMPUTING]
     python = platform.python_version()
     (package / "requirements.txt").write_text("\n".join(packages) + "\n")
     dependencies = [f"python={python}", "pip", {"pip": packages}]

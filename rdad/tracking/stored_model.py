@@ -76,9 +76,11 @@ def _of_run(
 
 
 def _is_folder_of(folder: Path, run_id: str) -> bool:
-    return (folder / RECORD_FILE).is_file() and (
-        (read_record(folder).get("tracking") or {}).get("run_id") == run_id
-    )
+    from rdad.model.model_file import MODEL_FILE
+
+    if not all((folder / name).is_file() for name in (RECORD_FILE, MODEL_FILE)):
+        return False
+    return (read_record(folder).get("tracking") or {}).get("run_id") == run_id
 
 
 def _location(client: "MlflowClient", uri: str, source: str) -> str:
@@ -137,4 +139,6 @@ def answering(uri: str) -> Iterator[None]:
     except (ValueError, OSError):
         raise
     except Exception as failure:
+        if getattr(failure, "error_code", None) == "INVALID_PARAMETER_VALUE":
+            raise ValueError(f"MLflow refuses it: {store.reason(failure)}") from failure
         raise ConnectionError(f"MLflow store {uri}: {store.reason(failure)}") from failure
