@@ -51,7 +51,7 @@ class InspectionGraph(nn.Module):
         self.outputs = RAW_OUTPUTS if thresholds is None else ALL_OUTPUTS
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        pixels = resized_pixels(images.permute(0, 3, 1, 2), self.model.input_size)
+        pixels = resized_pixels(images, self.model.input_size)
         maps = self._maps(pixels)
         scores = maps.amax((1, 2))
         stretched = stretched_maps(maps, images.shape[1], images.shape[2])

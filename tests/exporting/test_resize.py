@@ -29,8 +29,7 @@ def noise(size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
-    return resized_pixels(pixels, size)[0].permute(1, 2, 0).numpy()
+    return resized_pixels(torch.from_numpy(image)[None], size)[0].permute(1, 2, 0).numpy()
 
 
 @pytest.mark.parametrize("size", SIZES)
