@@ -58,8 +58,8 @@ def figure_rows(subject: Subject, rounds: int) -> Iterator[Row]:
     scores, labels = maps.max((1, 2)), masks.any((1, 2)).astype(int)
 
     def plain_pixels() -> None:
-        pixels = ([value for image in stack for value in image.ravel()] for stack in (maps, masks))
-        plain_auroc(*pixels)
+        stacks = (maps, masks.astype(int))
+        plain_auroc(*([value for image in stack for value in image.ravel()] for stack in stacks))
 
     def plain_regions() -> None:
         for place in np.flatnonzero(labels):
