@@ -140,12 +140,14 @@ class TrainConfig:
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
     seed: int = MISSING
     cache_features: str = MISSING
+    compile: str | None = MISSING
     reuse: bool = MISSING
     checkpoint_every_n_epochs: int = MISSING
     resume: bool = MISSING
     objective: Any = MISSING  # a name out of OBJECTIVES, or several
 
 
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")  # torch.compile's
 TRAIN_SECONDS = "train_seconds"
 OBJECTIVES = (
     *(f"test/{scope}_{name}" for scope in ("image", "pixel") for name in ("auroc", "ap", "f1_max")),
@@ -262,6 +264,8 @@ def _check_choices(cfg: DictConfig) -> None:
     _one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
     _one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
     _one_of("cache_features", cfg.cache_features, ("float32", "float16", "none"))
+    if cfg.compile is not None:
+        _one_of("compile", cfg.compile, COMPILE_MODES)
     _one_of("evaluation.aupro", cfg.evaluation.aupro, ("dataset", "per_image"))
     for name in objectives(cfg) or [None]:
         _one_of("objective", name, OBJECTIVES)

@@ -41,6 +41,7 @@ def training_fingerprint(cfg: DictConfig, *, data_digest: str, encoder_digest: s
         "validation": cfg.dataset.validation,
         "seed": cfg.seed,
         "cache_features": cfg.cache_features,
+        "compile": cfg.compile,
         "data": data_digest,
         "encoder": encoder_digest,
         "versions": {name: version(name) for name in VERSIONS},

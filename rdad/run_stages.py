@@ -46,6 +46,7 @@ from rdad.training import (
     ProgressBar,
     WatchedMetrics,
     WatchedTiledMetrics,
+    compiled_steps,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class RunStages:
         if resumed:
             log.info("going on from %s", checkpoint)
         try:
-            self._trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=resumed)
+            with compiled_steps(self.module, self.cfg.compile):
+                self._trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=resumed)
         except SystemExit as stopped:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from stopped
         if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from rdad.config import ConfigError
 from rdad.data import AnomalyDataModule
 from rdad.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
@@ -145,6 +147,29 @@ class CachedFeatures(Callback):
         assert isinstance(pl_module, ReverseDistillation)
         pl_module.features = None
         self.datamodule.train_with_pixels(True)
+
+
+@contextmanager
+def compiled_steps(module: ReverseDistillation, mode: str | None) -> Iterator[None]:
+    """Train with steps that torch.compile made in `mode`; with None, as they are.
+
+    Raises:
+        ConfigError: this machine cannot compile them.
+    """
+    if mode is None:
+        yield
+        return
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    module.compile_training(mode=mode)
+    try:
+        yield
+    except BackendCompilerFailed as error:
+        reason = str(error.inner_exception).strip().splitlines()[0]
+        raise ConfigError(
+            f"compile={mode} needs a C++ compiler, and Triton on a GPU; "
+            f"torch.compile found: {reason} (compile=null trains without)"
+        ) from error
 
 
 class WatchedMetrics(Callback):

@@ -69,6 +69,7 @@ class ReverseDistillation(L.LightningModule):
         self.loss = ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
         self.features: FeatureCache | None = None
+        self._reconstruction = self.reconstruction_loss
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
         return self.model(images)
@@ -82,9 +83,17 @@ class ReverseDistillation(L.LightningModule):
             encoder_features = self.features.batch(batch["indices"])
         else:
             encoder_features = self.model.encode(batch["images"])
-        loss = self.loss(encoder_features, self.model.decode(encoder_features))
+        loss = self._reconstruction(encoder_features)
         self._log("train/loss", loss, len(encoder_features[0]))
         return loss
+
+    def reconstruction_loss(self, encoder_features: Sequence[Tensor]) -> Tensor:
+        """What a training step minimises, of features (B, C, h, w) a layer."""
+        return self.loss(encoder_features, self.model.decode(encoder_features))
+
+    def compile_training(self, **options: Any) -> None:
+        """Let training steps run `reconstruction_loss` through `torch.compile(**options)`."""
+        self._reconstruction = torch.compile(self.reconstruction_loss, **options)
 
     def validation_step(self, batch: Batch, batch_index: int = 0) -> dict[str, Tensor]:
         """`images`, `anomaly_maps` (B, 1, H, W) raw, `labels`, `masks`, and the batch's `loss`."""
