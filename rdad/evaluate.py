@@ -11,7 +11,6 @@ from omegaconf import MISSING, DictConfig
 from rdad.command_line import Command
 from rdad.config import ConfigError
 from rdad.evaluated import is_of_the_run
-from rdad.host_memory import kept_host_memory
 
 COMMAND = Command(
     name="evaluate",
@@ -76,7 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return COMMAND.main(partial(evaluate, of_the_run), own)
 
 
-@kept_host_memory()
 def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfig) -> int:
     """Score the run that is named; prints what came of it."""
     _check(options)

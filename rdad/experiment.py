@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config import ConfigError, check
-from rdad.host_memory import kept_host_memory
 from rdad.run_files import read_metrics
 from rdad.run_record import CONFIG_FILE, RECORD_FILE, read_record
 
@@ -47,7 +46,6 @@ class RunResult:
     thresholds: "Thresholds | None" = None
 
 
-@kept_host_memory()
 def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     """Train, test, save and track one configuration.
 

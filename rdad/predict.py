@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from rdad.command_line import BAD_INPUT, Command
-from rdad.host_memory import kept_host_memory
 from rdad.prediction.rows import (
     ERROR,
     FILE_FORMATS,
@@ -52,7 +51,6 @@ COMMAND = Command(
 )
 
 
-@kept_host_memory()
 def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Score the images that a command line names; gives the exit code."""
     check_settings(cfg)

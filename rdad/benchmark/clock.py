@@ -1,6 +1,7 @@
 """Timing of programs in turn, and what a call needs of memory and arithmetic."""
 
 import contextlib
+import ctypes
 import gc
 import statistics
 import threading
@@ -9,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-
-from rdad.host_memory import return_freed_memory
 
 Task = Callable[[], object]
 
@@ -41,33 +40,26 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Each task called once untimed, to see what it needs, then `rounds` times in turn: A B A B ….
 
-    In turn, because a machine's speed drifts: both programs then meet the same weather. Before each
-    timed call stands an untimed one, as each step of an epoch comes after another.
+    In turn, because a machine's speed drifts: both programs then meet the same weather.
     """
     seen = {name: _needs(task, device) for name, task in tasks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
-            task()
             seconds[name].append(seconds_of(task, device))
     return {name: Timing(tuple(seconds[name]), *seen[name]) for name in tasks}
 
 
 def interleaved_long(
-    tasks: Mapping[str, Task], *, rounds: int, device: torch.device, warmed: bool = False
+    tasks: Mapping[str, Task], *, rounds: int, device: torch.device
 ) -> dict[str, Timing]:
-    """As `interleaved` for calls of seconds: operations are not counted.
-
-    Args:
-        warmed: An untimed call stands before each timed one there too.
-    """
+    """As `interleaved` for calls of seconds: none is untimed, and operations are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     peaks: dict[str, list[int]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
             with peak_memory(device) as peak:
-                first = seconds_of(task, device)
-            seconds[name].append(seconds_of(task, device) if warmed else first)
+                seconds[name].append(seconds_of(task, device))
             peaks[name] += peak
     return {name: Timing(tuple(seconds[name]), max(peaks[name])) for name in tasks}
 
@@ -110,7 +102,7 @@ def peak_memory(device: torch.device) -> Iterator[list[int]]:
         yield found
         found[0] = torch.cuda.max_memory_allocated(device) - before
         return
-    return_freed_memory()  # so that its reuse is counted
+    _return_freed_memory()
     before, done = _resident(), threading.Event()
 
     def watch() -> None:
@@ -130,3 +122,9 @@ def _resident() -> int:
     import psutil
 
     return psutil.Process().memory_info().rss
+
+
+def _return_freed_memory() -> None:
+    """Have the C library give back what it keeps for later, so that reuse is counted."""
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)

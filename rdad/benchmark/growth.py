@@ -13,7 +13,6 @@ from rdad.benchmark.clock import peak_memory, seconds_of
 from rdad.benchmark.subject import Subject, spread
 from rdad.benchmark.whole import EpochClock, evaluated, first_use, fit
 from rdad.data.samples import Sample, Samples, named
-from rdad.host_memory import kept_host_memory
 from rdad.training import CachedFeatures
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,6 @@ def _grown(of: str, amounts: Sequence[int], points: Sequence[Point]) -> Growth:
     return Growth(of, tuple(amounts), seconds, tuple(peak for _, peak in points))
 
 
-@kept_host_memory()
 def _point(
     cfg: DictConfig, samples: Samples, folder: Path, number: int, size: tuple[int, int]
 ) -> Point:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 
 from rdad.benchmark.clock import Task, Timing, interleaved
-from rdad.host_memory import kept_host_memory
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,6 @@ class Row:
         return self.images / timing.median if self.images else None
 
 
-def as_in_a_run(task: Task) -> Task:
-    """The task with what a run sets for the whole process, and the plain program does not."""
-
-    def call() -> None:
-        with kept_host_memory():
-            task()
-
-    return call
-
-
 @dataclass(frozen=True)
 class Stopwatch:
     """Makes rows of one group."""
@@ -68,6 +57,6 @@ class Stopwatch:
         precision: str | None = None,
     ) -> Row:
         """Both tasks timed in turn; each call works on `images` images."""
-        tasks = {"ours": as_in_a_run(ours)} | ({} if plain is None else {"plain": plain})
+        tasks = {"ours": ours} | ({} if plain is None else {"plain": plain})
         timings = interleaved(tasks, rounds=self.rounds, device=self.device)
         return Row(self.group, name, images, **timings, precision=precision or self.precision)

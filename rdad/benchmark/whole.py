@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from rdad.benchmark.clock import Timing, interleaved_long, synchronise
-from rdad.benchmark.rows import Row, as_in_a_run
+from rdad.benchmark.rows import Row
 from rdad.benchmark.subject import Subject
 from rdad.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
@@ -25,21 +25,17 @@ def whole_rows(subject: Subject, rounds: int) -> Iterator[Row]:
     callbacks = [clock.started, CachedFeatures(subject.data), clock]
     trained = interleaved_long(
         {
-            "first use": as_in_a_run(lambda: first_use(subject)),
-            "ours": as_in_a_run(lambda: fit(subject, callbacks, epochs=2)),
+            "first use": lambda: first_use(subject),
+            "ours": lambda: fit(subject, callbacks, epochs=2),
             "plain": lambda: subject.plain.train_epoch(subject.train, subject.cfg.batch_size),
         },
         rounds=rounds,
         device=subject.device,
     )
     scored = interleaved_long(
-        {
-            "ours": as_in_a_run(lambda: evaluated(subject)),
-            "plain": lambda: subject.plain.evaluate(subject.test),
-        },
+        {"ours": lambda: evaluated(subject), "plain": lambda: subject.plain.evaluate(subject.test)},
         rounds=rounds,
         device=subject.device,
-        warmed=True,  # a run's evaluation comes after its training
     )
     images, tested, precision = len(subject.train), len(subject.test), subject.precision
     epochs = Timing(tuple(clock.epochs), trained["ours"].peak_bytes)
