@@ -1,152 +1,24 @@
-"""What a configuration may hold: types, allowed keys, and the checks that need nothing slow."""
+"""Configurations, composed and checked by all that can be known without anything slow."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.model.geometry import checked_input_size, checked_layers
+from rdad.schema import DATASETS, TrainConfig
 from rdad.tiling import Tiling
 
 _INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf"
 CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 
 LARGEST_SEED = 2**32 - 1  # numpy's
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message says what is wrong and what is allowed."""
-
-
-@dataclass
-class ModelConfig:
-    """The arguments of `rdad.ReverseDistillation`, with its meanings."""
-
-    _target_: str = MISSING
-    backbone: str = MISSING
-    layers: list[str] = MISSING
-    anomaly_map_mode: str = MISSING
-    loss: str = MISSING
-    input_size: list[int] = MISSING
-    lr: float = MISSING
-    beta1: float = MISSING
-    beta2: float = MISSING
-    pre_trained: bool = MISSING
-    weights: str | None = MISSING
-    sigma: float = MISSING
-
-
-@dataclass
-class DatasetConfig:
-    """What the constructors in `rdad.data` have in common."""
-
-    _target_: str = MISSING
-    category: str | None = MISSING
-    image_size: list[int] = MISSING
-    batch_size: int = MISSING
-    validation: str = MISSING
-    validation_fraction: float = MISSING
-    calibration: float = MISSING
-    split_seed: int = MISSING
-    seed: int = MISSING
-    tile: list[int] | None = MISSING
-    tile_overlap: float = MISSING
-
-
-@dataclass
-class MVTecADConfig(DatasetConfig):
-    root: str = MISSING
-
-
-@dataclass
-class FolderConfig(DatasetConfig):
-    root: str = MISSING
-    normal: Any = MISSING  # a folder or a list of folders, as are the next three
-    normal_test: Any = None
-    holdout: float = MISSING
-    defects: Any = MISSING
-    masks: Any = MISSING
-
-
-DATASETS: dict[str, type[DatasetConfig]] = {
-    "rdad.data.textures": DatasetConfig,
-    "rdad.data.mvtec_ad": MVTecADConfig,
-    "rdad.data.folder": FolderConfig,
-}
-
-
-@dataclass
-class TrainerConfig:
-    """The arguments of `lightning.pytorch.Trainer` that a run may set."""
-
-    _target_: str = MISSING
-    accelerator: str = MISSING
-    devices: Any = MISSING  # a number, a list of numbers, or auto
-    strategy: str = MISSING
-    num_nodes: int = MISSING
-    precision: str = MISSING
-    max_epochs: int = MISSING
-    check_val_every_n_epoch: int = MISSING
-
-
-@dataclass
-class TrackingConfig:
-    """The arguments of `rdad.tracking.MlflowTracker`."""
-
-    _target_: str = MISSING
-    uri: str = MISSING
-    experiment: str | None = MISSING
-    system_metrics: bool = MISSING
-    log_model: bool = MISSING
-
-
-@dataclass
-class ArtifactsConfig:
-    maps: bool = MISSING
-    overlays: int | None = MISSING
-    report: bool = MISSING
-
-
-@dataclass
-class EvaluationConfig:
-    fpr_limit: float = MISSING
-    streaming: bool = MISSING
-    aupro: str = MISSING
-
-
-@dataclass
-class ThresholdsConfig:
-    """The false-alarm rates that thresholds are found for."""
-
-    image_rate: float = MISSING
-    pixel_rate: float = MISSING
-
-
-@dataclass
-class TrainConfig:
-    model: ModelConfig = field(default_factory=ModelConfig)
-    dataset: Any = MISSING  # checked against DATASETS by its _target_
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    tracking: TrackingConfig | None = None
-    artifacts: ArtifactsConfig = field(default_factory=ArtifactsConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
-    seed: int = MISSING
-    cache_features: str = MISSING
-    compile: str | None = MISSING
-    reuse: bool = MISSING
-    checkpoint_every_n_epochs: int = MISSING
-    resume: bool = MISSING
-    objective: Any = MISSING  # a name out of OBJECTIVES, or several
-
-
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")  # torch.compile's
 TRAIN_SECONDS = "train_seconds"
 OBJECTIVES = (
@@ -156,12 +28,13 @@ OBJECTIVES = (
 )
 
 
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message says what is wrong and what is allowed."""
+
+
 def objectives(cfg: DictConfig) -> list[str]:
     """The names under `objective`, of which there may be one or several."""
     return [cfg.objective] if isinstance(cfg.objective, str) else list(cfg.objective)
-
-
-ConfigStore.instance().store(name="train_schema", node=TrainConfig)
 
 
 def load_config(*overrides: str) -> DictConfig:

@@ -8,7 +8,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config import DATASETS, ConfigError, check, load_config
+from rdad.config import ConfigError, check, load_config
+from rdad.schema import DATASETS
 
 if TYPE_CHECKING:
     from rdad.trained_model import TrainedModel

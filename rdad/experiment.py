@@ -66,17 +66,18 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.dataset)
     _prepare(datamodule)
-    stages = RunStages(cfg, run_dir, datamodule, build(cfg.model))
+    module = build(cfg.model)
+    stages = RunStages(cfg, run_dir, datamodule, module)
     if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed run does the rest
         stages.fit()
         return RunResult({}, run_dir)
-    with stages.kept():
+    with stages.book.opened(datamodule, encoder_digest=module.model.encoder.digest()):
         stages.train()
         stages.calibrate()
         metrics = stages.test()
-        stages.finish(metrics)
+        stages.book.finish(metrics)
     result = RunResult(metrics, run_dir, stages.train_seconds, thresholds=stages.thresholds)
-    tracker = stages.tracker
+    tracker = stages.book.tracker
     if tracker is None:
         return result
     return replace(

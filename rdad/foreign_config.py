@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config import DATASETS, ConfigError
+from rdad.config import ConfigError
 from rdad.experiment import build
+from rdad.schema import DATASETS
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule

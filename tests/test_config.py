@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config import CONF_DIR, DATASETS, ConfigError, check, load_config
+from rdad.config import CONF_DIR, ConfigError, check, load_config
+from rdad.schema import DATASETS
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")
 GROUPS = sorted(

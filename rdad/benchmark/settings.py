@@ -7,8 +7,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config import DATASETS, ConfigError
+from rdad.config import ConfigError
 from rdad.model.geometry import LAYERS, checked_input_size
+from rdad.schema import DATASETS
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bf16"}  # Lightning's names, and ours

@@ -1,0 +1,76 @@
+"""Lightning's Trainer as a run has it: logging, checkpoints and progress are ours."""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lightning as L
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+from rdad.checkpoint import Checkpoint
+from rdad.config import ConfigError
+from rdad.data import AnomalyDataModule
+from rdad.evaluation import metrics_for
+from rdad.experiment import build
+from rdad.training import (
+    CachedFeatures,
+    EpochReport,
+    ProgressBar,
+    WatchedMetrics,
+    WatchedTiledMetrics,
+)
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
+log = logging.getLogger(__name__)
+
+
+def make_trainer(
+    cfg: DictConfig, run_dir: Path, data: AnomalyDataModule, epochs: EpochReport
+) -> L.Trainer:
+    """Raises ConfigError where Lightning refuses a value of `trainer`."""
+    callbacks: list[Callback] = [ProgressBar()] if sys.stderr.isatty() else []
+    if data.validation == "test":
+        log.info("validation=test: its metrics are to watch, and never to choose by")
+        callbacks.append(_watched(cfg, data))
+    if cfg.cache_features != "none":
+        callbacks.append(CachedFeatures(data, cfg.cache_features))
+    callbacks += [epochs, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
+    _quiet_lightning()
+    try:
+        return build(
+            cfg.trainer,
+            callbacks=callbacks,
+            default_root_dir=str(run_dir),
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0 if data.validation == "none" else None,
+            log_every_n_steps=1,
+        )
+    except (ConfigError, InstantiationException) as error:
+        raise ConfigError(f"trainer: {error.__cause__ or error}") from error
+
+
+def _watched(cfg: DictConfig, data: AnomalyDataModule) -> WatchedMetrics | WatchedTiledMetrics:
+    metrics = metrics_for(data, **cfg.evaluation)
+    if data.tiling is not None:
+        return WatchedTiledMetrics(metrics, data)
+    return WatchedMetrics(metrics, has_masks=data.has_masks)
+
+
+def _quiet_lightning() -> None:
+    """Keep back what it says of things that are meant to be so."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*in eval mode at the start of training.*",
+        ".*isinstance.treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
