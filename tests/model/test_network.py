@@ -211,3 +211,16 @@ def test_trained_convolutions_start_kaiming_normal_and_transposed_ones_at_torchs
 @pytest.mark.parametrize("size", [(32, 32), (32, 96)])
 def test_smallest_images_score(size: tuple[int, int]):
     assert untrained(size=size).eval()(pixels(1, size)).isfinite().all()
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "efficientnet_lite0"])
+def test_images_encoded_in_parts_give_the_same_features(
+    backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = untrained(backbone).eval()
+    whole = network.encode(pixels(7))
+    monkeypatch.setattr("rdad.model.torch_model.PIXELS_AT_ONCE", 3 * SIZE[0] * SIZE[1])
+    in_parts = network.encode(pixels(7))
+    for a, b in zip(whole, in_parts, strict=True):
+        assert (a - b).abs().max() < 1e-4 * a.std()  # fewer pixels may take other kernels
+        assert b.is_contiguous(memory_format=torch.channels_last)
