@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP) ## create .venv and install rdad with the tested versions
 
 demo: $(STAMP) ## train on embedded photographs of brick, on what pip brings alone
-	$(BIN)/python -m rdad.train experiment=quick
+	$(BIN)/python -m rdad.train experiment=quick hydra.run.dir=outputs/demo
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

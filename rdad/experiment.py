@@ -1,4 +1,4 @@
-"""The only wiring: in what order a run is made of its parts."""
+"""The wiring, with rdad.run_stages and what that makes of the configuration: a run's order."""
 
 import logging
 import math
@@ -65,7 +65,7 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
 
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.dataset)
-    _prepare(datamodule)
+    prepare(datamodule)
     module = build(cfg.model)
     stages = RunStages(cfg, run_dir, datamodule, module)
     if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed run does the rest
@@ -89,8 +89,13 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     )
 
 
-def _prepare(datamodule: "AnomalyDataModule") -> None:
-    """Find, check and decode all images; what is wrong then is wrong with what was asked for."""
+def prepare(datamodule: "AnomalyDataModule") -> None:
+    """Find, check and decode all images.
+
+    Raises:
+        ConfigError: the data set has nothing of what was asked for.
+        FileNotFoundError, rdad.data.DataError: images or masks are missing or unusable.
+    """
     from rdad.data import DataError
 
     try:

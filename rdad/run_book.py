@@ -58,6 +58,7 @@ class RunBook:
             raise
 
     def finish(self, metrics: dict[str, float]) -> None:
+        """The run came to its end: nothing will be resumed."""
         self._close_tracking("FINISHED", metrics)
         self.record.end("finished")
         (self.run_dir / CHECKPOINT_FILE).unlink(missing_ok=True)

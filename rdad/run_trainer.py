@@ -1,7 +1,6 @@
 """Lightning's Trainer as a run has it: logging, checkpoints and progress are ours."""
 
 import logging
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,16 +29,20 @@ log = logging.getLogger(__name__)
 
 
 def make_trainer(
-    cfg: DictConfig, run_dir: Path, data: AnomalyDataModule, epochs: EpochReport
+    cfg: DictConfig, run_dir: Path, datamodule: AnomalyDataModule, epoch_report: EpochReport
 ) -> L.Trainer:
-    """Raises ConfigError where Lightning refuses a value of `trainer`."""
-    callbacks: list[Callback] = [ProgressBar()] if sys.stderr.isatty() else []
-    if data.validation == "test":
+    """The Trainer that `trainer` configures, with a run's callbacks.
+
+    Raises:
+        ConfigError: Lightning refuses a value.
+    """
+    callbacks: list[Callback] = [] if epoch_report.log_lines else [ProgressBar()]
+    if datamodule.validation == "test":
         log.info("validation=test: its metrics are to watch, and never to choose by")
-        callbacks.append(_watched(cfg, data))
+        callbacks.append(_watched(cfg, datamodule))
     if cfg.cache_features != "none":
-        callbacks.append(CachedFeatures(data, cfg.cache_features))
-    callbacks += [epochs, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
+        callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
+    callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
     _quiet_lightning()
     try:
         return build(
@@ -51,18 +54,20 @@ def make_trainer(
             enable_model_summary=False,
             enable_progress_bar=False,
             num_sanity_val_steps=0,
-            limit_val_batches=0 if data.validation == "none" else None,
+            limit_val_batches=0 if datamodule.validation == "none" else None,
             log_every_n_steps=1,
         )
     except (ConfigError, InstantiationException) as error:
         raise ConfigError(f"trainer: {error.__cause__ or error}") from error
 
 
-def _watched(cfg: DictConfig, data: AnomalyDataModule) -> WatchedMetrics | WatchedTiledMetrics:
-    metrics = metrics_for(data, **cfg.evaluation)
-    if data.tiling is not None:
-        return WatchedTiledMetrics(metrics, data)
-    return WatchedMetrics(metrics, has_masks=data.has_masks)
+def _watched(
+    cfg: DictConfig, datamodule: AnomalyDataModule
+) -> WatchedMetrics | WatchedTiledMetrics:
+    metrics = metrics_for(datamodule, **cfg.evaluation)
+    if datamodule.tiling is not None:
+        return WatchedTiledMetrics(metrics, datamodule)
+    return WatchedMetrics(metrics, has_masks=datamodule.has_masks)
 
 
 def _quiet_lightning() -> None:

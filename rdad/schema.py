@@ -51,10 +51,10 @@ class MVTecADConfig(DatasetConfig):
 class FolderConfig(DatasetConfig):
     root: str = MISSING
     normal: Any = MISSING  # a folder or a list of folders, as are the next three
-    normal_test: Any = None
-    holdout: float = MISSING
+    normal_test: Any = MISSING
     defects: Any = MISSING
     masks: Any = MISSING
+    holdout: float = MISSING
 
 
 DATASETS: dict[str, type[DatasetConfig]] = {

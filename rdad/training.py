@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: history, progress, metrics to watch."""
+"""What stands around the steps of a training: features, compiling, history, progress, metrics."""
 
 import logging
 import time
@@ -159,16 +159,17 @@ def compiled_steps(module: ReverseDistillation, mode: str | None) -> Iterator[No
     if mode is None:
         yield
         return
-    from torch._dynamo.exc import BackendCompilerFailed
+    from torch._dynamo.exc import TorchDynamoException
 
     module.compile_training(mode=mode)
     try:
         yield
-    except BackendCompilerFailed as error:
-        reason = str(error.inner_exception).strip().splitlines()[0]
+    except TorchDynamoException as error:
+        cause = getattr(error, "inner_exception", error)
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         raise ConfigError(
-            f"compile={mode} needs a C++ compiler, and Triton on a GPU; "
-            f"torch.compile found: {reason} (compile=null trains without)"
+            f"compile={mode}: the training step could not be compiled, which takes a C++ compiler, "
+            f"and Triton on a GPU: {reason} (compile=null trains without)"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """What `python -m rdad.benchmark` may be told, and the checks that need nothing slow."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -52,6 +52,7 @@ ConfigStore.instance().store(name="benchmark_schema", node=BenchmarkConfig)
 
 def check_settings(cfg: DictConfig) -> None:
     """Raises ConfigError where a value is missing, of the wrong type, or not allowed."""
+    _check_keys(cfg)
     try:
         schema = DATASETS.get(cfg.dataset.get("_target_", ""))
         if schema is not None:
@@ -66,6 +67,21 @@ def check_settings(cfg: DictConfig) -> None:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     _check_values(cfg)
+
+
+def _check_keys(cfg: DictConfig) -> None:
+    """What would be taken and then do nothing."""
+    known = [one.name for one in fields(BenchmarkConfig)]
+    for key in cfg:
+        if key not in known:
+            raise ConfigError(f"a key must be one of {', '.join(known)}; found {key!r}")
+    for key in ("image_size", "batch_size"):
+        if key in cfg.dataset and cfg.dataset[key] != cfg[key]:
+            raise ConfigError(f"dataset.{key} is given as {key}=… here; found {cfg.dataset[key]}")
+    if cfg.dataset.get("tile"):
+        raise ConfigError(
+            f"dataset.tile must be null: tiles are not timed; found {cfg.dataset.tile}"
+        )
 
 
 def _check_values(cfg: DictConfig) -> None:

@@ -21,6 +21,7 @@ from rdad.config import ConfigError
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples
 from rdad.device import chosen_device
+from rdad.experiment import prepare
 from rdad.model.geometry import LAYERS
 from rdad.model.lightning_model import ReverseDistillation
 
@@ -110,7 +111,7 @@ def found_images(cfg: DictConfig) -> Samples:
         data: AnomalyDataModule = instantiate(cfg.dataset, _convert_="all")
     except InstantiationException as error:
         raise ConfigError(str(error.__cause__ or error)) from error
-    data.prepare()
+    prepare(data)
     return Samples(data.train_samples, data.test_samples)
 
 

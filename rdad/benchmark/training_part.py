@@ -45,10 +45,10 @@ class Step:
         self.optimizer: torch.optim.Optimizer = optimizer
 
     def __call__(self) -> None:
-        model = self.module.model.train()
+        self.module.model.train()
         self.optimizer.zero_grad()
         with self.autocast():
-            loss = self.module.loss(self.features, model.decode(self.features))
+            loss = self.module.reconstruction_loss(self.features)
         loss.backward()
         self.optimizer.step()
 

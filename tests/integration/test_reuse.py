@@ -90,6 +90,7 @@ SAME = {"data_digest": "a", "encoder_digest": "b"}
         "dataset.image_size=[64,128]",
         "dataset.validation=split",
         "cache_features=none",
+        "compile=default",
     ],
 )
 def test_a_change_in_what_training_reads_is_another_training(change: str) -> None:

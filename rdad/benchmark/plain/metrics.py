@@ -1,5 +1,6 @@
 """AUROC over lists of pixels and AUPRO by counting, as the published evaluation goes about them."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +11,12 @@ THRESHOLDS = 200
 
 def plain_auroc(scores: Sequence[float], labels: Sequence[int]) -> float:
     """scikit-learn's area under the ROC curve; nan with one class only."""
+    from sklearn.exceptions import UndefinedMetricWarning
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(labels, scores)) if len(set(labels)) == 2 else float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        return float(roc_auc_score(labels, scores))
 
 
 def plain_aupro(anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
