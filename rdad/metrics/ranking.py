@@ -143,12 +143,17 @@ def rank(
 def _counts_below(
     scores: NDArray[np.floating], values: NDArray[np.floating]
 ) -> tuple[Counts, Counts]:
-    """How many of `scores` (N,) are < and <= each of the ascending `values` (G,)."""
+    """How many of `scores` (N,) are < and <= each of the ascending `values` (G,).
+
+    Scores below all values, which most normal pixels' are, are counted and not sorted.
+    """
     parts = min(os.cpu_count() or 1, 4, 1 + scores.size // 500_000)
 
     def count(part: NDArray[np.floating]) -> tuple[Counts, Counts]:
-        part = np.sort(part)
-        return np.searchsorted(part, values, "left"), np.searchsorted(part, values, "right")
+        reached = np.sort(part[part >= values.min(initial=np.inf)])
+        lower = part.size - reached.size
+        below, not_above = (np.searchsorted(reached, values, side) for side in ("left", "right"))
+        return lower + below, lower + not_above
 
     if parts == 1:
         return count(scores)
