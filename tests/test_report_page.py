@@ -142,7 +142,7 @@ def test_card_opens_a_larger_view_that_steps_and_closes_by_keyboard(opened: "Pag
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
     # a dialog's close event, after which the focus moves, comes a moment after Escape
-    page.wait_for_function("document.activeElement.textContent.endsWith('bent/006')", timeout=5000)
+    page.locator(":focus", has_text="bent/006").wait_for(timeout=5000)
 
 
 def test_without_a_stored_threshold_the_line_starts_in_the_middle_and_says_so(
@@ -220,4 +220,4 @@ def test_a_thousand_images_stay_small_and_quick(opened: "Page", thousand: Path):
     assert statistics.median(moves) < 100
     page.get_by_label("All").check()
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-    page.wait_for_function("document.querySelectorAll('.card').length > 150")
+    page.locator(".card").nth(150).wait_for(state="attached")
