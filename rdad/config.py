@@ -60,7 +60,7 @@ def check(cfg: DictConfig) -> None:
         ConfigError: a value is missing, of the wrong type, or not allowed.
     """
     try:
-        _check_keys("the configuration", cfg, TrainConfig)
+        check_keys("the configuration", cfg, TrainConfig)
         missing = OmegaConf.missing_keys(cfg)
         if missing:
             example = sorted(missing)[0]
@@ -76,10 +76,10 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(str(error)) from error
 
 
-def _check_keys(place: str, found: Iterable[Any], schema: type) -> None:
+def check_keys(place: str, found: Iterable[Any], schema: type) -> None:
     """Hydra's `+key=value` adds a key to any schema; here it would do nothing without a word."""
     for key in found:
-        _one_of(f"a key of {place}", key, [known.name for known in fields(schema)])
+        one_of(f"a key of {place}", key, [known.name for known in fields(schema)])
 
 
 def _check_dataset(cfg: DictConfig) -> None:
@@ -87,7 +87,7 @@ def _check_dataset(cfg: DictConfig) -> None:
     if schema is None:  # a user's own constructor checks its own arguments
         return
     given: Any = OmegaConf.to_container(cfg.dataset, resolve=True)
-    _check_keys("dataset", given, schema)
+    check_keys("dataset", given, schema)
     try:
         typed = OmegaConf.merge(OmegaConf.structured(schema), given)
     except OmegaConfBaseException as error:
@@ -106,7 +106,7 @@ def _check_dataset(cfg: DictConfig) -> None:
 
 
 def _check_dataset_values(dataset: Any) -> None:
-    _one_of("dataset.validation", dataset.validation, ("none", "split", "test"))
+    one_of("dataset.validation", dataset.validation, ("none", "split", "test"))
     _at_least("dataset.batch_size", dataset.batch_size, 1)
     fraction = dataset.validation_fraction
     if not 0 < fraction < 1:
@@ -120,10 +120,11 @@ def _check_dataset_values(dataset: Any) -> None:
     if dataset._target_ == "rdad.data.textures":
         from rdad.data.embedded import CATEGORIES
 
-        _one_of("dataset.category", dataset.category, CATEGORIES)
+        one_of("dataset.category", dataset.category, CATEGORIES)
 
 
-def _one_of(key: str, found: Any, allowed: Iterable[str]) -> None:
+def one_of(key: str, found: Any, allowed: Iterable[str]) -> None:
+    """Raises ConfigError, with what is allowed, where `found` is none of it."""
     if found not in allowed:
         raise ConfigError(f"{key} must be one of {', '.join(allowed)}; found {found!r}")
 
@@ -134,14 +135,14 @@ def _at_least(key: str, found: float, smallest: float) -> None:
 
 
 def _check_choices(cfg: DictConfig) -> None:
-    _one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
-    _one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
-    _one_of("cache_features", cfg.cache_features, ("float32", "float16", "none"))
+    one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
+    one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
+    one_of("cache_features", cfg.cache_features, ("float32", "float16", "none"))
     if cfg.compile is not None:
-        _one_of("compile", cfg.compile, COMPILE_MODES)
-    _one_of("evaluation.aupro", cfg.evaluation.aupro, ("dataset", "per_image"))
+        one_of("compile", cfg.compile, COMPILE_MODES)
+    one_of("evaluation.aupro", cfg.evaluation.aupro, ("dataset", "per_image"))
     for name in objectives(cfg) or [None]:
-        _one_of("objective", name, OBJECTIVES)
+        one_of("objective", name, OBJECTIVES)
 
 
 def _check_ranges(cfg: DictConfig) -> None:

@@ -1,4 +1,4 @@
-"""The wiring, with rdad.run_stages and what that makes of the configuration: a run's order."""
+"""In what order a run is made of its parts; rdad.run_stages holds its steps."""
 
 import logging
 import math

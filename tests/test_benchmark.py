@@ -97,7 +97,7 @@ def test_the_chart_is_a_picture(finished: tuple[Path, str]) -> None:
         ("batch_size=1", "2 or more"),
         ("round=3", "round"),
         ("dataset=mvtec_ad", "dataset.root"),
-        ("+round=3", "a key must be one of model, dataset"),
+        ("+round=3", "a key of the configuration must be one of model, dataset"),
         ("dataset.batch_size=4", "given as batch_size"),
         ("dataset.image_size=[128,128]", "given as image_size"),
         ("dataset.tile=[64,64]", "dataset.tile must be null"),

@@ -1,13 +1,13 @@
 """What `python -m rdad.benchmark` may be told, and the checks that need nothing slow."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config import ConfigError
+from rdad.config import ConfigError, check_keys, one_of
 from rdad.model.geometry import LAYERS, checked_input_size
 from rdad.schema import DATASETS
 
@@ -71,10 +71,7 @@ def check_settings(cfg: DictConfig) -> None:
 
 def _check_keys(cfg: DictConfig) -> None:
     """What would be taken and then do nothing."""
-    known = [one.name for one in fields(BenchmarkConfig)]
-    for key in cfg:
-        if key not in known:
-            raise ConfigError(f"a key must be one of {', '.join(known)}; found {key!r}")
+    check_keys("the configuration", cfg, BenchmarkConfig)
     for key in ("image_size", "batch_size"):
         if key in cfg.dataset and cfg.dataset[key] != cfg[key]:
             raise ConfigError(f"dataset.{key} is given as {key}=… here; found {cfg.dataset[key]}")
@@ -89,8 +86,7 @@ def _check_values(cfg: DictConfig) -> None:
         ("device", cfg.device, DEVICES),
         ("trainer.precision", cfg.trainer.precision, PRECISIONS),
     ):
-        if found not in allowed:
-            raise ConfigError(f"{key} must be one of {', '.join(allowed)}; found {found!r}")
+        one_of(key, found, allowed)
     smallest = {"batch_size": 2, "images": 2, "rounds": 1, "epochs": 1, "seed": 0}
     for key, least in smallest.items():
         if cfg[key] < least:

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
@@ -21,7 +19,7 @@ from rdad.config import ConfigError
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples
 from rdad.device import chosen_device
-from rdad.experiment import prepare
+from rdad.experiment import build, prepare
 from rdad.model.geometry import LAYERS
 from rdad.model.lightning_model import ReverseDistillation
 
@@ -107,10 +105,7 @@ def found_images(cfg: DictConfig) -> Samples:
         FileNotFoundError, DataError: images are missing or unusable.
     """
     logging.getLogger("rdad").setLevel(logging.WARNING)
-    try:
-        data: AnomalyDataModule = instantiate(cfg.dataset, _convert_="all")
-    except InstantiationException as error:
-        raise ConfigError(str(error.__cause__ or error)) from error
+    data: AnomalyDataModule = build(cfg.dataset)
     prepare(data)
     return Samples(data.train_samples, data.test_samples)
 
