@@ -134,7 +134,7 @@ def _scored(
 ) -> Iterator[ScoredBatch]:
     """The images cut as the data module says, as many tiles at a time as it has in a batch."""
     return score(
-        model,
+        model.folded(),
         batches,
         tiling=datamodule.tiling,
         tiles_at_once=datamodule.batch_size,

@@ -86,6 +86,11 @@ class TrainedModel:
         """Move the network to a device."""
         return replace(self, model=self.model.to(device))
 
+    @cached_property
+    def _folded(self) -> "ReverseDistillationModel":
+        """What computes the predictions; `model` stays as it was trained."""
+        return self.model.folded()
+
     def predict(self, image: ImageSource) -> Prediction:
         """The prediction for one image.
 
@@ -119,7 +124,7 @@ class TrainedModel:
             return []
         together = [images] if self.tiling is None else [[image] for image in images]
         batches = ({"images": _stacked(some)} for some in together)
-        scored = list(score(self.model, batches, tiling=self.tiling))
+        scored = list(score(self._folded, batches, tiling=self.tiling))
         maps = [one for batch in scored for one in batch.maps.squeeze(1).float().cpu().numpy()]
         scores = [one for batch in scored for one in batch.scores.float().cpu().numpy()]
         return [

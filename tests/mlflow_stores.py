@@ -106,4 +106,5 @@ def _files(client: MlflowClient, run: Run, folder: str) -> Iterator[str]:
 
 
 def _bytes(client: MlflowClient, run: Run, path: str) -> bytes:
-    return Path(client.download_artifacts(run.info.run_id, path)).read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run.info.run_id, path, folder)).read_bytes()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from rdad.model.anomaly_map import AnomalyMapGenerator, Mode
 from rdad.model.bottleneck import Bottleneck
 from rdad.model.decoder import Decoder
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
+from rdad.model.folding import fold_batch_norms, shallow_copy
 from rdad.model.geometry import STRIDES, checked_input_size, checked_layers
 from rdad.model.rd4ad import read_rd4ad_checkpoint
 from rdad.model.weights import StateDict
@@ -116,6 +118,20 @@ class ReverseDistillationModel(nn.Module):
         """The maps (B, 1, H, W) before the blur, as parts of a larger map that is blurred whole."""
         encoder_features = self.encode(images)
         return self.anomaly_map.unblurred(self.decode(encoder_features), encoder_features)
+
+    def folded(self) -> Self:
+        """A twin in evaluation mode that computes the same, to rounding, without batch norms.
+
+        There each scales and shifts the channels, which the convolution before it can do on its
+        way. An encoder that is no ResNet keeps its own: in networks of any make it is not known
+        what stands before them. Fold anew after more training.
+        """
+        twin = shallow_copy(self).eval()
+        fold_batch_norms(twin.bottleneck)
+        fold_batch_norms(twin.decoder)
+        if not twin.encoder.mirror.projected:
+            fold_batch_norms(twin.encoder)
+        return twin
 
     def load_rd4ad_checkpoint(self, path: str | Path) -> None:
         """Take bottleneck and decoder from a checkpoint of the authors' program.

@@ -21,7 +21,7 @@ def test_a_notebook_runs_from_an_empty_folder(notebook: Path, tmp_path: Path) ->
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TMPDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stdout[-4000:]
 
