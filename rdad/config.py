@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.model.geometry import checked_input_size, checked_layers
+from rdad.precision import OF_LIGHTNING
 from rdad.schema import DATASETS, TrainConfig
 from rdad.tiling import Tiling
 
@@ -137,6 +138,7 @@ def _at_least(key: str, found: float, smallest: float) -> None:
 def _check_choices(cfg: DictConfig) -> None:
     one_of("model.anomaly_map_mode", cfg.model.anomaly_map_mode, ("add", "multiply"))
     one_of("model.loss", cfg.model.loss, ("global_cosine", "local_cosine"))
+    one_of("trainer.precision", cfg.trainer.precision, OF_LIGHTNING)
     one_of("cache_features", cfg.cache_features, ("float32", "float16", "none"))
     if cfg.compile is not None:
         one_of("compile", cfg.compile, COMPILE_MODES)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config import ConfigError, check, load_config
+from rdad.precision import IN_LIGHTNING
 from rdad.schema import DATASETS
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def configuration(
     cfg = load_config(*(named or [f"dataset={_option_of(run)}"]), "tracking=off")
     if run is not None:
         _take_over(cfg, run, with_dataset=not named)
+    else:
+        cfg.trainer.precision = IN_LIGHTNING[trained.precision]
     if not named:
         _refuse_other_split(options)
     _fit(cfg, trained)

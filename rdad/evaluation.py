@@ -11,8 +11,9 @@ from rdad.artifacts import ArtifactWriter
 from rdad.calibration import CalibrationPixels, advice, calibrate
 from rdad.metrics import AnomalyMetrics
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.precision import Precision
 from rdad.run_files import write_calibration, write_metrics
-from rdad.scoring import Batch, Precision, ScoredBatch, score
+from rdad.scoring import Batch, ScoredBatch, score
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule

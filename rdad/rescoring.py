@@ -1,14 +1,12 @@
 """The wiring of an evaluation: a trained network, images, thresholds, and a folder of results."""
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.artifacts import ArtifactWriter
@@ -22,10 +20,10 @@ from rdad.experiment import LoadedRun
 from rdad.foreign_config import build_known
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model_source import open_model
+from rdad.precision import OF_LIGHTNING, Precision, computing_in
 from rdad.report.contents import ReportSubject
 from rdad.run_files import write_text_atomic
 from rdad.run_record import parameters
-from rdad.scoring import Precision
 from rdad.thresholds import Thresholds
 from rdad.trained_model import TrainedModel
 
@@ -107,7 +105,7 @@ def _case(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Case:
         run_dir=run.run_dir if run else None,
         cfg=cfg,
         datamodule=datamodule,
-        precision=_precision(cfg.trainer.precision, device),
+        precision=computing_in(OF_LIGHTNING[cfg.trainer.precision], device),
         same_maps=same_map and datamodule.tiling == trained.tiling,
         own_images=bool(run) and run.record.get("data_digest") == datamodule.content_digest,
     )
@@ -122,23 +120,6 @@ def _opened(source: str, options: DictConfig) -> LoadedRun | TrainedModel:
         weights=options.weights,
         tracking_uri=options.tracking_uri,
     )
-
-
-def _precision(name: str, device: torch.device) -> Precision:
-    """As Lightning computes the test after a training in this precision."""
-    import lightning as L
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    trainer = L.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision=name,  # type: ignore[arg-type]
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
-    return trainer.precision_plugin.forward_context
 
 
 def _refuse_used_folder(output: str | None) -> None:

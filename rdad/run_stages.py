@@ -20,6 +20,7 @@ from rdad.evaluation import calibrate_into, evaluate_into, metrics_for
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.model_file import MODEL_FILE, save_model, take_trained_parts
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.precision import OF_LIGHTNING
 from rdad.report.contents import ReportSubject
 from rdad.reuse import claimed, find_training, remember_training, training_fingerprint
 from rdad.run_book import RunBook
@@ -136,6 +137,7 @@ class RunStages:
             self.module.network_arguments,
             self.thresholds,
             self.datamodule.tiling,
+            OF_LIGHTNING[self.cfg.trainer.precision],
         )
 
     def calibrate(self) -> None:

@@ -1,7 +1,7 @@
 """A trained network's answer to images: raw maps, and the score of each image."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 from rdad.data.tiles import cut, pad_to_tile
 from rdad.model.tile_blend import TileBlend
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.precision import Precision
 from rdad.tiling import Tiling
 
 Batch = dict[str, Tensor]
-Precision = Callable[[], AbstractContextManager[object]]
 
 TILES_AT_ONCE = 16  # as many as images in a batch of the authors' program
 

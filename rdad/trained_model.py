@@ -1,5 +1,6 @@
 """A trained network with its thresholds: images of any size in, scores and maps out."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rdad.data.transforms import as_rgb, load_image, resize_image
+from rdad.precision import FLOAT32, Precision, computing_in, has_bf16
 from rdad.scoring import score
 from rdad.stretching import stretched_map
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from rdad.model.torch_model import ReverseDistillationModel
     from rdad.thresholds import Thresholds
     from rdad.tiling import Tiling
+
+log = logging.getLogger(__name__)
 
 ImageSource: TypeAlias = str | Path | Image.Image | NDArray[np.uint8]
 
@@ -75,12 +79,15 @@ class TrainedModel:
         thresholds: None where the network was not calibrated; then there are no verdicts.
         name: For titles and messages.
         tiling: How images are cut into tiles, if they are.
+        precision: In which it was tested and its thresholds were found, and in which it predicts
+            where the device has instructions for that.
     """
 
     model: "ReverseDistillationModel"
     thresholds: "Thresholds | None"
     name: str
     tiling: "Tiling | None" = None
+    precision: str = FLOAT32
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""
@@ -90,6 +97,20 @@ class TrainedModel:
     def _folded(self) -> "ReverseDistillationModel":
         """What computes the predictions; `model` stays as it was trained."""
         return self.model.folded()
+
+    @cached_property
+    def _computing(self) -> Precision:
+        device = self.model.encoder.pixel_mean.device
+        if self.precision == FLOAT32 or has_bf16(device):
+            return computing_in(self.precision, device)
+        log.warning(
+            "%s was tested in %s, for which this %s has no instructions: it predicts in float32, "
+            "and its scores differ a little",
+            self.name,
+            self.precision,
+            device.type.upper(),
+        )
+        return computing_in(FLOAT32, device)
 
     def predict(self, image: ImageSource) -> Prediction:
         """The prediction for one image.
@@ -124,7 +145,7 @@ class TrainedModel:
             return []
         together = [images] if self.tiling is None else [[image] for image in images]
         batches = ({"images": _stacked(some)} for some in together)
-        scored = list(score(self._folded, batches, tiling=self.tiling))
+        scored = list(score(self._folded, batches, tiling=self.tiling, precision=self._computing))
         maps = [one for batch in scored for one in batch.maps.squeeze(1).float().cpu().numpy()]
         scores = [one for batch in scored for one in batch.scores.float().cpu().numpy()]
         return [
@@ -160,7 +181,12 @@ def load_trained_model(path: Path, *, name: str, weights: str | Path | None = No
         FileNotFoundError: there is no such file, or the encoder's weights are gone.
         ValueError: the file is no model of ours, or the encoder's weights are other ones.
     """
-    from rdad.model.model_file import load_model, load_thresholds, load_tiling
+    from rdad.model.model_file import (
+        load_model,
+        load_precision,
+        load_thresholds,
+        load_tiling,
+    )
 
     model = load_model(path, weights=weights)
-    return TrainedModel(model, load_thresholds(path), name, load_tiling(path))
+    return TrainedModel(model, load_thresholds(path), name, load_tiling(path), load_precision(path))

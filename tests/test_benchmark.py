@@ -214,10 +214,10 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 
 
 def test_precision_bf16_runs_the_network_in_bf16() -> None:
-    from rdad.benchmark.subject import autocast
+    from rdad.precision import computing_in
 
     product = torch.nn.Linear(2, 2)
-    with autocast("bf16", CPU)():
+    with computing_in("bf16", CPU)():
         assert product(torch.ones(1, 2)).dtype == torch.bfloat16
-    with autocast("float32", CPU)():
+    with computing_in("float32", CPU)():
         assert product(torch.ones(1, 2)).dtype == torch.float32

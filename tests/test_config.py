@@ -221,6 +221,7 @@ NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
     ("model.loss=cosine", "one of global_cosine, local_cosine; found 'cosine'"),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
+    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed; found '16-mixed'"),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
     ("evaluation.aupro=image", "one of dataset, per_image; found 'image'"),
     ("dataset.validation=all", "one of none, split, test; found 'all'"),

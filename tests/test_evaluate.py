@@ -277,6 +277,22 @@ def test_a_model_file_alone_needs_its_images_named(
     assert (folder / "scores.csv").read_bytes() == (finished / "scores.csv").read_bytes()
 
 
+def test_a_run_in_bf16_is_scored_and_predicts_in_bf16(
+    finished: Path, evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdad.trained_model.has_bf16", lambda device: True)
+    cfg = load_run(finished).cfg.copy()
+    cfg.trainer.precision = "bf16-mixed"
+    folder = run(cfg, tmp_path / "in bf16").output_dir
+    shutil.copy(folder / "model.pt", tmp_path / "model.pt")
+    named = ("dataset=mvtec_ad", f"dataset.root={trained_on(finished)}", "dataset.category=part")
+    again = evaluate(*named, source=tmp_path / "model.pt")
+    assert (again / "scores.csv").read_bytes() == (folder / "scores.csv").read_bytes()
+    images = [trained_on(finished) / row["image"] for row in rows(folder)]
+    predicted = [one.score for one in load_run(folder).trained.predict_batch(images)]
+    assert predicted == [float(row["score"]) for row in rows(folder)]
+
+
 def test_a_checkpoint_of_the_authors_is_scored_once_its_backbone_is_named(
     finished: Path,
     evaluate: Evaluate,

@@ -55,6 +55,33 @@ def test_score_is_the_maximum_of_the_map_at_the_networks_size(
     assert prediction.score == float(prediction.network_map.max())
 
 
+def test_a_network_tested_in_bf16_predicts_in_bf16(
+    trained: TrainedModel, images: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("rdad.trained_model.has_bf16", lambda device: True)
+    prediction = replace(trained, precision="bf16").predict(images[0])
+    pixels = torch.from_numpy(images[0]).permute(2, 0, 1)[None]
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = trained.model.folded()(pixels)[0, 0].numpy()
+    np.testing.assert_array_equal(prediction.network_map, expected)
+    difference = np.abs(expected - trained.predict(images[0]).network_map).max()
+    assert 1e-5 < difference < 0.1
+
+
+def test_a_machine_without_bf16_predicts_in_float32_and_says_so(
+    trained: TrainedModel,
+    images: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    monkeypatch.setattr("rdad.trained_model.has_bf16", lambda device: False)
+    tested_in_bf16 = replace(trained, precision="bf16")
+    found = [tested_in_bf16.predict(image).score for image in images]
+    assert found == [trained.predict(image).score for image in images]
+    assert len(caplog.messages) == 1
+    assert "small was tested in bf16, for which this CPU has no instructions" in caplog.text
+
+
 def test_a_prediction_does_not_depend_on_its_batch(trained: TrainedModel, images: list[np.ndarray]):
     together = trained.predict_batch(images)
     for image, one in zip(images, together, strict=True):

@@ -14,7 +14,7 @@ from rdad.benchmark.conclusion import conclusions
 from rdad.benchmark.growth import MEASURES, Growth
 from rdad.benchmark.machine import Machine
 from rdad.benchmark.rows import Row
-from rdad.benchmark.settings import PRECISIONS
+from rdad.precision import OF_LIGHTNING
 from rdad.run_files import write_atomic, write_text_atomic
 
 JSON_FILE, CHART_FILE = "benchmark.json", "benchmark.png"
@@ -64,7 +64,7 @@ class Report:
             f"matrix product {machine.gflop_s['float32']:.0f} GFLOP/s in float32, "
             f"{machine.gflop_s['bf16']:.0f} in bf16; copy {machine.copy_gb_s:.0f} GB/s\n"
             f"{cfg.model.backbone}, {height} x {width}, batches of {cfg.batch_size}, "
-            f"precision {PRECISIONS[cfg.trainer.precision]}; the plain program in float32. "
+            f"precision {OF_LIGHTNING[cfg.trainer.precision]}; the plain program in float32. "
             f"Medians of {cfg.rounds} rounds in turn, ms an image unless s is said."
         )
 

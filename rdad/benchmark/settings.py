@@ -9,10 +9,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config import ConfigError, check_keys, one_of
 from rdad.model.geometry import LAYERS, checked_input_size
+from rdad.precision import OF_LIGHTNING
 from rdad.schema import DATASETS
 
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = {"32-true": "float32", "bf16-mixed": "bf16"}  # Lightning's names, and ours
 
 
 @dataclass
@@ -84,7 +84,7 @@ def _check_keys(cfg: DictConfig) -> None:
 def _check_values(cfg: DictConfig) -> None:
     for key, found, allowed in (
         ("device", cfg.device, DEVICES),
-        ("trainer.precision", cfg.trainer.precision, PRECISIONS),
+        ("trainer.precision", cfg.trainer.precision, OF_LIGHTNING),
     ):
         one_of(key, found, allowed)
     smallest = {"batch_size": 2, "images": 2, "rounds": 1, "epochs": 1, "seed": 0}

@@ -1,11 +1,9 @@
 """What is timed: a data set of limited size, rdad's network, and the plain program's copy of it."""
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +12,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from rdad.benchmark.plain.recipe import PlainRecipe
-from rdad.benchmark.settings import PRECISIONS
 from rdad.config import ConfigError
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples
@@ -22,6 +19,7 @@ from rdad.device import chosen_device
 from rdad.experiment import build, prepare
 from rdad.model.geometry import LAYERS
 from rdad.model.lightning_model import ReverseDistillation
+from rdad.precision import OF_LIGHTNING, computing_in
 
 LR, BETA1, BETA2 = 0.005, 0.5, 0.999  # the authors' main.py
 
@@ -55,8 +53,8 @@ class Subject:
         self.data = self.data_in(folder)
         self.data.prepare()
         self.module = self._module().to(self.device)
-        self.precision = PRECISIONS[cfg.trainer.precision]
-        self.autocast = autocast(self.precision, self.device)
+        self.precision = OF_LIGHTNING[cfg.trainer.precision]
+        self.autocast = computing_in(self.precision, self.device)
 
     def data_in(self, cache: Path) -> AnomalyDataModule:
         """The images, unread, with a cache of their own."""
@@ -89,12 +87,6 @@ class Subject:
             return network(LR, BETA1, BETA2, weights=model.weights)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-
-
-def autocast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    if precision == "bf16":
-        return partial(torch.autocast, device.type, torch.bfloat16)
-    return nullcontext
 
 
 def found_images(cfg: DictConfig) -> Samples:

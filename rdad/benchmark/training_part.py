@@ -9,7 +9,8 @@ from torch import Tensor
 
 from rdad.benchmark.clock import Task
 from rdad.benchmark.rows import Row, Stopwatch
-from rdad.benchmark.subject import Subject, autocast
+from rdad.benchmark.subject import Subject
+from rdad.precision import BF16, FLOAT32, computing_in
 
 
 def training_rows(subject: Subject, rounds: int) -> Iterator[Row]:
@@ -25,7 +26,7 @@ def training_rows(subject: Subject, rounds: int) -> Iterator[Row]:
     yield watch.row("step", len(images), step, plain)
     for name, piece in step.pieces().items():
         yield watch.row(f"  {name}", len(images), piece)
-    other = "bf16" if precision == "float32" else "float32"
+    other = BF16 if precision == FLOAT32 else FLOAT32
     in_other = Step(subject, features, other)
     yield watch.row(f"step in {other}", len(images), in_other, precision=other)
 
@@ -40,7 +41,7 @@ class Step:
 
     def __init__(self, subject: Subject, features: Sequence[Tensor], precision: str) -> None:
         self.module, self.features = subject.module, features
-        self.autocast = autocast(precision, subject.device)
+        self.autocast = computing_in(precision, subject.device)
         optimizer: Any = self.module.configure_optimizers()
         self.optimizer: torch.optim.Optimizer = optimizer
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rdad.config import ConfigError
 from rdad.exporting.formats import Written, checked_format
 from rdad.exporting.sidecar import SIDECAR_FILE, write_sidecar
+from rdad.precision import FLOAT32
 
 if TYPE_CHECKING:
     from rdad.experiment import LoadedRun
@@ -81,7 +82,8 @@ def export_model(
         log.info("writing %s %s", chosen.name, settings.precision)
         written = write_export(draft, chosen, settings.precision, trained, quantised_on)
         log.info("comparing it with the network on %s", evidence.described)
-        trial = tried(written, trained, evidence, compare=compare, calls=settings.calls)
+        in_float32 = replace(trained, precision=FLOAT32)
+        trial = tried(written, in_float32, evidence, compare=compare, calls=settings.calls)
         write_sidecar(written, source, trained, trial)
     return replace(written, folder=folder), trial
 

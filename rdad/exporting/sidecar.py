@@ -96,6 +96,7 @@ def _network(trained: "TrainedModel") -> dict[str, Any]:
         "mode": model.anomaly_map.mode,
         "sigma": model.anomaly_map.sigma,
         "image_size": list(model.input_size),
+        "tested_in": trained.precision,
     }
 
 

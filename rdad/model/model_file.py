@@ -9,6 +9,7 @@ import torch
 
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.precision import FLOAT32, checked_precision
 from rdad.run_files import write_atomic
 from rdad.thresholds import Thresholds
 from rdad.tiling import Tiling
@@ -25,6 +26,7 @@ def save_model(
     arguments: Mapping[str, Any],
     thresholds: Thresholds | None = None,
     tiling: Tiling | None = None,
+    precision: str = FLOAT32,
 ) -> None:
     """Write a trained network without its encoder, which its weights' name or file gives again.
 
@@ -34,6 +36,7 @@ def save_model(
         arguments: What the network was constructed with: strings, numbers, lists of them.
         thresholds: Those of its calibration, if there was one.
         tiling: How its images are cut into tiles, if they are.
+        precision: In which it is tested, FLOAT32 or BF16.
     """
     content = {
         "format": FORMAT,
@@ -43,6 +46,7 @@ def save_model(
         "decoder": model.decoder.state_dict(),
         "thresholds": None if thresholds is None else thresholds.to_dict(),
         "tiling": None if tiling is None else tiling.to_dict(),
+        "precision": precision,
     }
     if not arguments["pre_trained"]:
         content["encoder"] = model.encoder.network.state_dict()
@@ -158,6 +162,16 @@ def load_tiling(path: Path) -> Tiling | None:
         ValueError: the file is no model of ours, or its tiling is damaged.
     """
     return _part(path, "tiling", Tiling.from_dict)
+
+
+def load_precision(path: Path) -> str:
+    """In which the network in a file of `save_model` is tested; of older files FLOAT32.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no model of ours, or names no precision of ours.
+    """
+    return _part(path, "precision", checked_precision) or FLOAT32
 
 
 def _part(path: Path, name: str, from_dict: Callable[[Any], Part]) -> Part | None:

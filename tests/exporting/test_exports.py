@@ -78,7 +78,8 @@ def written(
 ) -> Written:
     folder = tmp_path_factory.mktemp("exports") / request.param
     settings = Settings(request.param, images=str(photographs), calls=2)
-    return export_model(trained, folder, settings)[0]
+    tested_in_bf16 = replace(trained, precision="bf16")  # which no export is compared with
+    return export_model(tested_in_bf16, folder, settings)[0]
 
 
 def about(written: Written) -> dict[str, Any]:
@@ -134,6 +135,7 @@ def test_the_sidecar_says_what_the_files_are_and_how_they_were_tried(
     assert told["thresholds"]["image"]["value"] == trained.thresholds.image.value
     assert told["network"]["backbone"] == "resnet18"
     assert told["network"]["image_size"] == [64, 96]
+    assert told["network"]["tested_in"] == "bf16"
     assert told["agreement"]["images"] == len(SIZES)
     assert max(told["agreement"]["score"], told["agreement"]["anomaly_map"]) < 1e-4
     assert told["latency"]["export"]["calls"] == 2

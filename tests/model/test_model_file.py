@@ -15,6 +15,7 @@ from rdad.model.model_file import (
     MODEL_FILE,
     copy_with_encoder,
     load_model,
+    load_precision,
     load_thresholds,
     load_tiling,
     save_model,
@@ -240,3 +241,16 @@ def test_the_tiling_travels_with_the_network(tmp_path: Path):
     torch.save(torch.load(path, weights_only=True) | {"tiling": {"size": 3}}, path)
     with pytest.raises(ValueError, match=rf"{MODEL_FILE}: tiling is damaged"):
         load_tiling(path)
+
+
+def test_the_precision_travels_with_the_network(tmp_path: Path):
+    path, model = saved(tmp_path)
+    assert load_precision(path) == "float32"
+    save_model(path, model, arguments(), precision="bf16")
+    assert load_precision(path) == "bf16"
+    content = torch.load(path, weights_only=True)
+    torch.save({key: content[key] for key in content if key != "precision"}, path)
+    assert load_precision(path) == "float32"  # a file from before it was written
+    torch.save(content | {"precision": "fp8"}, path)
+    with pytest.raises(ValueError, match=rf"{MODEL_FILE}: precision is 'fp8'; allowed: float32"):
+        load_precision(path)
