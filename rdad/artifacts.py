@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 SCORES_FILE = "scores.csv"
+MAPS_FOLDER, OVERLAYS_FOLDER = "anomaly_maps", "overlays"
 VERDICT_COLUMNS = ("normalised_score", "predicted")  # empty without thresholds
 SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score", *VERDICT_COLUMNS)
 WRITER_THREADS = 2
@@ -205,7 +206,7 @@ class ArtifactWriter:
         return explained
 
     def _map_path(self, sample: "Sample") -> Path:
-        folder = self._run_dir / "anomaly_maps" / self._category / "test" / sample.defect_type
+        folder = self._run_dir / MAPS_FOLDER / self._category / "test" / sample.defect_type
         return folder / f"{sample.name}.tiff"
 
     def _write_scores(self, samples: "Sequence[Sample] | None") -> None:
@@ -239,7 +240,7 @@ class ArtifactWriter:
 
         with ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="overlays") as threads:
             for number, name in zip(chosen, names, strict=True):
-                path = self._run_dir / "overlays" / name
+                path = self._run_dir / OVERLAYS_FOLDER / name
                 threads.submit(self._attempt, path, partial(draw, number, path))
 
     def _write_curves(self) -> None:

@@ -1,6 +1,7 @@
 """What an evaluation is about: the run's own configuration, changed by the command line."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +21,10 @@ OF_THE_RUN = ("dataset", "artifacts", "evaluation")
 
 SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")
 """Keys of `dataset` by which images were trained on, and others tested on."""
+
+
+FINDING = ("_target_", "root", "category", "normal", "normal_test", "defects", "masks")
+"""Keys of `dataset` that say where its images are."""
 
 
 def is_of_the_run(argument: str) -> bool:
@@ -61,6 +66,10 @@ def configuration(
     for key, value in changed_map.items():
         cfg.model[key] = cfg.model[key] if value is None else value
     _change(cfg, [one for one in options if one not in named])
+    if named and run is not None and _same_images(cfg.dataset, run.dataset):
+        _refuse_other_split(options)
+        for key in set(SPLITTING) & set(run.dataset):
+            cfg.dataset[key] = run.dataset[key]
     if list(cfg.dataset.image_size) != list(trained.model.input_size):
         size = list(trained.model.input_size)
         raise ConfigError(
@@ -68,6 +77,16 @@ def configuration(
         )
     check(cfg)
     return cfg
+
+
+def _same_images(one: DictConfig, other: DictConfig) -> bool:
+    """Whether both data sets find the same files, whichever of them are then trained on."""
+    return all(_place(one.get(key)) == _place(other.get(key)) for key in FINDING)
+
+
+def _place(named: object) -> object:
+    """A path as it is on the disk; anything else as it is."""
+    return Path(named).resolve() if isinstance(named, str) else named
 
 
 def _option_of(run: DictConfig | None) -> str:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rdad.config import ConfigError, check
 from rdad.run_files import read_metrics
-from rdad.run_record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.run_record import CONFIG_FILE, RECORD_FILE, parameters, read_record
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
@@ -56,7 +56,7 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     """
     check(cfg)
     run_dir = Path(output_dir)
-    if cfg.resume and (finished := _finished(run_dir)):
+    if cfg.resume and (finished := _finished(cfg, run_dir)):
         return finished
     import lightning as L
     from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -106,13 +106,25 @@ def prepare(datamodule: "AnomalyDataModule") -> None:
         raise ConfigError(str(error)) from error
 
 
-def _finished(run_dir: Path) -> RunResult | None:
-    """The result of a run that has come to its end before."""
+def _finished(cfg: DictConfig, run_dir: Path) -> RunResult | None:
+    """The result of a run that has come to its end before.
+
+    Raises:
+        ConfigError: it was another run's.
+    """
     if not (run_dir / RECORD_FILE).is_file():
         return None
     record = read_record(run_dir)
     if record["status"] != "finished":
         return None
+    was = record["params"]
+    now = parameters(cfg, was["dataset"], cfg.dataset.get("category") or was["category"])
+    changed = [f"{name}={now[name]} (was {was[name]})" for name in now if was[name] != now[name]]
+    if changed:
+        raise ConfigError(
+            f"{run_dir} is finished, and with {', '.join(changed)} it would be another run; "
+            "start that one in a folder of its own"
+        )
     log.info("%s is finished: nothing to do", run_dir)
     from rdad.thresholds import Thresholds
 

@@ -89,8 +89,8 @@ def _folder(source: "LoadedRun | TrainedModel", cfg: DictConfig) -> Path:
     """What output= names; else a folder in the run's, or in the current one."""
     if cfg.output is not None:
         return Path(cfg.output)
-    run_dir: Path = getattr(source, "run_dir", Path())
-    return run_dir / "exports" / f"{cfg.format}-{cfg.precision}"
+    run_dir: Path | None = getattr(source, "run_dir", None)  # a run out of MLflow has none
+    return (run_dir or Path()) / "exports" / f"{cfg.format}-{cfg.precision}"
 
 
 if __name__ == "__main__":

@@ -11,20 +11,22 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rdad.config import CONF_DIR, ConfigError
+from rdad.run_record import OVERRIDES_FILE, RECORD_FILE, read_record
 
 OPTIONAL_GROUPS = ("experiment", "sweep")
 RUN_KEY, SWEEP_KEY = "resume", "resume_sweep"
-RUN_FILE, SWEEP_FILE = Path(".hydra") / "overrides.yaml", Path("multirun.yaml")
+SWEEP_FILE = Path("multirun.yaml")
 
 
 def replayed(arguments: Sequence[str]) -> list[str]:
     """The arguments with a `resume=` or `resume_sweep=` replaced by what it stands for.
 
-    Further arguments stay, and win over those that are replayed.
+    Further arguments stay, and win over those that are replayed; of a run, they may change how and
+    how long it goes on, but not what it trains, and nothing once it is finished.
 
     Raises:
         FileNotFoundError: the folder was not made by a run, or by a sweep.
-        ConfigError: both are given.
+        ConfigError: both are given, or the run is finished and further arguments would change it.
     """
     given = [one for one in arguments if one.partition("=")[0] in (RUN_KEY, SWEEP_KEY)]
     if not given or given[0] in ("resume=true", "resume=false"):
@@ -34,7 +36,21 @@ def replayed(arguments: Sequence[str]) -> list[str]:
     further = [one for one in arguments if one != given[0]]
     key, _, folder = given[0].partition("=")
     replay = _run if key == RUN_KEY else _sweep
+    if key == RUN_KEY:
+        _refuse_finished(Path(folder), further)
     return [*replay(Path(folder)), "resume=true", *further]
+
+
+def _refuse_finished(folder: Path, further: Sequence[str]) -> None:
+    """Before Hydra writes down a configuration that the run never had."""
+    changing = [one for one in further if not one.startswith(("hydra", "tracking"))]
+    if not changing or not (folder / RECORD_FILE).is_file():
+        return
+    if read_record(folder)["status"] == "finished":
+        raise ConfigError(
+            f"{folder} is finished, and {' '.join(changing)} would make another run of it; "
+            "start that one in a folder of its own"
+        )
 
 
 def check_groups(arguments: Sequence[str]) -> None:
@@ -51,9 +67,11 @@ def check_groups(arguments: Sequence[str]) -> None:
 
 
 def _run(folder: Path) -> list[str]:
-    if not (folder / RUN_FILE).is_file():
-        raise FileNotFoundError(f"no {RUN_FILE} in {folder}; {RUN_KEY}= takes the folder of a run")
-    overrides = OmegaConf.to_container(OmegaConf.load(folder / RUN_FILE))
+    if not (folder / OVERRIDES_FILE).is_file():
+        raise FileNotFoundError(
+            f"no {OVERRIDES_FILE} in {folder}; {RUN_KEY}= takes the folder of a run"
+        )
+    overrides = OmegaConf.to_container(OmegaConf.load(folder / OVERRIDES_FILE))
     return [*_without_resume(overrides or []), f"hydra.run.dir={_quoted(folder)}"]
 
 

@@ -23,19 +23,27 @@ VERSIONS = ("rdad", "torch", "torchvision", "timm", "lightning")
 LOCK_POLL_SECONDS = 0.2
 
 
-def training_fingerprint(cfg: DictConfig, *, data_digest: str, encoder_digest: str) -> str:
+def training_fingerprint(
+    cfg: DictConfig, *, data_digest: str, encoder_digest: str, of_any_length: bool = False
+) -> str:
     """What two runs must share for one training to serve both.
 
     Images and encoder weights count by content, not by name; so does each setting that a training
     reads, and the version of each package that computes.
+
+    Args:
+        of_any_length: Leave out how many epochs there are, for trainings that are to go on.
     """
     model: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)  # type: ignore[assignment]
     for name in (*AFTER_TRAINING, "weights"):
         model.pop(name)
     model["layers"] = sorted(set(model["layers"]))
+    trainer: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
+    if of_any_length:
+        trainer.pop("max_epochs")
     facts = {
         "model": model,
-        "trainer": OmegaConf.to_container(cfg.trainer, resolve=True),
+        "trainer": trainer,
         "batch_size": cfg.dataset.batch_size,
         "order": cfg.dataset.seed,
         "validation": cfg.dataset.validation,
@@ -51,17 +59,22 @@ def training_fingerprint(cfg: DictConfig, *, data_digest: str, encoder_digest: s
 
 @contextmanager
 def claimed(fingerprint: str) -> Iterator[None]:
-    """Only one process at a time trains under a fingerprint; another waits for its end."""
+    """Only one process at a time trains under a fingerprint; another waits for its end.
+
+    A cache that cannot be written to keeps nobody from training.
+    """
     from filelock import FileLock, Timeout
 
     path = _entry(fingerprint).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         log.info("another job trains the same network: waiting for it")
         lock.acquire(poll_interval=LOCK_POLL_SECONDS)
+    except OSError as error:
+        log.warning("other jobs may train the same network meanwhile: %s", error)
     try:
         yield
     finally:

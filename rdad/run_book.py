@@ -1,5 +1,6 @@
 """What a run writes down while it lasts, in run.json and in MLflow, and how it closes both."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -7,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from rdad.artifacts import MAPS_FOLDER, OVERLAYS_FOLDER, SCORES_FILE
 from rdad.checkpoint import CHECKPOINT_FILE
+from rdad.curves import FOLDER as CURVES_FOLDER
 from rdad.data import AnomalyDataModule
 from rdad.experiment import build
+from rdad.model.model_file import MODEL_FILE
+from rdad.report.writer import REPORT_FILE
+from rdad.run_files import CALIBRATION_FILE, HISTORY_FILE, METRICS_FILE
 from rdad.run_record import (
     RECORD_FILE,
     RunRecord,
@@ -19,11 +25,24 @@ from rdad.run_record import (
     run_name,
     write_config,
 )
+from rdad.stopping import STOPPED
 from rdad.tracking import source_tags
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
     from rdad.tracking.open_run import Status
+
+
+RESULTS = (
+    CALIBRATION_FILE,
+    CHECKPOINT_FILE,
+    HISTORY_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    REPORT_FILE,
+    SCORES_FILE,
+)
+RESULT_FOLDERS = (CURVES_FOLDER, MAPS_FOLDER, OVERLAYS_FOLDER)
 
 
 class RunBook:
@@ -50,11 +69,11 @@ class RunBook:
         try:
             yield
         except BaseException as error:
-            by_user = isinstance(error, KeyboardInterrupt)
-            reason = "stopped by Ctrl-C" if by_user else f"{type(error).__name__}: {error}"
+            stopped = STOPPED.get(type(error))
+            reason = stopped or f"{type(error).__name__}: {error}"
             with suppress(OSError):  # a full disk may be what stopped it
-                self.record.end("interrupted" if by_user else "failed", reason=reason)
-            self._close_tracking("KILLED" if by_user else "FAILED", {})
+                self.record.end("interrupted" if stopped else "failed", reason=reason)
+            self._close_tracking("KILLED" if stopped else "FAILED", {})
             raise
 
     def finish(self, metrics: dict[str, float]) -> None:
@@ -67,6 +86,8 @@ class RunBook:
         """run.json, and a run in MLflow: the same one if this run was begun before."""
         cfg = self.cfg
         known = self._tracked_before()
+        if not self.before:
+            _clear(self.run_dir)
         write_config(self.run_dir, cfg)
         self.record = RunRecord(
             self.run_dir,
@@ -107,3 +128,16 @@ class RunBook:
             known = {"uri": tracker.uri, "run_id": tracker.run_id, "error": tracker.error}
             with suppress(OSError):
                 self.record.update(tracking=known)
+
+
+def _clear(run_dir: Path) -> None:
+    """Take away what an earlier run left in the same folder, so that nothing passes for this one's.
+
+    What was made of it later, as exports and evaluations, stays, and so does all else.
+    """
+    if not (run_dir / RECORD_FILE).is_file():
+        return
+    for name in RESULTS:
+        (run_dir / name).unlink(missing_ok=True)
+    for name in RESULT_FOLDERS:
+        shutil.rmtree(run_dir / name, ignore_errors=True)

@@ -11,6 +11,7 @@ from rdad.run_files import write_text_atomic
 
 RECORD_FILE = "run.json"
 CONFIG_FILE = Path(".hydra") / "config.yaml"
+OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
 
 
 def run_name(cfg: DictConfig, category: str) -> str:
@@ -76,15 +77,20 @@ def read_record(run_dir: Path) -> dict[str, Any]:
 
 
 def write_config(run_dir: Path, cfg: DictConfig) -> None:
-    """Keep the composed configuration where Hydra keeps it; Hydra's own file stays as it is."""
-    path = run_dir / CONFIG_FILE
-    if not path.exists():
-        write_text_atomic(path, OmegaConf.to_yaml(cfg))
+    """Keep the composed configuration where Hydra keeps it.
+
+    What Hydra wrote of this run stays as it is; what is left of another run goes.
+    """
+    path, text = run_dir / CONFIG_FILE, OmegaConf.to_yaml(cfg)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    (run_dir / OVERRIDES_FILE).unlink(missing_ok=True)
+    write_text_atomic(path, text)
 
 
 def overrides(run_dir: Path) -> list[str]:
     """What the command line changed, as Hydra wrote it down; none outside the command line."""
-    path = run_dir / ".hydra" / "overrides.yaml"
+    path = run_dir / OVERRIDES_FILE
     if not path.is_file():
         return []
     return [str(one) for one in OmegaConf.to_container(OmegaConf.load(path)) or []]

@@ -1,7 +1,6 @@
 """The stages of one run in its folder: train, calibrate, test."""
 
 import logging
-import shutil
 import sys
 import time
 from contextlib import nullcontext
@@ -9,11 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import lightning as L
 import torch
 from omegaconf import DictConfig
 
 from rdad.artifacts import ArtifactWriter
 from rdad.checkpoint import CHECKPOINT_FILE
+from rdad.config import ConfigError
 from rdad.curves import write_loss_curve
 from rdad.data import AnomalyDataModule
 from rdad.evaluation import calibrate_into, evaluate_into, metrics_for
@@ -24,10 +25,11 @@ from rdad.precision import OF_LIGHTNING
 from rdad.report.contents import ReportSubject
 from rdad.reuse import claimed, find_training, remember_training, training_fingerprint
 from rdad.run_book import RunBook
-from rdad.run_files import HISTORY_FILE, read_history
+from rdad.run_files import HISTORY_FILE, append_history, read_history
 from rdad.run_record import read_record
 from rdad.run_trainer import make_trainer
-from rdad.training import EpochReport, compiled_steps
+from rdad.stopping import TERMINATED
+from rdad.training import WATCHED, EpochReport, compiled_steps
 
 if TYPE_CHECKING:
     from rdad.thresholds import Thresholds
@@ -62,8 +64,10 @@ class RunStages:
         try:
             with compiled_steps(self.module, self.cfg.compile):
                 self._trainer.fit(self.module, datamodule=self.datamodule, ckpt_path=resumed)
-        except SystemExit as stopped:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from stopped
+        except SystemExit as stopped:
+            if stopped.code == 1:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from stopped
+            raise SystemExit(TERMINATED) from stopped
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # the test is the first process's alone
 
@@ -73,49 +77,74 @@ class RunStages:
 
     def train(self) -> None:
         """Take over a finished training that serves this run too, or train."""
-        fingerprint = training_fingerprint(
-            self.cfg,
-            data_digest=self.datamodule.content_digest,
-            encoder_digest=self.book.record["encoder_digest"],
-        )
+        facts = {
+            "data_digest": self.datamodule.content_digest,
+            "encoder_digest": self.book.record["encoder_digest"],
+        }
+        fingerprint = training_fingerprint(self.cfg, **facts)
+        to_go_on = training_fingerprint(self.cfg, **facts, of_any_length=True)
+        self._check_checkpoint(to_go_on)
         record, before = self.book.record, self.book.before
-        if before.get("training") == fingerprint and before["trained"]:
+        kept = {"training": fingerprint, "checkpoint": to_go_on}
+        alone = not _started_from_outside(self._trainer)
+        is_kept = before.get("training") == fingerprint and before["trained"]
+        if alone and is_kept and (self.run_dir / MODEL_FILE).is_file():
             log.info("the training was finished before")
             take_trained_parts(self.run_dir / MODEL_FILE, self.module.model)
-            record.update(training=fingerprint, trained=True, **_measured(before))
+            record.update(**kept, trained=True, **_measured(before))
             return
-        record.update(training=fingerprint, trained=False)
-        with claimed(fingerprint) if self.cfg.reuse else nullcontext():
-            if self.cfg.reuse and self._reused(fingerprint):
+        record.update(**kept, trained=False)
+        reuse = self.cfg.reuse and alone
+        with claimed(fingerprint) if reuse else nullcontext():
+            if reuse and self._reused(fingerprint):
                 return
             self._train()
             remember_training(fingerprint, self.run_dir)
+
+    def _check_checkpoint(self, to_go_on: str) -> None:
+        """Optimiser and random state are of one training, and go on with no other."""
+        before = self.book.before.get("checkpoint", to_go_on)
+        if before != to_go_on and (self.run_dir / CHECKPOINT_FILE).is_file():
+            raise ConfigError(
+                f"the checkpoint in {self.run_dir} is of other images, settings or versions of "
+                "packages, and only trainer.max_epochs may change; start anew in another folder, "
+                "or in this one without resume"
+            )
 
     def _reused(self, fingerprint: str) -> bool:
         """Whether a training was found, on this machine or through the tracking server."""
         found = find_training(fingerprint)
         if found is not None:
-            self._take_over(found, str(found.absolute()))
-            return True
+            return self._take_over(found, str(found.absolute()))
         tracker = self.book.tracker
         if tracker is None:
             return False
         with TemporaryDirectory(dir=self.run_dir) as folder:
             offered = tracker.fetch_training(fingerprint, Path(folder))
-            if offered is not None:
-                self._take_over(offered[0], f"run {offered[1]} of {tracker.uri}")
-        return offered is not None
+            if offered is None:
+                return False
+            return self._take_over(offered[0], f"run {offered[1]} of {tracker.uri}")
 
-    def _take_over(self, source: Path, described: str) -> None:
+    def _take_over(self, source: Path, described: str) -> bool:
+        """False where the files of that training are gone or damaged."""
+        try:
+            take_trained_parts(source / MODEL_FILE, self.module.model)
+            history, measured = read_history(source), _measured(read_record(source))
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("the training of %s was not taken over: %s", described, error)
+            return False
         log.info("reused the training of %s", described)
-        take_trained_parts(source / MODEL_FILE, self.module.model)
         self._save_model()
-        shutil.copyfile(source / HISTORY_FILE, self.run_dir / HISTORY_FILE)
+        (self.run_dir / HISTORY_FILE).unlink(missing_ok=True)
+        for figures in history:  # what was watched was of the other run's maps
+            own = {name: value for name, value in figures.items() if not name.startswith(WATCHED)}
+            append_history(self.run_dir, own)
         write_loss_curve(self.run_dir)
         if self.book.tracker is not None:
             for figures in read_history(self.run_dir):
                 self.book.tracker.log_metrics(figures, step=int(figures.pop("epoch")))
-        self.book.record.update(reused_from=described, **_measured(read_record(source)))
+        self.book.record.update(reused_from=described, **measured)
+        return True
 
     def _train(self) -> None:
         try:
@@ -193,6 +222,13 @@ class RunStages:
             date=self.book.record["started"],
             images=len(self.datamodule.test_samples),
         )
+
+
+def _started_from_outside(trainer: L.Trainer) -> bool:
+    """Whether torchrun, srun or the like started other processes, which wait in the training."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    started = environment is not None and environment.creates_processes_externally
+    return started and trainer.world_size > 1
 
 
 def _measured(record: dict[str, Any]) -> dict[str, float]:

@@ -3,9 +3,6 @@
 import logging
 import math
 import shlex
-import signal
-import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,12 @@ from rdad.compare import write_comparison
 from rdad.comparison import Row, compared
 from rdad.comparison_text import counted, terminal, without_result
 from rdad.job_folders import overrides
+from rdad.stopping import end_in_order_when_terminated
 from rdad.summary import short
 from rdad.sweep_jobs import LOG_FILE, read_jobs
 
 log = logging.getLogger(__name__)
 
-TERMINATED = 128 + signal.SIGTERM
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 LONGEST_REASON = 300
 
@@ -73,13 +70,6 @@ def planned_jobs(config: DictConfig) -> int | None:
     if not all(one.is_discrete_sweep() for one in varied):
         return None
     return math.prod(len(list(one.sweep_string_iterator())) for one in varied)
-
-
-def end_in_order_when_terminated() -> None:
-    """Let SIGTERM, from `kill` or a cluster's scheduler, run what is to be done at exit."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
 def _lines(rows: Sequence[Row], sweep_dir: Path) -> list[str]:

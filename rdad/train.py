@@ -12,6 +12,7 @@ from rdad.config import CONF_DIR, TRAIN_SECONDS, ConfigError, objectives
 from rdad.experiment import RunResult, run
 from rdad.job_failure import failed_job, record_end
 from rdad.replay import check_groups, replayed
+from rdad.stopping import STOPPED, end_in_order_when_terminated
 from rdad.summary import metrics_table, short
 from rdad.sweep_report import report_sweep
 from rdad.sweep_strategy import check_strategy_in_sweep
@@ -28,8 +29,8 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
         if hydra_config.mode == RunMode.MULTIRUN:
             check_strategy_in_sweep(cfg.trainer.strategy, cfg.trainer.devices)
         result = run(cfg, output_dir)
-    except KeyboardInterrupt:
-        record_end(output_dir, "interrupted", "stopped by Ctrl-C")
+    except (KeyboardInterrupt, SystemExit) as stop:
+        record_end(output_dir, "interrupted", STOPPED[type(stop)])
         print(f"interrupted; what there is stands in {short(output_dir)}", file=sys.stderr)
         raise
     except Exception as error:
@@ -79,6 +80,7 @@ def command() -> None:
     except (OSError, ConfigError) as error:
         print(f"rdad.train: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    end_in_order_when_terminated()
     try:
         main()
     except KeyboardInterrupt:

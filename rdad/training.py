@@ -119,6 +119,9 @@ class ProgressBar(Callback):
             self._bar = None
 
 
+WATCHED = "watch/"  # before the names of metrics of the test images while training
+
+
 class CachedFeatures(Callback):
     """Lets the training read the teacher's features instead of computing them in each epoch.
 
@@ -132,15 +135,15 @@ class CachedFeatures(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, ReverseDistillation)
-        pl_module.features = cache_features(
-            pl_module.model.encode,
-            self.datamodule.training_images(),
-            count=self.datamodule.train_length,
-            device=pl_module.device,
-            folder=self.datamodule.scratch_dir,
-            dtype=self.dtype,
-        )
-
+        with trainer.precision_plugin.forward_context():  # which Lightning sets for steps alone
+            pl_module.features = cache_features(
+                pl_module.model.encode,
+                self.datamodule.training_images(),
+                count=self.datamodule.train_length,
+                device=pl_module.device,
+                folder=self.datamodule.scratch_dir,
+                dtype=self.dtype,
+            )
         self.datamodule.train_with_pixels(pl_module.features is None)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -202,7 +205,7 @@ class WatchedMetrics(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for name, value in self.metrics.compute().items():
-            pl_module.log(f"watch/{name}", value)
+            pl_module.log(f"{WATCHED}{name}", value)
 
 
 class WatchedTiledMetrics(Callback):
@@ -217,4 +220,4 @@ class WatchedTiledMetrics(Callback):
         precision = trainer.precision_plugin.forward_context
         values = evaluate(pl_module.model, self.datamodule, self.metrics, precision=precision)
         for name, value in values.items():
-            pl_module.log(f"watch/{name}", value)
+            pl_module.log(f"{WATCHED}{name}", value)

@@ -12,7 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.sweep_report import end_in_order_when_terminated, report
+from rdad.stopping import end_in_order_when_terminated
+from rdad.sweep_report import report
 from rdad.tracking import store
 from rdad.tracking.open_run import Status
 from rdad.tracking.source import PARENT_VARIABLE

@@ -117,9 +117,11 @@ class MlflowTracker:
         """
         if self._run is None or self.error is not None or not store.is_server(self.uri):
             return None
-        with self._surviving("look for the training"):
+        try:
             return fetch_training(self._run.client, fingerprint, folder)
-        return None
+        except Exception as failure:  # another run's files; this one's store may be well
+            log.warning("no training was taken over from %s: %s", self.uri, store.reason(failure))
+            return None
 
     def holds(self, run_id: str) -> bool:
         """Whether the store has this run, and has it as ended."""
