@@ -9,7 +9,7 @@ report.html                                              see `rdad.report`
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,15 +20,7 @@ import numpy as np
 
 from rdad.map_spool import MapSpool
 from rdad.report.writer import REPORT_FILE, ReportWriter
-from rdad.run_files import (
-    append_history,
-    read_history,
-    read_metrics,
-    write_atomic,
-    write_metrics,
-    write_table,
-    write_text_atomic,
-)
+from rdad.run_files import write_atomic, write_table
 from rdad.stretching import stretched_map
 
 if TYPE_CHECKING:
@@ -37,16 +29,6 @@ if TYPE_CHECKING:
     from rdad.data.layouts import Sample
     from rdad.report.contents import ReportSubject
     from rdad.thresholds import Thresholds
-
-__all__ = [
-    "ArtifactWriter",
-    "append_history",
-    "read_history",
-    "read_metrics",
-    "write_map",
-    "write_metrics",
-    "write_text_atomic",
-]
 
 SCORES_FILE = "scores.csv"
 MAPS_FOLDER, OVERLAYS_FOLDER = "anomaly_maps", "overlays"
@@ -145,11 +127,8 @@ class ArtifactWriter:
             draw = partial(self._report.draw, len(self._scores) - 1, sample)
             self._submit(self._run_dir / REPORT_FILE, draw)
 
-    def close(self, samples: "Sequence[Sample] | None" = None) -> None:
+    def close(self) -> None:
         """Wait for the maps, then write scores, overlays, curves and report.
-
-        Args:
-            samples: The order of the rows in `scores.csv`; None keeps the order of adding.
 
         Raises:
             OSError: something could not be written; names the first such file. The scores are
@@ -157,9 +136,7 @@ class ArtifactWriter:
         """
         self._threads.shutdown()
         try:
-            self._attempt(
-                self._run_dir / SCORES_FILE, lambda: self._write_scores(samples), always=True
-            )
+            self._attempt(self._run_dir / SCORES_FILE, self._write_scores, always=True)
             self._draw_overlays()
             self._attempt(self._run_dir / "curves", self._write_curves)
             self._attempt(self._run_dir / REPORT_FILE, self._write_report)
@@ -209,13 +186,10 @@ class ArtifactWriter:
         folder = self._run_dir / MAPS_FOLDER / self._category / "test" / sample.defect_type
         return folder / f"{sample.name}.tiff"
 
-    def _write_scores(self, samples: "Sequence[Sample] | None") -> None:
-        places = {sample: place for place, sample in enumerate(samples or ())}
-        results = zip(self._samples, self._scores, strict=True)
-        ordered = sorted(results, key=lambda result: places.get(result[0], len(places)))
+    def _write_scores(self) -> None:
         rows = [
             (sample.image, "test", sample.defect_type, sample.label, score, *self._verdict(score))
-            for sample, score in ordered
+            for sample, score in zip(self._samples, self._scores, strict=True)
         ]
         write_table(self._run_dir / SCORES_FILE, SCORE_COLUMNS, rows)
 

@@ -114,13 +114,26 @@ def _comments(name: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+):.*?(  *#.*)$", text, re.MULTILINE))
 
 
+def _literal(override: str) -> str:
+    """Quoted, where Hydra's grammar would take signs in it for a function or a sweep."""
+    try:
+        if not OverridesParser.create().parse_override(override).is_sweep_override():
+            return override
+    except HydraException:
+        pass
+    key, _, value = override.partition("=")
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
 def _composed(name: str, overrides: Sequence[str], *, complete: bool = True) -> DictConfig:
     # Hydra takes backbone=x for a choice in the group conf/backbone, which is rdad.train's.
     values = [one for one in overrides if (CONF_DIR / one.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         try:
-            cfg = compose(name, overrides=[one for one in overrides if one not in values])
+            plain = [_literal(one) for one in overrides if one not in values]
+            cfg = compose(name, overrides=plain)
             for value in OverridesParser.create().parse_overrides(values):
                 OmegaConf.update(cfg, value.key_or_group, value.value())
         except (HydraException, OmegaConfBaseException, ValueError) as error:

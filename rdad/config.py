@@ -92,8 +92,10 @@ def _check_dataset(cfg: DictConfig) -> None:
     try:
         typed = OmegaConf.merge(OmegaConf.structured(schema), given)
     except OmegaConfBaseException as error:
-        first_line = str(error).splitlines()[0]
-        raise ConfigError(f"dataset.{error.full_key}: {first_line}") from error
+        said = str(error).splitlines()[0]
+        if "is not a ListConfig" in said:
+            said = f"a list in brackets is needed; found {given[error.full_key]!r}"
+        raise ConfigError(f"dataset.{error.full_key}: {said}") from error
     missing = ", ".join(f"dataset.{key}" for key in sorted(OmegaConf.missing_keys(typed)))
     if missing:
         raise ConfigError(f"{missing} must be given")
@@ -117,7 +119,7 @@ def _check_dataset_values(dataset: Any) -> None:
     for key in ("calibration", "holdout"):
         if key in dataset and not 0 <= dataset[key] < 1:
             raise ConfigError(f"dataset.{key} must be in [0, 1); found {dataset[key]}")
-    Tiling.of(dataset.tile, dataset.tile_overlap)
+    Tiling.of(dataset.tile or (1, 1), dataset.tile_overlap)
     if dataset._target_ == "rdad.data.textures":
         from rdad.data.embedded import CATEGORIES
 

@@ -58,6 +58,8 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     run_dir = Path(output_dir)
     if cfg.resume and (finished := _finished(cfg, run_dir)):
         return finished
+    if cfg.resume and not (run_dir / RECORD_FILE).is_file():
+        log.info("there is no run in %s to go on with: a new one begins", run_dir)
     import lightning as L
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
@@ -213,5 +215,11 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
         metrics = read_metrics(folder)
     except FileNotFoundError:  # interrupted before its test
         metrics = {}
+    if record.get("trained") is False:
+        log.warning(
+            "%s was stopped in its training: its network is unfinished (rdad.train resume=%s)",
+            folder,
+            folder,
+        )
     trained = load_trained_model(folder / MODEL_FILE, name=record["run_name"], weights=weights)
     return LoadedRun(folder, trained, cfg, metrics, record)

@@ -50,7 +50,7 @@ def pro_figure(curve: "Curve", area: float, *, fpr_limit: float = 0.3) -> Figure
     rates, overlaps = (np.asarray(values, dtype=np.float64) for values in curve)
     inside = np.append(rates[rates < fpr_limit], fpr_limit)
     heights = np.append(overlaps[rates < fpr_limit], np.interp(fpr_limit, rates, overlaps))
-    title = f"Per-region overlap: AUPRO {area:.3f} up to a rate of {fpr_limit:g}"
+    title = f"Per-region overlap, all images: AUPRO {area:.3f} up to {fpr_limit:g}"
     figure, axes = _chart(title, "false positive rate (pixels)", "mean overlap of defect regions")
     axes.fill_between(inside, heights, color=COLOURS[0], alpha=0.18, linewidth=0)
     axes.plot(rates, overlaps, color=COLOURS[0], linewidth=2)

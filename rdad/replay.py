@@ -54,11 +54,14 @@ def _refuse_finished(folder: Path, further: Sequence[str]) -> None:
 
 
 def check_groups(arguments: Sequence[str]) -> None:
-    """Hydra answers a group that is set to null with a traceback of its own.
+    """Hydra answers a group that is set to null, or that is not there, with a traceback.
 
     Raises:
-        ConfigError: names the group's options.
+        ConfigError: names the group's options, or what has nothing to act on.
     """
+    of_tracking = [one for one in arguments if one.startswith("tracking.")]
+    if of_tracking and "tracking=off" in arguments:
+        raise ConfigError(f"tracking=off leaves nothing for {of_tracking[0]} to act on")
     for one in arguments:
         group, _, option = one.partition("=")
         if option == "null" and group not in OPTIONAL_GROUPS and (CONF_DIR / group).is_dir():

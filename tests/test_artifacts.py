@@ -114,9 +114,9 @@ def test_scores_come_back_to_the_last_bit_in_the_order_of_the_samples(
 ):
     scores = [0.1 + 0.2, 1 / 3, 1e-300, float(np.float32(0.7)), -2.0]
     writer = ArtifactWriter(tmp_path, category="part", maps=False, overlays=0)
-    for sample, score in reversed(list(zip(samples, scores, strict=True))):
+    for sample, score in zip(samples, scores, strict=True):
         writer.add(sample, (20, 30), np.zeros((4, 4), np.float32), score)
-    writer.close(samples)
+    writer.close()
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["score"]) for row in rows] == scores

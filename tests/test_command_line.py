@@ -25,3 +25,13 @@ def test_an_option_that_is_not_allowed_is_named(option: str, said: str) -> None:
 
     with pytest.raises(ConfigError, match=said):
         PREDICT.read(["run", "photo.png", option])
+
+
+@pytest.mark.parametrize(
+    "value", ["результат", "out(1)", "a,b", "結果 1", "d'or", "C:\\x", "plain"]
+)
+def test_a_value_is_taken_as_it_stands(value: str) -> None:
+    import rdad.predict  # noqa: F401
+
+    assert PREDICT.read(["run", "photo.png", f"output={value}"])[1].output == value
+    assert PREDICT.read(["run", "photo.png", f"weights={value}"])[1].weights == value

@@ -199,7 +199,8 @@ REFUSED = [
     (("dataset.image_size=[250,256]",), "the nearest size is [256,256]"),
     (("dataset.image_size=[256]",), "image size must be (height, width); found [256]"),
     (("dataset.image_size=[256,a]",), "dataset.image_size[1]: Value 'a' of type 'str'"),
-    (("dataset.image_size=256",), "dataset.image_size: "),
+    (("dataset.image_size=256",), "dataset.image_size: a list in brackets is needed; found 256"),
+    (("dataset.tile_overlap=1.5",), "tile_overlap is 1.5; allowed: 0 to 0.9"),
     (("dataset.tile=[256]",), "tile is [256]; expected [height, width], both 1 or more"),
     (("dataset.tile=256",), "dataset.tile: "),
     (

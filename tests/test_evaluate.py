@@ -277,6 +277,16 @@ def test_a_model_file_alone_needs_its_images_named(
     assert (folder / "scores.csv").read_bytes() == (finished / "scores.csv").read_bytes()
 
 
+def test_the_runs_own_images_keep_their_split_however_they_are_named(
+    finished: Path, evaluate: Evaluate, refused: Callable[..., str]
+) -> None:
+    own = ("dataset=mvtec_ad", f"dataset.root={trained_on(finished)}/.", "dataset.category=part")
+    assert "decides which of the run's images" in refused(*own, "dataset.calibration=0.5")
+    again, before = thresholds_in(evaluate(*own)), load_run(finished).thresholds
+    assert before is not None
+    assert again.scores == before.scores
+
+
 def test_a_run_in_bf16_is_scored_and_predicts_in_bf16(
     finished: Path, evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

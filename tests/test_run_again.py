@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 from rdad import load_config, load_run, run
 from rdad.checkpoint import Checkpoint
 from rdad.config import ConfigError
-from rdad.replay import replayed
+from rdad.replay import check_groups, replayed
 from rdad.run_record import RunRecord, read_record
 from rdad.run_stages import _started_from_outside
+from rdad.stopping import TERMINATED
 
 SMALL = (
     "backbone=resnet18",
@@ -174,3 +175,35 @@ def test_processes_that_wait_in_the_training_are_not_left_there(
     strategy = SimpleNamespace(cluster_environment=environment)
     trainer: Any = SimpleNamespace(strategy=strategy, world_size=processes)
     assert _started_from_outside(trainer) is expected
+
+
+def test_settings_of_no_tracking_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"nothing for tracking\.uri=x to act on"):
+        check_groups(["tracking=off", "tracking.uri=x"])
+
+
+def test_a_network_that_was_stopped_in_its_training_is_said_to_be_unfinished(
+    stopped: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_run(stopped)
+    assert "was stopped in its training: its network is unfinished" in caplog.text
+
+
+def test_resuming_where_there_is_no_run_says_that_a_new_one_begins(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        run(small("resume=true"), tmp_path / "run")
+    assert "there is no run in" in caplog.text
+
+
+def test_a_run_that_is_terminated_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated(self: Checkpoint, *args: Any) -> None:
+        raise SystemExit(TERMINATED)
+
+    monkeypatch.setattr(Checkpoint, "on_train_epoch_end", terminated)
+    with pytest.raises(SystemExit) as stop:
+        run(small("checkpoint_every_n_epochs=1"), tmp_path / "run")
+    assert stop.value.code == TERMINATED
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["reason"]) == ("interrupted", "terminated")

@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from rdad.data.decoding import decode_samples, digest_files, files_of
 from rdad.data.samples import Sample
 from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir
-from rdad.data.transforms import DataError, load_image
-
-__all__ = ["DataError", "Decoded", "decode", "load_image"]
 
 log = logging.getLogger(__name__)
 

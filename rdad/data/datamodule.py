@@ -153,9 +153,6 @@ class AnomalyDataModule(lightning.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         return self._scored_loader("test")
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        return self.test_dataloader()
-
     def training_images(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(indices, images) of all that is trained on once, in order, for work before that."""
         for batch in loader(self._prepared("train"), batch_size=self.batch_size):

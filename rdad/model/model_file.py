@@ -139,9 +139,10 @@ def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
         FileNotFoundError, ValueError: as `load_model`.
     """
     content = _read(path)
-    if model.encoder.digest() != content["encoder_digest"]:
+    if model.encoder.digest() != content.get("encoder_digest"):
         raise ValueError(f"{path} was trained with other encoder weights")
-    _fill(model, content)
+    with _rebuilding(path):
+        _fill(model, content)
 
 
 def load_thresholds(path: Path) -> Thresholds | None:

@@ -16,7 +16,7 @@ FILES = (
     "report.html",
 )
 FOLDERS = {".hydra": "config", "overlays": "overlays", "curves": "curves"}
-"""Folder of the run -> folder of the page. anomaly_maps/ and weights are large and stay behind."""
+"""Folder of the run -> folder of the page. anomaly_maps/ are large and stay behind."""
 
 TABLE = "scores.json"
 TABLE_TAG = "mlflow.loggedArtifacts"

@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 from trained_runs import make_trained_run
 
-from rdad.export import COMMAND, export
+from rdad.export import COMMAND, _folder, export
 
 
 @pytest.fixture
@@ -71,3 +74,9 @@ def test_what_cannot_be_exported_is_said_in_one_message(
 def test_a_run_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert COMMAND.main(export, ["outputs/nothing"]) == 1
     assert "outputs/nothing" in capsys.readouterr().err
+
+
+def test_a_run_out_of_mlflow_is_exported_below_the_current_folder() -> None:
+    cfg = OmegaConf.create({"output": None, "format": "onnx", "precision": "fp32"})
+    source: Any = SimpleNamespace(run_dir=None)
+    assert _folder(source, cfg) == Path("exports/onnx-fp32")
