@@ -204,6 +204,7 @@ class WatchedMetrics(Callback):
         )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.metrics.to(pl_module.device)  # where processes can gather it from each other
         for name, value in self.metrics.compute().items():
             pl_module.log(f"{WATCHED}{name}", value)
 

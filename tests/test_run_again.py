@@ -207,3 +207,20 @@ def test_a_run_that_is_terminated_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     assert stop.value.code == TERMINATED
     record = read_record(tmp_path / "run")
     assert (record["status"], record["reason"]) == ("interrupted", "terminated")
+
+
+def test_cached_features_are_those_of_the_runs_precision(tmp_path: Path) -> None:
+    losses = {
+        (cached, precision): float(
+            history(
+                run(
+                    small(f"cache_features={cached}", f"precision={precision}", "reuse=false"),
+                    tmp_path / f"{cached} {precision}",
+                ).output_dir
+            )[0]["train/loss"]
+        )
+        for cached in ("none", "float32")
+        for precision in ("float32", "bf16")
+    }
+    for precision in ("float32", "bf16"):
+        assert losses["float32", precision] == pytest.approx(losses["none", precision], rel=1e-6)

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rdad.free_memory import free_memory
+
 log = logging.getLogger(__name__)
 
 Encode = Callable[[Tensor], list[Tensor]]
@@ -83,9 +85,7 @@ def _allocate(
 def _free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    import psutil
-
-    return psutil.virtual_memory().available
+    return free_memory()
 
 
 def _free_disk(folder: Path) -> int:
