@@ -16,7 +16,6 @@ from rdad.prediction.rows import (
     FILE_FORMATS,
     FIRST_COLUMNS,
     TABLE,
-    Row,
     Writer,
     row,
     row_writer,
@@ -63,11 +62,13 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     tally = Tally(len(images))
     with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
         stack.callback(lambda: print(tally, file=sys.stderr))
-        write = _writer(cfg, stack)
+        keep, show = _writers(cfg, stack)
         results = _with_progress(_results(trained, images, cfg), len(images))
         for outcome, files in stack.enter_context(closing(results)):
-            tally.count(outcome)
-            write(row(outcome, files))
+            values = row(outcome, files)
+            keep(values)
+            tally.count(outcome)  # right behind, so that Ctrl-C hardly comes between
+            show(values)
     if not tally.scored:
         return BAD_INPUT
     return SOME_FAILED if tally.failed else 0
@@ -106,25 +107,19 @@ def _results(
     return Pictures(folder, images, kinds=kinds, thresholds=trained.thresholds).written(found)
 
 
-def _writer(cfg: DictConfig, stack: ExitStack) -> Writer:
-    """Writes rows to standard output and, where there is an output folder, to the file in it."""
+def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:
+    """Write rows to the file in the output folder, where there is one, and to standard output."""
     columns = (*FIRST_COLUMNS, *file_kinds(cfg), ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
     path = results_file(cfg)
     if path is None:
-        return row_writer(sys.stdout, cfg.format or TABLE, columns)
+        return lambda values: None, row_writer(sys.stdout, cfg.format or TABLE, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     opened = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
     file = row_writer(stack.enter_context(opened), cfg.format or FILE_FORMATS[0], columns)
     stack.callback(lambda: log.info("results are in %s", path))
-    table = row_writer(sys.stdout, TABLE, columns)
-
-    def write(values: Row) -> None:
-        file(values)
-        table(values)
-
-    return write
+    return file, row_writer(sys.stdout, TABLE, columns)
 
 
 def _with_progress(results: "Iterable[Written]", count: int) -> "Generator[Written]":
