@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config import CONF_DIR, ConfigError
+from rdad.config import CONF_DIR, ConfigError, quoted
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130
@@ -122,8 +122,7 @@ def _literal(override: str) -> str:
     except HydraException:
         pass
     key, _, value = override.partition("=")
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    return f"{key}={quoted(value)}"
 
 
 def _composed(name: str, overrides: Sequence[str], *, complete: bool = True) -> DictConfig:

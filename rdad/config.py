@@ -1,5 +1,6 @@
 """Configurations, composed and checked by all that can be known without anything slow."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -124,6 +125,17 @@ def _check_dataset_values(dataset: Any) -> None:
         from rdad.data.embedded import CATEGORIES
 
         one_of("dataset.category", dataset.category, CATEGORIES)
+
+
+def quoted(value: str) -> str:
+    """A text as a value of Hydra's override grammar, whatever signs are in it.
+
+    There backslashes stand for themselves, but for those before a quote.
+    """
+    escaped = re.sub(
+        r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value
+    )
+    return f"'{escaped}'"
 
 
 def one_of(key: str, found: Any, allowed: Iterable[str]) -> None:

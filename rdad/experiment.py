@@ -73,7 +73,8 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed run does the rest
         stages.fit()
         return RunResult({}, run_dir)
-    with stages.book.opened(datamodule, encoder_digest=module.model.encoder.digest()):
+    stages.check_checkpoint()
+    with stages.book.opened(datamodule, encoder_digest=stages.encoder_digest):
         stages.train()
         stages.calibrate()
         metrics = stages.test()

@@ -32,9 +32,10 @@ def computing_in(precision: str, device: "torch.device") -> Precision:
 
 
 def has_bf16(device: "torch.device") -> bool:
-    """Whether it is quick there; elsewhere every step would be taken apart into others."""
+    """Whether it has instructions for that; without, float32 is 2 to 3 times as quick on a CPU."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # where torch tells
+    return bool(known.get("avx512_bf16"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from rdad.config import CONF_DIR, ConfigError
+from rdad.config import CONF_DIR, ConfigError, quoted
 from rdad.run_record import OVERRIDES_FILE, RECORD_FILE, read_record
 
 OPTIONAL_GROUPS = ("experiment", "sweep")
@@ -75,7 +75,7 @@ def _run(folder: Path) -> list[str]:
             f"no {OVERRIDES_FILE} in {folder}; {RUN_KEY}= takes the folder of a run"
         )
     overrides = OmegaConf.to_container(OmegaConf.load(folder / OVERRIDES_FILE))
-    return [*_without_resume(overrides or []), f"hydra.run.dir={_quoted(folder)}"]
+    return [*_without_resume(overrides or []), f"hydra.run.dir={quoted(str(folder))}"]
 
 
 def _sweep(folder: Path) -> list[str]:
@@ -91,15 +91,9 @@ def _sweep(folder: Path) -> list[str]:
         "--multirun",
         *_without_resume(overrides.task),
         *kept,
-        f"hydra.sweep.dir={_quoted(folder)}",
+        f"hydra.sweep.dir={quoted(str(folder))}",
     ]
 
 
 def _without_resume(overrides: Iterable[Any]) -> list[str]:
     return [str(one) for one in overrides if one != "resume=true"]
-
-
-def _quoted(folder: Path) -> str:
-    """A path as a value of Hydra's override grammar."""
-    escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -25,7 +25,7 @@ from rdad.run_record import (
     run_name,
     write_config,
 )
-from rdad.stopping import STOPPED
+from rdad.stopping import why_stopped
 from rdad.tracking import source_tags
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class RunBook:
         try:
             yield
         except BaseException as error:
-            stopped = STOPPED.get(type(error))
+            stopped = why_stopped(error)
             reason = stopped or f"{type(error).__name__}: {error}"
             with suppress(OSError):  # a full disk may be what stopped it
                 self.record.end("interrupted" if stopped else "failed", reason=reason)
@@ -91,6 +91,7 @@ class RunBook:
         write_config(self.run_dir, cfg)
         self.record = RunRecord(
             self.run_dir,
+            checkpoint=self.before.get("checkpoint"),  # of what training, if one is there
             experiment=(cfg.tracking and cfg.tracking.experiment) or data.name,
             run_name=run_name(cfg, data.category),
             params=parameters(cfg, str(data.name), data.category),

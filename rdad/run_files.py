@@ -107,6 +107,11 @@ def append_history(run_dir: Path, row: Mapping[str, float]) -> None:
         history[-1] = {**history[-1], **row, "epoch": epoch}
     else:
         history.append({**row, "epoch": epoch})
+    write_history(run_dir, history)
+
+
+def write_history(run_dir: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write `history.csv` whole: a row an epoch, each with `epoch` and figures of its own."""
     columns = list(dict.fromkeys(["epoch", *(name for earlier in history for name in earlier)]))
     rows = [[_cell(earlier, column) for column in columns] for earlier in history]
     write_table(run_dir / HISTORY_FILE, columns, rows)

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from rdad.precision import OF_LIGHTNING
 from rdad.report.contents import ReportSubject
 from rdad.reuse import claimed, find_training, remember_training, training_fingerprint
 from rdad.run_book import RunBook
-from rdad.run_files import HISTORY_FILE, append_history, read_history
+from rdad.run_files import read_history, write_history
 from rdad.run_record import read_record
 from rdad.run_trainer import make_trainer
 from rdad.stopping import TERMINATED
@@ -71,21 +72,19 @@ class RunStages:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # the test is the first process's alone
 
+    @cached_property
+    def encoder_digest(self) -> str:
+        return self.module.model.encoder.digest()
+
     @property
     def train_seconds(self) -> float:
         return self.book.record["train_seconds"]
 
     def train(self) -> None:
         """Take over a finished training that serves this run too, or train."""
-        facts = {
-            "data_digest": self.datamodule.content_digest,
-            "encoder_digest": self.book.record["encoder_digest"],
-        }
-        fingerprint = training_fingerprint(self.cfg, **facts)
-        to_go_on = training_fingerprint(self.cfg, **facts, of_any_length=True)
-        self._check_checkpoint(to_go_on)
+        fingerprint = self._fingerprint()
         record, before = self.book.record, self.book.before
-        kept = {"training": fingerprint, "checkpoint": to_go_on}
+        kept = {"training": fingerprint, "checkpoint": self._fingerprint(of_any_length=True)}
         alone = not _started_from_outside(self._trainer)
         is_kept = before.get("training") == fingerprint and before["trained"]
         if alone and is_kept and (self.run_dir / MODEL_FILE).is_file():
@@ -101,10 +100,22 @@ class RunStages:
             self._train()
             remember_training(fingerprint, self.run_dir)
 
-    def _check_checkpoint(self, to_go_on: str) -> None:
-        """Optimiser and random state are of one training, and go on with no other."""
-        before = self.book.before.get("checkpoint", to_go_on)
-        if before != to_go_on and (self.run_dir / CHECKPOINT_FILE).is_file():
+    def _fingerprint(self, *, of_any_length: bool = False) -> str:
+        return training_fingerprint(
+            self.cfg,
+            data_digest=self.datamodule.content_digest,
+            encoder_digest=self.encoder_digest,
+            of_any_length=of_any_length,
+        )
+
+    def check_checkpoint(self) -> None:
+        """Optimiser and random state are of one training, and go on with no other.
+
+        Raises:
+            ConfigError: the checkpoint that the run would go on from is of another training.
+        """
+        before, now = self.book.before.get("checkpoint"), self._fingerprint(of_any_length=True)
+        if before not in (None, now) and (self.run_dir / CHECKPOINT_FILE).is_file():
             raise ConfigError(
                 f"the checkpoint in {self.run_dir} is of other images, settings or versions of "
                 "packages, and only trainer.max_epochs may change; start anew in another folder, "
@@ -135,13 +146,14 @@ class RunStages:
             return False
         log.info("reused the training of %s", described)
         self._save_model()
-        (self.run_dir / HISTORY_FILE).unlink(missing_ok=True)
-        for figures in history:  # what was watched was of the other run's maps
-            own = {name: value for name, value in figures.items() if not name.startswith(WATCHED)}
-            append_history(self.run_dir, own)
+        own = [  # what was watched was of the other run's maps
+            {name: value for name, value in figures.items() if not name.startswith(WATCHED)}
+            for figures in history
+        ]
+        write_history(self.run_dir, own)
         write_loss_curve(self.run_dir)
         if self.book.tracker is not None:
-            for figures in read_history(self.run_dir):
+            for figures in own:
                 self.book.tracker.log_metrics(figures, step=int(figures.pop("epoch")))
         self.book.record.update(reused_from=described, **measured)
         return True

@@ -5,10 +5,13 @@ import sys
 import threading
 
 TERMINATED = 128 + signal.SIGTERM  # exit code
-STOPPED: dict[type[BaseException], str] = {
-    KeyboardInterrupt: "stopped by Ctrl-C",
-    SystemExit: "terminated",
-}
+
+
+def why_stopped(error: BaseException) -> str | None:
+    """In the words of run.json; None where it was a failure."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C"
+    return "terminated" if isinstance(error, SystemExit) else None
 
 
 def end_in_order_when_terminated() -> None:

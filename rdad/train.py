@@ -12,7 +12,7 @@ from rdad.config import CONF_DIR, TRAIN_SECONDS, ConfigError, objectives
 from rdad.experiment import RunResult, run
 from rdad.job_failure import failed_job, record_end
 from rdad.replay import check_groups, replayed
-from rdad.stopping import STOPPED, end_in_order_when_terminated
+from rdad.stopping import end_in_order_when_terminated, why_stopped
 from rdad.summary import metrics_table, short
 from rdad.sweep_report import report_sweep
 from rdad.sweep_strategy import check_strategy_in_sweep
@@ -30,7 +30,7 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
             check_strategy_in_sweep(cfg.trainer.strategy, cfg.trainer.devices)
         result = run(cfg, output_dir)
     except (KeyboardInterrupt, SystemExit) as stop:
-        record_end(output_dir, "interrupted", STOPPED[type(stop)])
+        record_end(output_dir, "interrupted", why_stopped(stop) or "")
         print(f"interrupted; what there is stands in {short(output_dir)}", file=sys.stderr)
         raise
     except Exception as error:

@@ -91,6 +91,8 @@ class TrainedModel:
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""
+        self.__dict__.pop("_folded", None)  # it shares with the network what moves
+        self.__dict__.pop("_computing", None)
         return replace(self, model=self.model.to(device))
 
     @cached_property

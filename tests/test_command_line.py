@@ -28,7 +28,8 @@ def test_an_option_that_is_not_allowed_is_named(option: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["результат", "out(1)", "a,b", "結果 1", "d'or", "C:\\x", "plain"]
+    "value",
+    ["результат", "out(1)", "a,b", "結果 1", "d'or", "C:\\x", "a\\b,c", "a\\'b,", "(\\", "plain"],
 )
 def test_a_value_is_taken_as_it_stands(value: str) -> None:
     import rdad.predict  # noqa: F401
