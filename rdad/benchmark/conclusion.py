@@ -50,7 +50,7 @@ def _where_the_step_goes(found: dict[str, Row], machine: Machine) -> str:
         f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda item: -item[1])
     )
     text = f"A step consists of {told}"
-    if step.ours.gflop:
+    if step.ours.gflop and step.precision in machine.gflop_s:
         speed = step.ours.gflop / step.ours.median
         share = speed / machine.gflop_s[step.precision]
         text += f"; its arithmetic runs at {share:.0%} of what a large matrix product reaches here"
@@ -58,7 +58,9 @@ def _where_the_step_goes(found: dict[str, Row], machine: Machine) -> str:
 
 
 def _other_precision(found: dict[str, Row]) -> str:
-    name = next(name for name in found if name.startswith("step in "))
+    name = next((name for name in found if name.startswith("step in ")), None)
+    if name is None:
+        return "This processor has no instructions for bf16: precision=float32 is the faster one."
     gain = found["step"].ours.median / found[name].ours.median
     precision = found[name].precision
     if gain > WORTH_IT:

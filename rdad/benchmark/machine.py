@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from rdad.benchmark.clock import Task, seconds_of
+from rdad.precision import FLOAT32, has_bf16
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices
@@ -16,7 +17,12 @@ _CALLS = 6
 
 @dataclass(frozen=True)
 class Machine:
-    """`gflop_s` by precision ("float32", "bf16"); `copy_gb_s` counts reading and writing."""
+    """What was measured of the device.
+
+    Attributes:
+        gflop_s: By precision: "float32", and "bf16" where the device has instructions for it.
+        copy_gb_s: Reading and writing both count.
+    """
 
     device: str
     name: str
@@ -31,6 +37,8 @@ def measure_machine(device: torch.device) -> Machine:
     side = _SIDES[device.type]
     speeds = {}
     for name, dtype in DTYPES.items():
+        if name != FLOAT32 and not has_bf16(device):
+            continue
         a, b = torch.randn(2, side, side, device=device).to(dtype)
         best = _best(lambda a=a, b=b: a @ b, device)
         speeds[name] = 2 * side**3 / best / 1e9

@@ -61,8 +61,7 @@ class Report:
         height, width = cfg.image_size
         return (
             f"{machine.name} ({machine.device}, {machine.threads} threads, torch {machine.torch}): "
-            f"matrix product {machine.gflop_s['float32']:.0f} GFLOP/s in float32, "
-            f"{machine.gflop_s['bf16']:.0f} in bf16; copy {machine.copy_gb_s:.0f} GB/s\n"
+            f"matrix product {_speeds(machine)}; copy {machine.copy_gb_s:.0f} GB/s\n"
             f"{cfg.model.backbone}, {height} x {width}, batches of {cfg.batch_size}, "
             f"precision {OF_LIGHTNING[cfg.trainer.precision]}; the plain program in float32. "
             f"Medians of {cfg.rounds} rounds in turn, ms an image unless s is said."
@@ -81,7 +80,7 @@ class Report:
     def _line(self, row: Row) -> tuple[str, ...]:
         rate = row.images_per_second(row.ours)
         speed = _gflop_s(row.ours)
-        memory = row.ours.peak_bytes
+        memory, peak = row.ours.peak_bytes, self.machine.gflop_s.get(row.precision)
         return (
             f"  {row.name}",
             _cost(row, row.ours),
@@ -89,7 +88,7 @@ class Report:
             f"{row.ratio:.1f} x" if row.ratio else "",
             f"{rate:.1f}" if rate else "",
             f"{speed:.0f}" if speed else "",
-            f"{speed / self.machine.gflop_s[row.precision]:.0%}" if speed else "",
+            f"{speed / peak:.0%}" if speed and peak else "",
             f"{memory / 2**20:.0f} MiB" if memory else "",
         )
 
@@ -103,6 +102,11 @@ class Report:
             "ratio": row.ratio,
             **{name: _figures(row, timing) for name, timing in programs.items() if timing},
         }
+
+
+def _speeds(machine: Machine) -> str:
+    speeds = machine.gflop_s.items()
+    return ", ".join(f"{speed:.0f} GFLOP/s in {precision}" for precision, speed in speeds)
 
 
 def _figures(row: Row, timing: Timing) -> dict[str, Any]:

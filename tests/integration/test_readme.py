@@ -72,11 +72,12 @@ def test_every_command_of_the_readme_is_one_of_these() -> None:
     assert all(one.startswith(("make ", "python -m rdad.")) for one in COMMANDS)
 
 
-def test_the_demo_reaches_what_it_promises(tmp_path: Path) -> None:
-    execute([sys.executable, "-m", "rdad.train", "experiment=quick", "hydra.run.dir=run"], tmp_path)
+def test_the_demo_learns_in_three_of_its_twelve_epochs(tmp_path: Path) -> None:
+    demo = [sys.executable, "-m", "rdad.train", "experiment=quick", "hydra.run.dir=run"]
+    execute([*demo, "trainer.max_epochs=3"], tmp_path)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert metrics["test/image_auroc"] >= 0.93
-    assert metrics["test/pixel_auroc"] >= 0.95
+    assert metrics["test/image_auroc"] >= 0.8
+    assert metrics["test/pixel_auroc"] >= 0.88
     assert (tmp_path / "mlflow.db").is_file()
 
 
