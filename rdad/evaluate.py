@@ -8,9 +8,9 @@ from functools import partial
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
-from rdad.command_line import Command
-from rdad.config import ConfigError
-from rdad.evaluated import is_of_the_run
+from rdad.config.command import Command
+from rdad.config.compose import ConfigError
+from rdad.experiment.rescore_config import is_of_the_run
 
 COMMAND = Command(
     name="evaluate",
@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfig) -> int:
     """Score the run that is named; prints what came of it."""
     _check(options)
-    from rdad.rescoring import rescore
-    from rdad.summary import metrics_table, short
+    from rdad.experiment.rescore import rescore
+    from rdad.results.summary import metrics_table, short
 
     found = rescore(named[0], options, of_the_run)
     print(metrics_table(found.metrics, found.thresholds))

@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
-from rdad.command_line import Command
+from rdad.config.command import Command
 
 COMMAND = Command(
     name="register",
@@ -54,7 +54,7 @@ def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
 
 def _tracked(source: str, tracking_uri: str | None) -> tuple[str, str]:
     """The MLflow run that a folder became, or that is named, and its store."""
-    from rdad.run_record import read_record
+    from rdad.runs.record import read_record
     from rdad.tracking.store import default_uri
     from rdad.tracking.stored_model import RUN_ID
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rdad.data.transforms import DataError, decode_image
+from rdad.data.images import DataError, decode_image
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
     from PIL import Image
 
-    from rdad.trained_model import Prediction, PreparedImage, TrainedModel
+    from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
 
 AT_ONCE = 8  # images that the network sees together: memory does not grow with the request
 
@@ -118,8 +118,8 @@ def _load_pyfunc(data_path: str) -> ServedModel:
     """MLflow's door: the model in the `data` folder of an MLflow model."""
     import torch
 
-    from rdad.model.model_file import MODEL_FILE
-    from rdad.trained_model import load_trained_model
+    from rdad.detector.model_file import MODEL_FILE
+    from rdad.detector.trained_model import load_trained_model
 
     trained = load_trained_model(Path(data_path) / MODEL_FILE, name="served model")
     return ServedModel(trained.to("cuda" if torch.cuda.is_available() else "cpu"))

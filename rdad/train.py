@@ -8,14 +8,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from rdad.config import CONF_DIR, TRAIN_SECONDS, ConfigError, objectives
-from rdad.experiment import RunResult, run
-from rdad.job_failure import failed_job, record_end
-from rdad.replay import check_groups, replayed
-from rdad.stopping import end_in_order_when_terminated, why_stopped
-from rdad.summary import metrics_table, short
-from rdad.sweep_report import report_sweep
-from rdad.sweep_strategy import check_strategy_in_sweep
+from rdad.config.compose import CONF_DIR, TRAIN_SECONDS, ConfigError, objectives
+from rdad.experiment.resume import check_groups, replayed
+from rdad.experiment.run import RunResult, run
+from rdad.results.summary import metrics_table, short
+from rdad.runs.ending import failed_job, record_end
+from rdad.runs.stopping import end_in_order_when_terminated, why_stopped
+from rdad.sweep.report import report_sweep
+from rdad.sweep.strategy import check_strategy_in_sweep
 
 BAD_INPUT, UNTRACKED, INTERRUPTED = 1, 3, 130  # exit codes
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rdad.run_files import METRICS_FILE, read_history, read_metrics, write_text_atomic
-from rdad.run_record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.runs.files import METRICS_FILE, read_history, read_metrics, write_text_atomic
+from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
 from rdad.tracking.store import DEFAULT_URI, default_uri
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rdad.artifacts import ArtifactWriter
 from rdad.data.samples import Sample
-from rdad.report.contents import ReportSubject
-from rdad.thresholds import Threshold, Thresholds
+from rdad.metrics.thresholds import Threshold, Thresholds
+from rdad.results.report.contents import ReportSubject
+from rdad.results.writer import ArtifactWriter
 
 SIZE = (40, 60)  # height, width
 THRESHOLDS = Thresholds(

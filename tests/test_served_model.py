@@ -14,7 +14,7 @@ from PIL import Image
 from trained_runs import make_trained_run
 
 from rdad import load_run
-from rdad.experiment import LoadedRun
+from rdad.detector.loaded_run import LoadedRun
 from rdad.tracking.model_package import describe_package, write_package
 
 SIZES = [(80, 100), (33, 47), (200, 64), (64, 64)]  # (height, width)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rdad.config import CONF_DIR
+from rdad.config.compose import CONF_DIR
 
 CONFIG = """
 x: 0.0

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from run_folders import make_run_folder
 
-from rdad.model.model_file import MODEL_FILE, save_model
+from rdad.detector.model_file import MODEL_FILE, save_model
+from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.model.torch_model import ReverseDistillationModel
-from rdad.thresholds import Threshold, Thresholds
 
 ARGUMENTS: dict[str, Any] = {
     "backbone": "resnet18",

@@ -16,9 +16,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.rdad.launcher import reason
-from rdad.search.space import SearchSpace, search_space, varied
-from rdad.search.study import only_process
-from rdad.search.trials import Proposal, Search
+from rdad.sweep.search.space import SearchSpace, search_space, varied
+from rdad.sweep.search.study import only_process
+from rdad.sweep.search.trials import Proposal, Search
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class OptunaSweeper(Sweeper):
         n_trials: How many results the study is to have.
         n_jobs: Trials asked for at a time, which the launcher runs together; -1 is as joblib's,
             one for each core.
-        study: sampler, seed, storage and study_name, as of `rdad.search.trials.Search`.
+        study: sampler, seed, storage and study_name, as of `rdad.sweep.search.trials.Search`.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from rdad.benchmark.settings import check_settings
-from rdad.config import CONF_DIR, ConfigError
+from rdad.config.compose import CONF_DIR, ConfigError
 
 BAD_INPUT = 1
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rdad.artifacts import ArtifactWriter
 from rdad.benchmark.plain.metrics import plain_aupro, plain_auroc
 from rdad.benchmark.plain.recipe import plain_map
 from rdad.benchmark.rows import Row, Stopwatch
 from rdad.benchmark.subject import Subject, spread_places
+from rdad.detector.scoring import score
 from rdad.metrics import AnomalyMetrics, aupro, auroc
-from rdad.scoring import score
+from rdad.results.writer import ArtifactWriter
 
 SCORED = 16  # maps on which both programs' figures are timed
 MANY_MAPS = 83  # as many test images as MVTec AD's bottle has

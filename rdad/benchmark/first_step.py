@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rdad.benchmark.subject import Subject, found_images, spread
 from rdad.benchmark.whole import fit
-from rdad.training import CachedFeatures
+from rdad.training.callbacks import CachedFeatures
 
 
 class _End(Callback):

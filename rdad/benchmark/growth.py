@@ -13,7 +13,7 @@ from rdad.benchmark.clock import peak_memory, seconds_of
 from rdad.benchmark.subject import Subject, spread
 from rdad.benchmark.whole import EpochClock, evaluated, first_use, fit
 from rdad.data.samples import Sample, Samples, named
-from rdad.training import CachedFeatures
+from rdad.training.callbacks import CachedFeatures
 
 log = logging.getLogger(__name__)
 

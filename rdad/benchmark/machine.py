@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from rdad.benchmark.clock import Task, seconds_of
-from rdad.precision import FLOAT32, has_bf16
+from rdad.detector.device import has_bf16
+from rdad.model.precision import FLOAT32
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 _SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices

@@ -14,8 +14,8 @@ from rdad.benchmark.conclusion import conclusions
 from rdad.benchmark.growth import MEASURES, Growth
 from rdad.benchmark.machine import Machine
 from rdad.benchmark.rows import Row
-from rdad.precision import OF_LIGHTNING
-from rdad.run_files import write_atomic, write_text_atomic
+from rdad.model.precision import OF_LIGHTNING
+from rdad.runs.files import write_atomic, write_text_atomic
 
 JSON_FILE, CHART_FILE = "benchmark.json", "benchmark.png"
 HEADINGS = ("part", "rdad", "plain", "rdad is", "images/s", "GFLOP/s", "of peak", "memory")

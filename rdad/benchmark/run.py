@@ -17,7 +17,7 @@ from rdad.benchmark.startup import startup_rows
 from rdad.benchmark.subject import Subject, found_images, spread
 from rdad.benchmark.training_part import training_rows
 from rdad.benchmark.whole import whole_rows
-from rdad.device import chosen_device
+from rdad.detector.device import chosen_device
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config import ConfigError, check_keys, one_of
+from rdad.config.compose import ConfigError, check_keys, one_of
+from rdad.config.schema import DATASETS
 from rdad.model.geometry import LAYERS, checked_input_size
-from rdad.precision import OF_LIGHTNING
-from rdad.schema import DATASETS
+from rdad.model.precision import OF_LIGHTNING
 
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -12,14 +12,14 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from rdad.benchmark.plain.recipe import PlainRecipe
-from rdad.config import ConfigError
+from rdad.config.build import build, prepare
+from rdad.config.compose import ConfigError
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples
-from rdad.device import chosen_device
-from rdad.experiment import build, prepare
+from rdad.detector.device import chosen_device, computing_in
 from rdad.model.geometry import LAYERS
 from rdad.model.lightning_model import ReverseDistillation
-from rdad.precision import OF_LIGHTNING, computing_in
+from rdad.model.precision import OF_LIGHTNING
 
 LR, BETA1, BETA2 = 0.005, 0.5, 0.999  # the authors' main.py
 

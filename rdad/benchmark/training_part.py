@@ -10,7 +10,8 @@ from torch import Tensor
 from rdad.benchmark.clock import Task
 from rdad.benchmark.rows import Row, Stopwatch
 from rdad.benchmark.subject import Subject
-from rdad.precision import BF16, FLOAT32, computing_in, has_bf16
+from rdad.detector.device import computing_in, has_bf16
+from rdad.model.precision import BF16, FLOAT32
 
 
 def training_rows(subject: Subject, rounds: int) -> Iterator[Row]:

@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import Callback
 from rdad.benchmark.clock import Timing, interleaved_long, synchronise
 from rdad.benchmark.rows import Row
 from rdad.benchmark.subject import Subject
-from rdad.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
-from rdad.training import CachedFeatures
+from rdad.results.evaluation import evaluate
+from rdad.training.callbacks import CachedFeatures
 
 
 def whole_rows(subject: Subject, rounds: int) -> Iterator[Row]:

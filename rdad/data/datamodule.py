@@ -16,7 +16,7 @@ from rdad.data.samples import Sample, Samples
 from rdad.data.sources import Source, decode_both, tile_set
 from rdad.data.splits import split_rows
 from rdad.data.store import default_cache_dir
-from rdad.tiling import DEFAULT_OVERLAP, Tiling
+from rdad.data.tiling import DEFAULT_OVERLAP, Tiling
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
 
     With a tile, training and validation batches hold tiles, and `indices` count them; they carry
     their part of the mask, and label and type of their image. Calibration and test batches hold
-    one image each, at its own size, for `rdad.scoring.score` to cut as `tiling` says.
+    one image each, at its own size, for `rdad.detector.scoring.score` to cut as `tiling` says.
     """
 
     train_samples: tuple[Sample, ...]
@@ -81,7 +81,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
             split_seed: Chooses these parts.
             seed: Orders the training images, anew in each epoch.
             tile: (height, width) in pixels of the images, which are then not resized but cut into
-                overlapping tiles, see `rdad.tiling.Tiling`; None takes each image whole.
+                overlapping tiles, see `rdad.data.tiling.Tiling`; None takes each image whole.
             tile_overlap: The least share of a tile's sides that neighbours have in common.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rdad.data.samples import Sample
-from rdad.data.transforms import (
+from rdad.data.images import (
     DataError,
     decode_image,
     decode_mask,
@@ -20,6 +19,7 @@ from rdad.data.transforms import (
     resize_image,
     resize_mask,
 )
+from rdad.data.samples import Sample
 
 MAX_THREADS = 16
 WHOLE_AT_ONCE = 16  # images of any size, decoded and not yet taken

@@ -6,11 +6,11 @@ from typing import TypeAlias
 
 from rdad.data.batches import ImageSet
 from rdad.data.cache import Decoded, decode
+from rdad.data.images import DataError
 from rdad.data.samples import Sample, Samples
 from rdad.data.tiles import Tiles
-from rdad.data.transforms import DataError
+from rdad.data.tiling import Size, Tiling
 from rdad.data.whole_images import WholeImages, decode_whole_images
-from rdad.tiling import Size, Tiling
 
 Source: TypeAlias = Decoded | WholeImages
 

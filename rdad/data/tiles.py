@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rdad.data.transforms import resize_image, resize_mask
+from rdad.data.images import resize_image, resize_mask
+from rdad.data.tiling import Size, Tiling
 from rdad.data.whole_images import WholeImages
-from rdad.tiling import Size, Tiling
 
 Pixel = TypeVar("Pixel", np.uint8, np.bool_)
 

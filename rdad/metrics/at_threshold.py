@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 if TYPE_CHECKING:
-    from rdad.thresholds import Thresholds
+    from rdad.metrics.thresholds import Thresholds
 
 _GOOD, _DEFECT = 0, 1  # rows of the pixel counts: of good images, and inside masks
 GOOD_IMAGE = "normal image"

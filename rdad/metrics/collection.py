@@ -14,7 +14,7 @@ from rdad.metrics.pixel_state import AuproDefinition
 from rdad.metrics.streaming import StreamingPixelMetrics
 
 if TYPE_CHECKING:
-    from rdad.thresholds import Thresholds
+    from rdad.metrics.thresholds import Thresholds
 
 
 class AnomalyMetrics(MetricCollection):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import lightning as L
 import torch
@@ -14,10 +14,15 @@ from rdad.model.encoder import DEFAULT_WEIGHTS
 from rdad.model.loss import LossName, ReverseDistillationLoss
 from rdad.model.torch_model import ReverseDistillationModel
 
-if TYPE_CHECKING:
-    from rdad.model.feature_cache import FeatureCache
-
 Batch = Mapping[str, Tensor]
+
+
+class Features(Protocol):
+    """The encoder's features of images that have been seen before."""
+
+    def batch(self, indices: Tensor) -> list[Tensor]:
+        """(B,) indices -> one float32 (B, C, h, w) a layer."""
+        ...
 
 
 class ReverseDistillation(L.LightningModule):
@@ -68,7 +73,7 @@ class ReverseDistillation(L.LightningModule):
         self.model = ReverseDistillationModel(**self.network_arguments)
         self.loss = ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
-        self.features: FeatureCache | None = None
+        self.features: Features | None = None
         self._reconstruction = self.reconstruction_loss
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rdad.tracking.source import source_tags
+from rdad.tracking.tags import source_tags
 from rdad.tracking.tracker import MlflowTracker
 
 if TYPE_CHECKING:

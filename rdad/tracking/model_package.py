@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rdad.run_files import METRICS_FILE
-from rdad.run_record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.runs.files import METRICS_FILE
+from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
 
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
@@ -47,7 +47,7 @@ def write_package(run_dir: Path, package: Path) -> None:
         ValueError: its model file is damaged, or the encoder's weights are other ones.
         OSError: it cannot be written.
     """
-    from rdad.model.model_file import MODEL_FILE, copy_with_encoder
+    from rdad.detector.model_file import MODEL_FILE, copy_with_encoder
 
     data = package / DATA
     copy_with_encoder(run_dir / MODEL_FILE, data / MODEL_FILE)

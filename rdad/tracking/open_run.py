@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.tracking.files import upload_files
 from rdad.tracking.logged_model import log_model
-from rdad.tracking.source import FOLDER_TAG, PARENT_TAG, parent_tags
 from rdad.tracking.store import is_server
+from rdad.tracking.tags import FOLDER_TAG, PARENT_TAG, parent_tags
 from rdad.tracking.trainings import offer_training
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from rdad.run_record import RECORD_FILE, read_record
+from rdad.runs.record import RECORD_FILE, read_record
 from rdad.tracking import store
 from rdad.tracking.logged_model import whole_models
 from rdad.tracking.model_package import run_inside
 from rdad.tracking.open_run import find_run
-from rdad.tracking.source import FOLDER_TAG
+from rdad.tracking.tags import FOLDER_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from rdad.experiment import LoadedRun
+    from rdad.detector.loaded_run import LoadedRun
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 SCHEME = "models:/"
@@ -58,7 +58,7 @@ def open_stored_model(
 def _of_run(
     client: "MlflowClient", uri: str, run_id: str, weights: str | Path | None
 ) -> "LoadedRun":
-    from rdad.experiment import load_run
+    from rdad.detector.loaded_run import load_run
 
     run = find_run(client, run_id)
     if run is None:
@@ -76,7 +76,7 @@ def _of_run(
 
 
 def _is_folder_of(folder: Path, run_id: str) -> bool:
-    from rdad.model.model_file import MODEL_FILE
+    from rdad.detector.model_file import MODEL_FILE
 
     if not all((folder / name).is_file() for name in (RECORD_FILE, MODEL_FILE)):
         return False
@@ -120,7 +120,7 @@ def _registered(client: "MlflowClient", uri: str, source: str, name: str) -> str
 def _downloaded(uri: str, name: str, location: str) -> "LoadedRun":
     from mlflow.artifacts import download_artifacts
 
-    from rdad.experiment import load_run
+    from rdad.detector.loaded_run import load_run
 
     with TemporaryDirectory(prefix="rdad-model-") as folder:
         where = download_artifacts(location, dst_path=folder, tracking_uri=uri)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from rdad.comparison import better, compared
-from rdad.run_files import METRICS_FILE, read_metrics, write_text_atomic
-from rdad.run_record import RECORD_FILE, read_record
-from rdad.sweep_jobs import read_jobs
+from rdad.results.text_table import better
+from rdad.runs.files import METRICS_FILE, read_metrics, write_text_atomic
+from rdad.runs.record import RECORD_FILE, read_record
+from rdad.sweep.comparison import compared
+from rdad.sweep.jobs import read_jobs
 from rdad.tracking import store
 from rdad.tracking.open_run import DESCRIPTION_TAG, OpenRun, Status, create_run, find_run, go_on
-from rdad.tracking.source import source_tags
+from rdad.tracking.tags import source_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

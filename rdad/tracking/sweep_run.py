@@ -12,12 +12,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.stopping import end_in_order_when_terminated
-from rdad.sweep_report import report
+from rdad.runs.stopping import end_in_order_when_terminated
+from rdad.sweep.report import report
 from rdad.tracking import store
 from rdad.tracking.open_run import Status
-from rdad.tracking.source import PARENT_VARIABLE
 from rdad.tracking.sweep import close_sweep, comparison_page, job_states, open_sweep
+from rdad.tracking.tags import PARENT_VARIABLE
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rdad.run_files import HISTORY_FILE
-from rdad.run_record import RECORD_FILE
+from rdad.runs.files import HISTORY_FILE
+from rdad.runs.record import RECORD_FILE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -200,5 +200,8 @@ def test_a_draw_is_the_same_on_every_machine() -> None:
 
 
 def test_reading_layouts_does_not_import_torch() -> None:
-    code = "import sys, rdad.data.layouts, rdad.data.embedded; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, rdad.data.layouts, rdad.data.texture_photographs; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from rdad.data.drawing import Draw, foreign, scratch, stain
-from rdad.data.embedded import (
+from rdad.data.layouts import read_mvtec_ad
+from rdad.data.texture_defects import Draw, foreign, scratch, stain
+from rdad.data.texture_photographs import (
     CATEGORIES,
     CROP_PX,
     TEST_COLUMNS,
@@ -19,7 +20,6 @@ from rdad.data.embedded import (
     read_textures,
     write_textures,
 )
-from rdad.data.layouts import read_mvtec_ad
 
 # Of all decoded pixels in the order of the sorted paths, uint8, any machine. To be made anew,
 # with embedded.VERSION raised: pytest tests/data/test_textures.py -k golden prints the new one.
@@ -42,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set of a few images, so that writing it costs little."""
     for name in ("TRAIN_IMAGES", "GOOD_TEST_IMAGES", "IMAGES_A_DEFECT"):
-        monkeypatch.setattr(f"rdad.data.embedded.{name}", 2)
+        monkeypatch.setattr(f"rdad.data.texture_photographs.{name}", 2)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -151,7 +151,7 @@ def test_damaged_textures_are_written_anew(tmp_path: Path, damage: str) -> None:
 
 def test_processes_that_write_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
     code = (
-        "import sys, rdad.data.embedded as embedded\n"
+        "import sys, rdad.data.texture_photographs as embedded\n"
         "embedded.TRAIN_IMAGES = embedded.GOOD_TEST_IMAGES = embedded.IMAGES_A_DEFECT = 5\n"
         "embedded.read_textures('grass', sys.argv[1])\n"
     )

@@ -25,7 +25,7 @@ from skimage import data
 from trained_runs import make_trained_run
 
 from rdad import load_run
-from rdad.experiment import LoadedRun
+from rdad.detector.loaded_run import LoadedRun
 from rdad.tracking.registry import register
 from rdad.upload import upload
 

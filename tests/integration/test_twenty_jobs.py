@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rdad.run_record import read_record
+from rdad.runs.record import read_record
 
 TESTS = Path(__file__).parent.parent
 SIDE = 64

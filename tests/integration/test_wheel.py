@@ -11,11 +11,11 @@ import pytest
 REPO = Path(__file__).parents[2]
 COMPOSE = """
 from pathlib import Path
-import rdad.config
+from rdad.config import compose
 from rdad import load_config
-assert Path(rdad.config.__file__).is_relative_to(Path({installed!r})), rdad.config.__file__
+assert Path(compose.__file__).is_relative_to(Path({installed!r})), compose.__file__
 cfg = load_config("backbone=wide_resnet50", "mode=multiply", "sweep=seeds")
-print(cfg.model.backbone, cfg.model.anomaly_map_mode, rdad.config.CONF_DIR)
+print(cfg.model.backbone, cfg.model.anomaly_map_mode, compose.CONF_DIR)
 """
 
 

@@ -9,7 +9,7 @@ import torch
 from maps_to_score import smooth_maps
 
 from rdad.metrics import AnomalyMetrics, ThresholdMetrics
-from rdad.thresholds import Threshold, Thresholds
+from rdad.metrics.thresholds import Threshold, Thresholds
 
 
 def thresholds(image: float = 0.5, pixel: float = 0.5) -> Thresholds:

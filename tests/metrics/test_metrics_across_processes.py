@@ -9,7 +9,7 @@ from maps_to_score import smooth_maps
 from torch import distributed, multiprocessing
 
 from rdad.metrics import AnomalyMetrics, streaming
-from rdad.thresholds import Threshold, Thresholds
+from rdad.metrics.thresholds import Threshold, Thresholds
 
 ONE = Threshold(0.3, 4.0)
 THRESHOLDS = Thresholds(ONE, ONE, 0.02, 0.001, images=10, guaranteed=False, note="few")

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from small_networks import LAYERS, SIZE, assert_same, pixels, snapshot
 from torch.utils.data import DataLoader
 
-from rdad.config import load_config
+from rdad.config.compose import load_config
 from rdad.model.lightning_model import ReverseDistillation, ReverseDistillationLightning
 from rdad.model.loss import ReverseDistillationLoss
 

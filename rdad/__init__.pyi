@@ -1,0 +1,16 @@
+from .config.compose import load_config as load_config
+from .data.datamodule import AnomalyDataModule as AnomalyDataModule
+from .detector.loaded_run import load_run as load_run
+from .detector.trained_model import Prediction as Prediction
+from .detector.trained_model import TrainedModel as TrainedModel
+from .experiment.run import RunResult as RunResult
+from .experiment.run import run as run
+from .experiment.sources import open_model as open_model
+from .metrics.collection import AnomalyMetrics as AnomalyMetrics
+from .metrics.pixel import AUPRO as AUPRO
+from .model.anomaly_map import AnomalyMapGenerator as AnomalyMapGenerator
+from .model.lightning_model import ReverseDistillation as ReverseDistillation
+from .model.lightning_model import ReverseDistillationLightning as ReverseDistillationLightning
+from .model.loss import ReverseDistillationLoss as ReverseDistillationLoss
+from .model.torch_model import ReverseDistillationModel as ReverseDistillationModel
+from .sweep.comparison_files import compare_runs as compare_runs

@@ -1,0 +1,1 @@
+"""Composing and checking: what may be set, how it is spelled, and what it builds."""

@@ -1,0 +1,79 @@
+"""From a node of a configuration to what it names."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from rdad.config.compose import ConfigError
+from rdad.config.schema import DATASETS
+
+if TYPE_CHECKING:
+    from rdad.data import AnomalyDataModule
+
+
+def build(node: DictConfig, **further: Any) -> Any:
+    """Call what the node's `_target_` names.
+
+    Raises:
+        ConfigError: the constructor refuses a value.
+        FileNotFoundError: what a value names is not there.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(node, **further, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, FileNotFoundError):
+            raise cause from error
+        if isinstance(cause, ValueError | TypeError):
+            raise ConfigError(str(cause)) from error
+        raise
+
+
+def prepare(datamodule: "AnomalyDataModule") -> None:
+    """Find, check and decode all images.
+
+    Raises:
+        ConfigError: the data set has nothing of what was asked for.
+        FileNotFoundError, rdad.data.DataError: images or masks are missing or unusable.
+    """
+    from rdad.data import DataError
+
+    try:
+        datamodule.prepare()
+    except DataError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def build_known(dataset: DictConfig) -> "AnomalyDataModule":
+    """`rdad.config.build.build` of a loaded run's `cfg.dataset`: calls what rdad offers alone.
+
+    Raises:
+        ConfigError, FileNotFoundError: as `build`; or the node would call something else.
+    """
+    plain: Any = OmegaConf.to_container(dataset, resolve=True)
+    found = list(_targets(plain))
+    if len(found) != 1 or plain.get("_target_") not in DATASETS:
+        raise ConfigError(
+            f"to get its images the run's configuration would call "
+            f"{', '.join(map(str, found)) or 'nothing'}; allowed are {', '.join(DATASETS)}. "
+            "Name the images yourself"
+        )
+    node: Any = OmegaConf.create(plain)
+    return build(node)
+
+
+def _targets(plain: Any) -> Iterator[Any]:
+    """All that instantiating a node would call, however deep it stands."""
+    if isinstance(plain, dict):
+        if "_target_" in plain:
+            yield plain["_target_"]
+        plain = list(plain.values())
+    if isinstance(plain, list):
+        for part in plain:
+            yield from _targets(part)

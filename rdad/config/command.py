@@ -1,0 +1,143 @@
+"""`python -m rdad.<command> THING... [key=value ...]`: arguments, help and exit codes of commands.
+
+Options are composed from conf/<command>.yaml in Hydra's spelling, without Hydra's run folders.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rdad.config.compose import CONF_DIR, ConfigError, quoted
+
+_OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
+BAD_INPUT, INTERRUPTED = 1, 130
+STDIN = "-"  # stands for a list that comes through a pipe
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a command is called and takes.
+
+    Attributes:
+        name: conf/<name>.yaml holds its options.
+        summary: One sentence for `--help`.
+        usage: The arguments that are no options, as in "RUN IMAGE...".
+        least, most: How many of them there are; None is no limit.
+        examples: What follows `python -m rdad.<name>`.
+    """
+
+    name: str
+    summary: str
+    usage: str
+    least: int
+    most: int | None
+    examples: tuple[str, ...]
+
+    def read(self, arguments: Sequence[str]) -> tuple[list[str], DictConfig]:
+        """What was named, and the composed options.
+
+        An argument is an option if it reads as key=value and no file has that name.
+
+        Raises:
+            ConfigError: too few or too many things are named, or an option is not allowed.
+        """
+        options = [one for one in arguments if _is_option(one)]
+        named = [one for one in arguments if not _is_option(one)]
+        dashed = [one for one in named if one.startswith("-") and one != STDIN]
+        unknown = [one for one in dashed if not Path(one).exists()]
+        if unknown:
+            raise ConfigError(f"no such option: {unknown[0]}; options are given as key=value")
+        if len(named) < self.least or (self.most is not None and len(named) > self.most):
+            found = ", ".join(named) or "nothing"
+            raise ConfigError(f"expected {self.usage}; found {found} (--help shows more)")
+        return named, _composed(self.name, options)
+
+    def help(self) -> str:
+        """The text of `--help`."""
+        start = f"python -m rdad.{self.name}"
+        examples = "\n".join(f"  {start} {example}" for example in self.examples)
+        options = OmegaConf.to_yaml(_composed(self.name, [], complete=False), resolve=False)
+        comments = _comments(self.name)
+        described = [line + comments.get(line.split(":")[0], "") for line in options.splitlines()]
+        indented = "\n".join(f"  {line}" for line in described)
+        return (
+            f"{self.summary}\n\n  {start} {self.usage} [key=value ...]\n\n"
+            f"Examples\n{examples}\n\nOptions, with their defaults\n{indented}"
+        )
+
+    def main(
+        self, work: Callable[[list[str], DictConfig], int], arguments: Sequence[str] | None = None
+    ) -> int:
+        """Read the command line, do the work, and give the exit code.
+
+        Bad input (ValueError, OSError) becomes one message and exit code 1; other errors are
+        our own faults and keep their traceback.
+        """
+        arguments = sys.argv[1:] if arguments is None else arguments
+        if {"--help", "-h"} & set(arguments):
+            print(self.help())
+            return 0
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+        )
+        try:
+            return work(*self.read(arguments))
+        except KeyboardInterrupt:
+            print(f"rdad.{self.name}: stopped by Ctrl-C", file=sys.stderr)
+            return INTERRUPTED
+        except BrokenPipeError:  # whoever read the output wants no more of it, as `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BAD_INPUT
+        except (OSError, ValueError) as error:
+            print(f"rdad.{self.name}: {error}", file=sys.stderr)
+            return BAD_INPUT
+
+
+def _is_option(argument: str) -> bool:
+    return bool(_OVERRIDE.match(argument)) and not Path(argument).exists()
+
+
+def _comments(name: str) -> dict[str, str]:
+    """What conf/<name>.yaml says behind each of its own options."""
+    text = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^(\w+):.*?(  *#.*)$", text, re.MULTILINE))
+
+
+def _literal(override: str) -> str:
+    """Quoted, where Hydra's grammar would take signs in it for a function or a sweep."""
+    try:
+        if not OverridesParser.create().parse_override(override).is_sweep_override():
+            return override
+    except HydraException:
+        pass
+    key, _, value = override.partition("=")
+    return f"{key}={quoted(value)}"
+
+
+def _composed(name: str, overrides: Sequence[str], *, complete: bool = True) -> DictConfig:
+    # Hydra takes backbone=x for a choice in the group conf/backbone, which is rdad.train's.
+    values = [one for one in overrides if (CONF_DIR / one.partition("=")[0]).is_dir()]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        try:
+            plain = [_literal(one) for one in overrides if one not in values]
+            cfg = compose(name, overrides=plain)
+            for value in OverridesParser.create().parse_overrides(values):
+                OmegaConf.update(cfg, value.key_or_group, value.value())
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            reasons = [str(error), str(error.__cause__ or "")]
+            raise ConfigError("\n".join(filter(None, reasons))) from error
+    if complete and (missing := sorted(OmegaConf.missing_keys(cfg))):
+        raise ConfigError(f"{', '.join(missing)} must be given, as in {missing[0]}=…")
+    return cfg

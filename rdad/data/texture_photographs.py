@@ -1,0 +1,174 @@
+"""The embedded data set: photographs that scikit-image ships, cut up, with defects drawn in.
+
+Training images come from the left part of a photograph and test images from the right part, so
+no pixel is seen in both. The layout on disk is that of MVTec AD.
+"""
+
+import hashlib
+import logging
+import shutil
+import tempfile
+import uuid
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rdad.data.layouts import read_mvtec_ad
+from rdad.data.samples import GOOD, Samples
+from rdad.data.store import default_cache_dir
+from rdad.data.texture_defects import Draw, Grey, Random, between, foreign, scratch, stain
+
+log = logging.getLogger(__name__)
+
+CATEGORIES = ("brick", "grass", "gravel")
+DEFECTS: dict[str, Draw] = {"foreign": foreign, "scratch": scratch, "stain": stain}
+FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}  # told apart
+BOLDNESS = {"brick": 1.0, "grass": 1.5, "gravel": 1.5}
+VERSION = 2  # to be raised when any pixel changes
+TRAIN_COLUMNS = (0, 312)
+TEST_COLUMNS = (312, 512)
+CROP_PX = 128
+TRAIN_IMAGES = 72
+GOOD_TEST_IMAGES = 20
+IMAGES_A_DEFECT = 12
+MANIFEST = "SHA256SUMS"
+
+
+def check_category(category: str) -> None:
+    """Raises ValueError for a category that does not exist."""
+    if category not in CATEGORIES:
+        raise ValueError(f"no category {category!r} in textures; allowed: {', '.join(CATEGORIES)}")
+
+
+def read_textures(category: str, cache_dir: str | Path | None = None) -> Samples:
+    """The samples of a category, written to the cache first where they are not in it yet."""
+    check_category(category)
+    base = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
+    folder = base / f"textures-{VERSION}"
+    try:
+        write_textures(category, folder)
+    except OSError as error:
+        log.warning("textures go to a temporary folder: cannot write %s (%s)", folder, error)
+        folder = Path(_temporary_folder().name)
+        write_textures(category, folder)
+    return read_mvtec_ad(folder, category)
+
+
+def write_textures(category: str, folder: Path) -> None:
+    """Write `folder`/`category` in the layout of MVTec AD, unless it is there and undamaged.
+
+    Written beside its place and moved there whole, so that any number of processes may do it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    place = folder / category
+    if _is_whole(place):
+        return
+    partial = folder / f".{category}-{uuid.uuid4().hex}"
+    try:
+        _write(category, partial)
+        _move_in(partial, place)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(category: str, folder: Path) -> None:
+    train, test = folder / "train" / GOOD, folder / "test"
+    for index in range(TRAIN_IMAGES):
+        _save(_cut(category, TRAIN_COLUMNS, _random(category, 0, index)), train, f"{index:03}")
+    for index in range(GOOD_TEST_IMAGES):
+        good = _cut(category, TEST_COLUMNS, _random(category, 1, index))
+        _save(good, test / GOOD, f"{index:03}")
+    for kind, name in enumerate(DEFECTS, start=2):
+        for index in range(IMAGES_A_DEFECT):
+            image, mask = _with_defect(category, name, _random(category, kind, index))
+            _save(image, test / name, f"{index:03}")
+            _save(mask, folder / "ground_truth" / name, f"{index:03}_mask")
+    lines = [f"{_digest(path)}  {path.relative_to(folder)}" for path in _pngs(folder)]
+    (folder / MANIFEST).write_text("\n".join(lines) + "\n")
+
+
+def _with_defect(category: str, defect: str, random: Random) -> tuple[Grey, Grey]:
+    image = _cut(category, TEST_COLUMNS, random)
+    others = FOREIGN[category]
+    other = _cut(others[int(between(random, 0, len(others)))], TEST_COLUMNS, random)
+    drawn, mask = DEFECTS[defect](image, other, random, boldness=BOLDNESS[category])
+    return drawn, np.where(mask, 255, 0).astype(np.uint8)
+
+
+def _random(category: str, part: int, index: int) -> Random:
+    """A stream of its own for each image, of the kind that NumPy keeps the same for ever."""
+    return np.random.RandomState([CATEGORIES.index(category), part, index])
+
+
+@cache
+def _photograph(category: str) -> Grey:
+    """uint8 (512, 512)."""
+    from skimage import data
+
+    return {"brick": data.brick, "grass": data.grass, "gravel": data.gravel}[category]()
+
+
+def _cut(category: str, columns: tuple[int, int], random: Random) -> Grey:
+    """A crop from these columns at twice its size, perhaps mirrored, its brightness varied."""
+    photograph = _photograph(category)
+    margin = 2
+    top = int(between(random, margin, photograph.shape[0] - CROP_PX - margin + 1))
+    left = int(between(random, columns[0] + margin, columns[1] - CROP_PX - margin + 1))
+    crop = photograph[
+        top - margin : top + CROP_PX + margin, left - margin : left + CROP_PX + margin
+    ].astype(np.int64)
+    twice = _twice(_twice(crop).T).T
+    if random.random_sample() < 0.5:
+        twice = twice[:, ::-1]
+    gain = int(between(random, 243, 270))
+    return np.clip((twice * gain + (1 << 21)) >> 22, 0, 255).astype(np.uint8)
+
+
+def _twice(rows: np.ndarray) -> np.ndarray:
+    """Cubic interpolation (a = -0.5) to twice the rows without the margin, times 128."""
+    before = -3 * rows[:-3] + 29 * rows[1:-2] + 111 * rows[2:-1] - 9 * rows[3:]
+    after = -9 * rows[:-3] + 111 * rows[1:-2] + 29 * rows[2:-1] - 3 * rows[3:]
+    return np.stack([before[:-1], after[1:]], axis=1).reshape(-1, rows.shape[1])
+
+
+def _save(image: Grey, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(folder / f"{name}.png")
+
+
+def _pngs(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.png"))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_whole(place: Path) -> bool:
+    """Whether all files are there as they were written, and no others."""
+    try:
+        lines = (place / MANIFEST).read_text().splitlines()
+    except OSError:
+        return False
+    return lines == [f"{_digest(path)}  {path.relative_to(place)}" for path in _pngs(place)]
+
+
+def _move_in(partial: Path, place: Path) -> None:
+    try:
+        partial.rename(place)
+    except OSError:
+        if _is_whole(place):  # another process was quicker
+            return
+        place.rename(partial.with_name(f"{partial.name}-damaged"))
+        shutil.rmtree(partial.with_name(f"{partial.name}-damaged"), ignore_errors=True)
+        partial.rename(place)
+
+
+@cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """One a process, removed at its end."""
+    return tempfile.TemporaryDirectory(prefix="rdad-")

@@ -1,0 +1,1 @@
+"""A trained network: images in, scores, maps and verdicts out."""

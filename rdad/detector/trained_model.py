@@ -1,0 +1,190 @@
+"""A trained network with its thresholds: images of any size in, scores and maps out."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from rdad.data.images import as_rgb, load_image, resize_image
+from rdad.detector.device import computing_in, has_bf16
+from rdad.detector.scoring import score
+from rdad.detector.stretching import stretched_map
+from rdad.model.precision import FLOAT32, Precision
+
+if TYPE_CHECKING:
+    from rdad.data.tiling import Tiling
+    from rdad.metrics.thresholds import Thresholds
+    from rdad.model.torch_model import ReverseDistillationModel
+
+log = logging.getLogger(__name__)
+
+ImageSource: TypeAlias = str | Path | Image.Image | NDArray[np.uint8]
+
+GOOD, DEFECTIVE = "good", "defective"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """`pixels` uint8 (H, W, 3), of the size the network takes or, for tiles, of the image's own
+    `size`, which is (height, width)."""
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says of one image.
+
+    Attributes:
+        score: The raw image score: the maximum of `network_map`.
+        normalised_score: In [0, 1], 0.5 at the threshold. None without thresholds.
+        is_defective: Whether `score` is above the image threshold. None without thresholds.
+        network_map: (h, w), float32, raw, at the size the network works at; with tiles, the
+            image's own.
+        size: (height, width) of the image.
+    """
+
+    score: float
+    normalised_score: float | None
+    is_defective: bool | None
+    network_map: NDArray[np.float32]
+    size: tuple[int, int]
+
+    @cached_property
+    def anomaly_map(self) -> NDArray[np.float32]:
+        """(H, W), float32, raw, at the image's own size; stretched when it is first asked for."""
+        return stretched_map(self.network_map, self.size)
+
+    @property
+    def label(self) -> str | None:
+        """`good` or `defective`. None without thresholds."""
+        return None if self.is_defective is None else (GOOD, DEFECTIVE)[self.is_defective]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A network in evaluation mode, ready for images.
+
+    Images are files, what Pillow has opened, or uint8 arrays (H, W), (H, W, 3) in RGB order or
+    (H, W, 4), of any size; they become pixels as in training.
+
+    Attributes:
+        thresholds: None where the network was not calibrated; then there are no verdicts.
+        name: For titles and messages.
+        tiling: How images are cut into tiles, if they are.
+        precision: In which it was tested and its thresholds were found, and in which it predicts
+            where the device has instructions for that.
+    """
+
+    model: "ReverseDistillationModel"
+    thresholds: "Thresholds | None"
+    name: str
+    tiling: "Tiling | None" = None
+    precision: str = FLOAT32
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network to a device."""
+        self.__dict__.pop("_folded", None)  # it shares with the network what moves
+        self.__dict__.pop("_computing", None)
+        return replace(self, model=self.model.to(device))
+
+    @cached_property
+    def _folded(self) -> "ReverseDistillationModel":
+        """What computes the predictions; `model` stays as it was trained."""
+        return self.model.folded()
+
+    @cached_property
+    def _computing(self) -> Precision:
+        device = self.model.encoder.pixel_mean.device
+        if self.precision == FLOAT32 or has_bf16(device):
+            return computing_in(self.precision, device)
+        log.warning(
+            "%s was tested in %s, for which this %s has no instructions: it predicts in float32, "
+            "and its scores differ a little",
+            self.name,
+            self.precision,
+            device.type.upper(),
+        )
+        return computing_in(FLOAT32, device)
+
+    def predict(self, image: ImageSource) -> Prediction:
+        """The prediction for one image.
+
+        Raises:
+            DataError: the image cannot be used; the message says why.
+        """
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[ImageSource]) -> list[Prediction]:
+        """The predictions for several images, which the network sees at once.
+
+        Raises:
+            DataError: an image cannot be used; the message says which and why.
+        """
+        return self.predict_prepared([self.prepare(image) for image in images])
+
+    def prepare(self, image: ImageSource) -> PreparedImage:
+        """What `predict_prepared` takes; may be called in threads.
+
+        Raises:
+            DataError: the image cannot be used.
+        """
+        opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
+        size = (opened.height, opened.width)
+        taken = self.model.input_size if self.tiling is None else size
+        return PreparedImage(resize_image(opened, taken), size)
+
+    def predict_prepared(self, images: Sequence[PreparedImage]) -> list[Prediction]:
+        """As `predict_batch`, of images that `prepare` gave."""
+        if not images:
+            return []
+        together = [images] if self.tiling is None else [[image] for image in images]
+        batches = ({"images": _stacked(some)} for some in together)
+        scored = list(score(self._folded, batches, tiling=self.tiling, precision=self._computing))
+        maps = [one for batch in scored for one in batch.maps.squeeze(1).float().cpu().numpy()]
+        scores = [one for batch in scored for one in batch.scores.float().cpu().numpy()]
+        return [
+            self._prediction(value, network_map, image.size)
+            for value, network_map, image in zip(scores, maps, images, strict=True)
+        ]
+
+    def _prediction(
+        self, value: np.float32, network_map: NDArray[np.float32], size: tuple[int, int]
+    ) -> Prediction:
+        if self.thresholds is None:
+            return Prediction(float(value), None, None, network_map, size)
+        threshold = self.thresholds.image
+        normalised = float(threshold.normalise(value))
+        return Prediction(
+            float(value), normalised, bool(threshold.exceeded(value)), network_map, size
+        )
+
+
+def _stacked(images: Sequence[PreparedImage]) -> torch.Tensor:
+    """(B, 3, H, W), uint8."""
+    pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
+    return pixels.permute(0, 3, 1, 2).contiguous()
+
+
+def load_trained_model(path: Path, *, name: str, weights: str | Path | None = None) -> TrainedModel:
+    """The network of a model.pt with its thresholds and its tiling, on the CPU.
+
+    Args:
+        weights: Where the encoder's weights are now, if they are not where they were.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the encoder's weights are gone.
+        ValueError: the file is no model of ours, or the encoder's weights are other ones.
+    """
+    from rdad.detector.model_file import load_model, load_precision, load_thresholds, load_tiling
+
+    model = load_model(path, weights=weights)
+    return TrainedModel(model, load_thresholds(path), name, load_tiling(path), load_precision(path))

@@ -1,0 +1,142 @@
+"""What an evaluation is about: the run's own configuration, changed by the command line."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rdad.config.compose import ConfigError, check, load_config
+from rdad.config.schema import DATASETS
+from rdad.model.precision import IN_LIGHTNING
+
+if TYPE_CHECKING:
+    from rdad.detector.trained_model import TrainedModel
+
+OF_THE_RUN = ("dataset", "artifacts", "evaluation")
+"""Nodes of the run's configuration that options may change."""
+
+SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")
+"""Keys of `dataset` by which images were trained on, and others tested on."""
+
+
+FINDING = ("_target_", "root", "category", "normal", "normal_test", "defects", "masks")
+"""Keys of `dataset` that say where its images are."""
+
+
+def is_of_the_run(argument: str) -> bool:
+    """Whether a command-line argument is an option that changes such a node."""
+    key, equals, _ = argument.partition("=")
+    return bool(equals) and key.partition(".")[0] in OF_THE_RUN
+
+
+def configuration(
+    trained: "TrainedModel",
+    run: DictConfig | None,
+    options: Sequence[str],
+    changed_map: Mapping[str, Any],
+) -> DictConfig:
+    """The configuration of an evaluation, in the keys of conf/train.yaml.
+
+    Args:
+        run: What the network was trained with; None where only the network is known.
+        options: dataset=..., and values below the nodes `OF_THE_RUN`.
+        changed_map: anomaly_map_mode and sigma; None keeps the network's.
+
+    Raises:
+        ConfigError: an option is not allowed, or no images are named.
+    """
+    named = [one for one in options if one.startswith("dataset=")]
+    if run is None and not named:
+        raise ConfigError(
+            f"which images {trained.name} is to be scored on is not known; name them, as in "
+            "dataset=mvtec_ad dataset.root=data/mvtec_ad dataset.category=bottle"
+        )
+    cfg = load_config(*(named or [f"dataset={_option_of(run)}"]), "tracking=off")
+    if run is not None:
+        _take_over(cfg, run, with_dataset=not named)
+    else:
+        cfg.trainer.precision = IN_LIGHTNING[trained.precision]
+    if not named:
+        _refuse_other_split(options)
+    _fit(cfg, trained)
+    for key, value in changed_map.items():
+        cfg.model[key] = cfg.model[key] if value is None else value
+    _change(cfg, [one for one in options if one not in named])
+    if named and run is not None and _same_images(cfg.dataset, run.dataset):
+        _refuse_other_split(options)
+        for key in set(SPLITTING) & set(run.dataset):
+            cfg.dataset[key] = run.dataset[key]
+    if list(cfg.dataset.image_size) != list(trained.model.input_size):
+        size = list(trained.model.input_size)
+        raise ConfigError(
+            f"dataset.image_size is {list(cfg.dataset.image_size)}; this network works at {size}"
+        )
+    check(cfg)
+    return cfg
+
+
+def _same_images(one: DictConfig, other: DictConfig) -> bool:
+    """Whether both data sets find the same files, whichever of them are then trained on."""
+    return all(_place(one.get(key)) == _place(other.get(key)) for key in FINDING)
+
+
+def _place(named: object) -> object:
+    """A path as it is on the disk; anything else as it is."""
+    return Path(named).resolve() if isinstance(named, str) else named
+
+
+def _option_of(run: DictConfig | None) -> str:
+    """The name under conf/dataset, which is that of the function in rdad.data."""
+    target = run.dataset._target_ if run is not None else ""
+    if target not in DATASETS:
+        raise ConfigError(
+            f"the run's own images come from {target}, which rdad does not call; name images, as "
+            "in dataset=folder dataset.root=parts dataset.normal=good"
+        )
+    return str(target).rpartition(".")[2]
+
+
+def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
+    plain: Any = OmegaConf.to_container(run.dataset, resolve=True)
+    own = {"calibration": 0} | plain
+    if not with_dataset:
+        own = {"calibration": own["calibration"]}
+    try:
+        cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
+        for node in ("artifacts", "evaluation", "thresholds"):
+            cfg[node] = OmegaConf.merge(cfg[node], run.get(node) or {})
+        cfg.dataset = OmegaConf.merge(cfg.dataset, own)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the run's configuration is not of this version: {error}") from error
+
+
+def _refuse_other_split(options: Sequence[str]) -> None:
+    keys = {one.partition("=")[0].removeprefix("dataset.") for one in options}
+    if found := sorted(keys & set(SPLITTING)):
+        raise ConfigError(
+            f"dataset.{found[0]} decides which of the run's images were trained on, and cannot be "
+            "another now; with other images, named by dataset=..., it can be given"
+        )
+
+
+def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
+    """What the network itself decides."""
+    model, tiling = trained.model, trained.tiling
+    cfg.dataset.image_size = list(model.input_size)
+    cfg.dataset.tile = None if tiling is None else list(tiling.size)
+    if tiling is not None:
+        cfg.dataset.tile_overlap = tiling.overlap
+    cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
+    cfg.model.anomaly_map_mode, cfg.model.sigma = model.anomaly_map.mode, model.anomaly_map.sigma
+
+
+def _change(cfg: DictConfig, options: Sequence[str]) -> None:
+    try:
+        for one in OverridesParser.create().parse_overrides(list(options)):
+            OmegaConf.update(cfg, one.key_or_group, one.value(), force_add=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(str(error).splitlines()[0]) from error

@@ -1,0 +1,99 @@
+"""`resume=<run folder>` and `resume_sweep=<sweep folder>`: the stopped command, given again.
+
+Hydra keeps a run's overrides in its folder. The command is given again with them, into the same
+folder, with resume=true: finished runs return at once, others go on from their last checkpoint.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, read_record
+
+OPTIONAL_GROUPS = ("experiment", "sweep")
+RUN_KEY, SWEEP_KEY = "resume", "resume_sweep"
+SWEEP_FILE = Path("multirun.yaml")
+
+
+def replayed(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a `resume=` or `resume_sweep=` replaced by what it stands for.
+
+    Further arguments stay, and win over those that are replayed; of a run, they may change how and
+    how long it goes on, but not what it trains, and nothing once it is finished.
+
+    Raises:
+        FileNotFoundError: the folder was not made by a run, or by a sweep.
+        ConfigError: both are given, or the run is finished and further arguments would change it.
+    """
+    given = [one for one in arguments if one.partition("=")[0] in (RUN_KEY, SWEEP_KEY)]
+    if not given or given[0] in ("resume=true", "resume=false"):
+        return list(arguments)
+    if len(given) > 1:
+        raise ConfigError(f"one {RUN_KEY}= or {SWEEP_KEY}= at a time; found {' '.join(given)}")
+    further = [one for one in arguments if one != given[0]]
+    key, _, folder = given[0].partition("=")
+    replay = _run if key == RUN_KEY else _sweep
+    if key == RUN_KEY:
+        _refuse_finished(Path(folder), further)
+    return [*replay(Path(folder)), "resume=true", *further]
+
+
+def _refuse_finished(folder: Path, further: Sequence[str]) -> None:
+    """Before Hydra writes down a configuration that the run never had."""
+    changing = [one for one in further if not one.startswith(("hydra", "tracking"))]
+    if not changing or not (folder / RECORD_FILE).is_file():
+        return
+    if read_record(folder)["status"] == "finished":
+        raise ConfigError(
+            f"{folder} is finished, and {' '.join(changing)} would make another run of it; "
+            "start that one in a folder of its own"
+        )
+
+
+def check_groups(arguments: Sequence[str]) -> None:
+    """Hydra answers a group that is set to null, or that is not there, with a traceback.
+
+    Raises:
+        ConfigError: names the group's options, or what has nothing to act on.
+    """
+    of_tracking = [one for one in arguments if one.startswith("tracking.")]
+    if of_tracking and "tracking=off" in arguments:
+        raise ConfigError(f"tracking=off leaves nothing for {of_tracking[0]} to act on")
+    for one in arguments:
+        group, _, option = one.partition("=")
+        if option == "null" and group not in OPTIONAL_GROUPS and (CONF_DIR / group).is_dir():
+            options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+            raise ConfigError(f"{one}: choose one of {', '.join(options)}")
+
+
+def _run(folder: Path) -> list[str]:
+    if not (folder / OVERRIDES_FILE).is_file():
+        raise FileNotFoundError(
+            f"no {OVERRIDES_FILE} in {folder}; {RUN_KEY}= takes the folder of a run"
+        )
+    overrides = OmegaConf.to_container(OmegaConf.load(folder / OVERRIDES_FILE))
+    return [*_without_resume(overrides or []), f"hydra.run.dir={quoted(str(folder))}"]
+
+
+def _sweep(folder: Path) -> list[str]:
+    if not (folder / SWEEP_FILE).is_file():
+        raise FileNotFoundError(
+            f"no {SWEEP_FILE} in {folder}; {SWEEP_KEY}= takes the folder of a sweep"
+        )
+    overrides = OmegaConf.load(folder / SWEEP_FILE).hydra.overrides
+    kept = [
+        one for one in overrides.hydra if not one.startswith(("hydra.mode=", "hydra.sweep.dir="))
+    ]
+    return [
+        "--multirun",
+        *_without_resume(overrides.task),
+        *kept,
+        f"hydra.sweep.dir={quoted(str(folder))}",
+    ]
+
+
+def _without_resume(overrides: Iterable[Any]) -> list[str]:
+    return [str(one) for one in overrides if one != "resume=true"]

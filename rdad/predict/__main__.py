@@ -1,0 +1,129 @@
+"""python -m rdad.predict: scores, verdicts, maps and pictures of any images."""
+
+import io
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from rdad.config.command import BAD_INPUT, Command
+from rdad.predict.rows import ERROR, FILE_FORMATS, FIRST_COLUMNS, TABLE, Writer, row, row_writer
+from rdad.predict.settings import check_settings, file_kinds, results_file
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from rdad.detector.trained_model import TrainedModel
+    from rdad.predict.pictures import Written
+
+log = logging.getLogger(__name__)
+
+SOME_FAILED = 4  # exit code
+
+COMMAND = Command(
+    name="predict",
+    summary=(
+        "Score images with a trained network: files, folders with all that is below them,\n"
+        "patterns in quotes, or - for a list of paths on standard input. Exit codes: 0 all were\n"
+        f"scored, {SOME_FAILED} some could not be used, {BAD_INPUT} nothing was scored."
+    ),
+    usage="RUN IMAGE...",
+    least=2,
+    most=None,
+    examples=(
+        "outputs/demo photo.png",
+        "outputs/demo parts/ output=results overlays=true maps=true",
+        "models:/toothbrush@champion 'parts/**/*.jpg' format=jsonl",
+    ),
+)
+
+
+def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
+    """Score the images that a command line names; gives the exit code."""
+    check_settings(cfg)
+    from rdad.predict.paths import find_images
+    from rdad.predict.tally import Tally
+
+    source, *named = arguments
+    images = find_images(named, sys.stdin)
+    trained = _opened(source, cfg)
+    tally = Tally(len(images))
+    with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
+        stack.callback(lambda: print(tally, file=sys.stderr))
+        keep, show = _writers(cfg, stack)
+        results = _with_progress(_results(trained, images, cfg), len(images))
+        for outcome, files in stack.enter_context(closing(results)):
+            values = row(outcome, files)
+            keep(values)
+            tally.count(outcome)  # right behind, so that Ctrl-C hardly comes between
+            show(values)
+    if not tally.scored:
+        return BAD_INPUT
+    return SOME_FAILED if tally.failed else 0
+
+
+def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
+    from rdad.detector.device import chosen_device
+    from rdad.detector.loaded_run import LoadedRun
+    from rdad.experiment.sources import open_model
+
+    device = chosen_device(cfg.device)
+    found = open_model(
+        source,
+        backbone=cfg.backbone,
+        layers=None if cfg.layers is None else list(cfg.layers),
+        image_size=None if cfg.image_size is None else list(cfg.image_size),
+        weights=cfg.weights,
+        tracking_uri=cfg.tracking_uri,
+    )
+    trained = found.trained if isinstance(found, LoadedRun) else found
+    log.info("thresholds: %s", trained.thresholds or "none, so there are scores and no verdicts")
+    return trained.to(device)
+
+
+def _results(
+    trained: "TrainedModel", images: Sequence[Path], cfg: DictConfig
+) -> "Iterator[Written]":
+    """What came of each image, once the files that are asked for are written."""
+    from rdad.predict.pictures import Pictures
+    from rdad.predict.stream import outcomes
+
+    found = outcomes(trained, images, batch_size=cfg.batch_size, pictures=cfg.overlays)
+    if not (kinds := file_kinds(cfg)):
+        return ((outcome, {}) for outcome in found)
+    folder = Path(cfg.output)
+    return Pictures(folder, images, kinds=kinds, thresholds=trained.thresholds).written(found)
+
+
+def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:
+    """Write rows to the file in the output folder, where there is one, and to standard output."""
+    columns = (*FIRST_COLUMNS, *file_kinds(cfg), ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
+    path = results_file(cfg)
+    if path is None:
+        return lambda values: None, row_writer(sys.stdout, cfg.format or TABLE, columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    file = row_writer(stack.enter_context(opened), cfg.format or FILE_FORMATS[0], columns)
+    stack.callback(lambda: log.info("results are in %s", path))
+    return file, row_writer(sys.stdout, TABLE, columns)
+
+
+def _with_progress(results: "Iterable[Written]", count: int) -> "Generator[Written]":
+    """The results, and on a terminal a bar that gives way while a row is written."""
+    from tqdm import tqdm
+
+    with tqdm(total=count, unit="image", disable=None, dynamic_ncols=True) as bar:
+        for result in results:
+            bar.update()
+            with bar.external_write_mode():
+                yield result
+
+
+if __name__ == "__main__":
+    sys.exit(COMMAND.main(predict))

@@ -1,0 +1,114 @@
+"""Overlays and raw maps of predictions, in folders like those of the images."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from rdad.detector.stretching import stretched_map
+from rdad.predict.in_order import in_order
+from rdad.predict.rows import MAP, OVERLAY
+from rdad.results.overlays import PNG_LEVEL
+from rdad.results.writer import write_map
+from rdad.runs.files import write_atomic
+
+if TYPE_CHECKING:
+    from rdad.metrics.thresholds import Thresholds
+    from rdad.predict.stream import Outcome
+
+Written: TypeAlias = "tuple[Outcome, dict[str, str]]"
+
+FOLDERS = {OVERLAY: "overlays", MAP: "anomaly_maps"}
+SUFFIXES = {OVERLAY: ".png", MAP: ".tiff"}
+THREADS = 4
+AHEAD = 8  # so many rows, at most, wait for their files
+
+
+class Pictures:
+    """Writes what is asked for of each image.
+
+    A file lies where its image lies below the folder that all images have in common, as in
+    overlays/left/007.png; images that differ in their endings alone get 007, 007_2, 007_3.
+
+    Args:
+        output: The folder of the results.
+        images: All of them.
+        kinds: OVERLAY, MAP or both.
+        thresholds: With them overlays show normalised maps, 0.5 being the pixel threshold, and
+            outline what lies above it. None: raw maps, each on a scale of its own.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        images: Sequence[Path],
+        *,
+        kinds: Sequence[str],
+        thresholds: "Thresholds | None",
+    ) -> None:
+        self._output, self._kinds, self._thresholds = output, tuple(kinds), thresholds
+        self._names = _distinct_names(images)
+
+    def written(self, outcomes: "Iterable[Outcome]") -> Iterator[Written]:
+        """Each outcome in order, once its files are there, with their names by column.
+
+        Raises:
+            OSError: a file cannot be written; names it.
+        """
+        named = zip(outcomes, self._names, strict=True)
+        return in_order(self._write, named, threads=THREADS, ahead=AHEAD)
+
+    def _write(self, named: "tuple[Outcome, str]") -> Written:
+        outcome, name = named
+        if outcome.prediction is None:
+            return outcome, {}
+        files = {kind: f"{FOLDERS[kind]}/{name}{SUFFIXES[kind]}" for kind in self._kinds}
+        for kind, file in files.items():
+            path = self._output / file
+            try:
+                if kind == MAP:
+                    _write_map(path, outcome)
+                else:
+                    _write_overlay(path, outcome, self._thresholds, title=name)
+            except OSError as error:
+                raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+        return outcome, files
+
+
+def _distinct_names(images: Sequence[Path]) -> list[str]:
+    """Paths below the common folder without endings, different also where case is ignored."""
+    whole = [os.path.abspath(image) for image in images]  # noqa: PTH100  Path keeps ".."
+    root = os.path.commonpath({os.path.dirname(path) for path in whole})  # noqa: PTH120
+    names, taken = [], set()
+    for path in whole:
+        stem = name = Path(path).relative_to(root).with_suffix("").as_posix()
+        count = 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{stem}_{count}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _write_map(path: Path, outcome: "Outcome") -> None:
+    assert outcome.prediction is not None
+    write_map(path, outcome.prediction.network_map, size=outcome.prediction.size)
+
+
+def _write_overlay(
+    path: Path, outcome: "Outcome", thresholds: "Thresholds | None", *, title: str
+) -> None:
+    from rdad.results.pictures import overlay
+
+    prediction, picture = outcome.prediction, outcome.picture
+    assert prediction is not None and picture is not None
+    shown, outlined = prediction.network_map, None
+    limits = (float(shown.min()), float(shown.max()))
+    if thresholds is not None:
+        outlined = thresholds.pixel.exceeded(stretched_map(shown, picture.shape[:2]))
+        shown, limits = thresholds.pixel.normalise(shown), (0.0, 1.0)
+    caption = f"score {prediction.score:.4g}  {prediction.label or ''}".rstrip()
+    drawn = overlay(picture, shown, outlined, *limits, title=title, caption=caption)
+    write_atomic(path, partial(drawn.save, compress_level=PNG_LEVEL))

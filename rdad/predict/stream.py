@@ -1,0 +1,85 @@
+"""From paths to predictions, batch by batch, with the next images being opened meanwhile."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rdad.config.compose import ConfigError
+from rdad.data.decoding import MAX_THREADS
+from rdad.data.images import DataError, load_image
+from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
+from rdad.predict.in_order import in_order
+from rdad.results.pictures import panel
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of one image.
+
+    Attributes:
+        prediction: None if there is a `problem`.
+        problem: Why the image cannot be used.
+        picture: (h, w, 3), uint8: the image in an overlay's size, if pictures were asked for.
+    """
+
+    path: Path
+    prediction: Prediction | None = None
+    problem: str | None = None
+    picture: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    image: PreparedImage | None
+    outcome: Outcome
+
+
+def outcomes(
+    trained: TrainedModel, paths: Iterable[Path], *, batch_size: int, pictures: bool = False
+) -> Iterator[Outcome]:
+    """One for each path, in order; memory does not grow with their number.
+
+    Args:
+        batch_size: How many images the network sees at once. One that works in tiles sees the
+            tiles of one image.
+    """
+
+    def opened(path: Path) -> _Opened:
+        try:
+            image = load_image(path)
+            picture = np.asarray(panel(np.asarray(image))) if pictures else None
+            return _Opened(trained.prepare(image), Outcome(path, picture=picture))
+        except DataError as error:
+            reason = "; ".join(error.problems).removeprefix(f"{path}: ")
+            return _Opened(None, Outcome(path, problem=reason))
+
+    at_once = batch_size if trained.tiling is None else 1
+    threads = min(os.cpu_count() or 1, MAX_THREADS)
+    ready = in_order(opened, paths, threads=threads, ahead=at_once + threads)
+    while batch := list(islice(ready, at_once)):
+        yield from _scored(trained, batch)
+
+
+def _scored(trained: TrainedModel, batch: Sequence[_Opened]) -> Iterator[Outcome]:
+    images = [one.image for one in batch if one.image is not None]
+    try:
+        predictions = iter(trained.predict_prepared(images))
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"the GPU has no memory for {len(images)} images at once; name a smaller batch_size"
+        ) from error
+    for one in batch:
+        yield one.outcome if one.image is None else _with(next(predictions), one.outcome)
+
+
+def _with(prediction: Prediction, opened: Outcome) -> Outcome:
+    if not math.isfinite(prediction.score):  # it would pass for good
+        return Outcome(opened.path, problem=f"the network's score for it is {prediction.score}")
+    return replace(opened, prediction=prediction)

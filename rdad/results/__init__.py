@@ -1,0 +1,1 @@
+"""What a test leaves: metrics, maps, pictures, curves, the report."""

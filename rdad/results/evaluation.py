@@ -1,0 +1,152 @@
+"""A trained network over a data set: thresholds, metrics, and what both leave in a folder."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rdad.detector.calibration import CalibrationPixels, advice, calibrate
+from rdad.detector.scoring import Batch, ScoredBatch, score
+from rdad.metrics import AnomalyMetrics
+from rdad.model.precision import Precision
+from rdad.model.torch_model import ReverseDistillationModel
+from rdad.results.writer import ArtifactWriter
+from rdad.runs.files import write_calibration, write_metrics
+
+if TYPE_CHECKING:
+    from rdad.data import AnomalyDataModule
+    from rdad.metrics.thresholds import Thresholds
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics by their names in MLflow, as test/image_auroc; why those that are nan are so."""
+
+    metrics: dict[str, float]
+    undefined: dict[str, str]
+
+
+def calibrate_into(
+    folder: Path,
+    model: ReverseDistillationModel,
+    datamodule: "AnomalyDataModule",
+    *,
+    image_rate: float,
+    pixel_rate: float,
+    precision: Precision = nullcontext,
+) -> "Thresholds | None":
+    """Thresholds from the images that were held back, whose scores go to calibration.csv.
+
+    None where no image was held back. The maps are not kept.
+    """
+    if not datamodule.calibration_samples:
+        log.info("no thresholds: no image was held back (dataset.calibration)")
+        return None
+    scores: list[float] = []
+    pixels = CalibrationPixels(datamodule.calibration_pixels, pixel_rate)
+    for scored in _scored(model, datamodule, datamodule.calibration_dataloader(), precision):
+        scores += scored.scores.cpu().tolist()
+        pixels.add(scored.maps.squeeze(1).cpu().numpy())
+    images = (sample.image for sample in datamodule.calibration_samples)
+    write_calibration(folder, images, scores)
+    thresholds = calibrate(scores, pixels, image_rate=image_rate)
+    log.info("thresholds: %s", thresholds)
+    if not thresholds.guaranteed:
+        log.warning("%s; %s", thresholds.note, advice(thresholds))
+    return thresholds
+
+
+def metrics_for(
+    datamodule: "AnomalyDataModule",
+    thresholds: "Thresholds | None" = None,
+    *,
+    streaming: bool = False,
+    **limits: Any,
+) -> AnomalyMetrics:
+    """The metrics of the data module's test images, `limits` as `AnomalyMetrics` takes them.
+
+    Maps of images that are cut into tiles are of any size, and all together may be too much to
+    keep: there they are always streaming.
+    """
+    return AnomalyMetrics(
+        defect_types=datamodule.defect_types,
+        thresholds=thresholds,
+        streaming=streaming or datamodule.tiling is not None,
+        **limits,
+    )
+
+
+def evaluate_into(
+    folder: Path,
+    model: ReverseDistillationModel,
+    datamodule: "AnomalyDataModule",
+    metrics: AnomalyMetrics,
+    writer: ArtifactWriter,
+    *,
+    precision: Precision = nullcontext,
+) -> Evaluation:
+    """All metrics over the test images, with metrics.json and what the writer leaves."""
+    with writer:
+        values = evaluate(model, datamodule, metrics, writer, precision=precision)
+        named = {f"test/{name}": value for name, value in values.items()}
+        write_metrics(folder, named)
+    undefined = {f"test/{name}": reason for name, reason in metrics.undefined.items()}
+    for reason in dict.fromkeys(undefined.values()):
+        names = ", ".join(name for name in undefined if undefined[name] == reason)
+        log.warning("undefined: %s: %s", names, reason)
+    return Evaluation(named, undefined)
+
+
+def evaluate(
+    model: ReverseDistillationModel,
+    datamodule: "AnomalyDataModule",
+    metrics: AnomalyMetrics,
+    writer: ArtifactWriter | None = None,
+    *,
+    precision: Precision = nullcontext,
+) -> dict[str, float]:
+    """All metrics over the test images; `writer`, if there is one, gets every map and score.
+
+    Nothing here is fitted on the test images: metrics see the raw scores.
+    """
+    for scored in _scored(model, datamodule, datamodule.test_dataloader(), precision):
+        masks = scored.batch["masks"] if datamodule.has_masks else None
+        metrics.update(
+            scores=scored.scores.cpu(),
+            labels=scored.batch["labels"],
+            maps=scored.maps.cpu(),
+            masks=masks,
+            defect_types=scored.batch["defect_types"],
+        )
+        if writer is not None:
+            _write(writer, datamodule, scored)
+    return metrics.compute()
+
+
+def _scored(
+    model: ReverseDistillationModel,
+    datamodule: "AnomalyDataModule",
+    batches: Iterable[Batch],
+    precision: Precision,
+) -> Iterator[ScoredBatch]:
+    """The images cut as the data module says, as many tiles at a time as it has in a batch."""
+    return score(
+        model.folded(),
+        batches,
+        tiling=datamodule.tiling,
+        tiles_at_once=datamodule.batch_size,
+        precision=precision,
+    )
+
+
+def _write(writer: ArtifactWriter, datamodule: "AnomalyDataModule", scored: ScoredBatch) -> None:
+    maps, scores = scored.maps.squeeze(1).cpu().numpy(), scored.scores.cpu().tolist()
+    for index, anomaly_map, value in zip(
+        scored.batch["indices"].tolist(), maps, scores, strict=True
+    ):
+        sample = datamodule.test_samples[index]
+        writer.add(sample, datamodule.test_sizes[index], anomaly_map, value)

@@ -1,0 +1,143 @@
+"""What a report says beside its images, gathered from the run folder as plain data."""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rdad.runs.files import read_history, read_metrics
+
+if TYPE_CHECKING:
+    from rdad.metrics.thresholds import Thresholds
+
+CURVE_POINTS = 300  # about the pixels that a chart of the page is wide
+
+
+@dataclass(frozen=True)
+class ReportSubject:
+    """What a report is about, as its head says it.
+
+    Attributes:
+        title: Such as the category.
+        settings: By name, in the order shown; `backbone`, `mode`, `layers` and `dataset` stand in
+            the head, where there are any.
+        date: ISO 8601.
+        images: How many images will come; the more, the smaller the pictures.
+    """
+
+    title: str
+    settings: Mapping[str, str | int | float]
+    date: str
+    images: int
+
+
+def contents(
+    run_dir: Path,
+    subject: ReportSubject,
+    *,
+    limits: tuple[float, float],
+    fpr_limit: float,
+    thresholds: "Thresholds | None",
+) -> dict[str, Any]:
+    """Plain data for the page; what the folder does not hold is empty.
+
+    Args:
+        limits: Of the heat maps' colour scale.
+        fpr_limit: To which AUPRO goes.
+    """
+    from rdad.results.curves import FOLDER
+    from rdad.results.figures import COLOURS, NORMAL_COLOUR
+
+    return {
+        "title": subject.title,
+        "settings": dict(subject.settings),
+        "date": subject.date,
+        "metrics": _metrics(run_dir),
+        "loss": _losses(run_dir),
+        "curves": _rates(run_dir / FOLDER / "roc.csv") | _overlaps(run_dir / FOLDER / "pro.csv"),
+        "fpr_limit": fpr_limit,
+        "thresholds": None if thresholds is None else _stored(thresholds),
+        "colours": {"normal": NORMAL_COLOUR, "defects": COLOURS, "heat": _heat_colours()},
+        "limits": [value if math.isfinite(value) else None for value in limits],
+    }
+
+
+def _stored(thresholds: "Thresholds") -> dict[str, Any]:
+    return {
+        "image": thresholds.image.value,
+        "image_rate": thresholds.image_rate,
+        "images": thresholds.images,
+        "guaranteed": thresholds.guaranteed,
+        "note": thresholds.note,
+    }
+
+
+def _metrics(run_dir: Path) -> dict[str, float | None]:
+    """By their names without test/; an undefined one is None."""
+    try:
+        metrics = read_metrics(run_dir)
+    except FileNotFoundError:
+        return {}
+    return {
+        name.removeprefix("test/"): None if math.isnan(value) else value
+        for name, value in metrics.items()
+    }
+
+
+def _losses(run_dir: Path) -> dict[str, list[list[float]]]:
+    """(epoch, loss) by the names of the losses."""
+    history = read_history(run_dir)
+    names = dict.fromkeys(name for row in history for name in row if name.endswith("loss"))
+    return {
+        name: [
+            [row["epoch"], row[name]] for row in history if math.isfinite(row.get(name, math.nan))
+        ]
+        for name in names
+    }
+
+
+def _rates(path: Path) -> dict[str, list[list[float]]]:
+    rows = _rows(path)
+    return {
+        f"{name}_roc": _thinned(
+            [
+                (float(row["false_positive_rate"]), float(row["true_positive_rate"]))
+                for row in rows
+                if row["curve"] == name
+            ]
+        )
+        for name in dict.fromkeys(row["curve"] for row in rows)
+    }
+
+
+def _overlaps(path: Path) -> dict[str, list[list[float]]]:
+    points = [
+        (float(row["false_positive_rate"]), float(row["per_region_overlap"])) for row in _rows(path)
+    ]
+    return {"pro": _thinned(points)} if points else {}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[list[float]]:
+    """As many points as a chart can show, the first and the last among them."""
+    count = min(len(points), CURVE_POINTS)
+    kept = np.unique(np.rint(np.linspace(0, len(points) - 1, count)).astype(int))
+    return [[round(value, 5) for value in points[number]] for number in kept]
+
+
+def _heat_colours() -> list[str]:
+    """The colour scale at even steps, as CSS writes colours."""
+    from rdad.results.pictures import heat_map
+
+    steps = heat_map(np.linspace(0.0, 1.0, 9)[None], 0.0, 1.0)[0]
+    return [f"#{bytes(step.tolist()).hex()}" for step in steps]

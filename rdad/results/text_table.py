@@ -1,0 +1,63 @@
+"""Tables as text: figures, marks for the best, columns for a terminal or for Markdown."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+Mark: TypeAlias = Callable[[str], str]
+Table: TypeAlias = list[list[str]]  # the first line is the header
+
+LESS_IS_BETTER = "false_alarm_rate"
+
+
+def figures(
+    metric: str, values: Sequence[float | None], mark: Mark, form: str = ".4f"
+) -> list[str]:
+    """One column, its best value marked."""
+    chosen = best([value for value in values if value is not None], metric)
+    return [mark(figure(one, form)) if one == chosen else figure(one, form) for one in values]
+
+
+def figure(value: float | None, form: str) -> str:
+    """A dash where no job gave a figure; per cent without its sign."""
+    if value is None:
+        return "-"
+    return "undefined" if math.isnan(value) else format(value, form).removesuffix("%")
+
+
+def unmarked(cell: str) -> str:
+    return cell
+
+
+def starred(cell: str) -> str:
+    return f"{cell}*"
+
+
+def bold(cell: str) -> str:
+    return f"**{cell}**"
+
+
+def aligned(table: Table) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in table
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def piped(table: Table) -> str:
+    lines = [table[0], ["---"] * len(table[0]), *table[1:]]
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def better(metric: str) -> Callable[[Iterable[float]], float]:
+    """`max`, or `min` for a metric of which less is better."""
+    return min if metric.endswith(LESS_IS_BETTER) else max
+
+
+def best(values: Sequence[float], metric: str) -> float:
+    """The best value; nan where there is nothing to tell apart."""
+    known = {value for value in values if not math.isnan(value)}
+    return better(metric)(known) if len(known) > 1 else math.nan

@@ -1,0 +1,1 @@
+"""A run folder on the disk: its files, its record, how it ended."""

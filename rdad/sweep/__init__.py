@@ -1,0 +1,1 @@
+"""Jobs side by side: how they are named, compared, reported and searched."""

@@ -1,0 +1,177 @@
+"""A search as it grows: which trials to run next, what came of them, which were best."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rdad.sweep.search.space import SearchSpace
+from rdad.sweep.search.study import DIRECTIONS, SAMPLERS, check_choice, make_sampler, open_study
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+DATABASE = "optuna.db"
+SIGNIFICANT_DIGITS = 4  # of a value between two bounds, so that a folder's name stays readable
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to run: its number in the study, and the values it tries."""
+
+    number: int
+    params: dict[str, Any]
+
+
+class Search:
+    """An Optuna study in a database, asked for trials and told what came of them.
+
+    A search that was killed goes on where it stood: trials that were running come first, under
+    their old numbers. What is proposed follows from the seed, a trial's number and the results
+    before it, so that a search that was stopped proposes what one that was not would have.
+
+    Args:
+        folder: The sweep's; the study stands there where `storage` is None.
+        storage: Any database address that Optuna takes.
+        study_name: Needed with `storage`, whose database others may use.
+        directions: maximize or minimize, one for each objective.
+        sampler: One of SAMPLERS.
+
+    Raises:
+        ValueError: an argument is not allowed, or the study in the database is another one.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        folder: Path,
+        *,
+        directions: Sequence[str],
+        sampler: str,
+        seed: int,
+        storage: str | None = None,
+        study_name: str | None = None,
+    ) -> None:
+        check_choice("sampler", sampler, SAMPLERS)
+        for direction in directions:
+            check_choice("direction", direction, DIRECTIONS)
+        if storage is not None and study_name is None:
+            raise ValueError(
+                "hydra.sweeper.study_name must be given with hydra.sweeper.storage, whose database "
+                "may hold several studies"
+            )
+        self.space, self.folder = space, folder.absolute()
+        self._sampler, self._seed, self._shared = sampler, seed, storage is not None
+        self._failed_now = 0
+        self._study = open_study(
+            storage or f"sqlite:///{self.folder / DATABASE}", study_name or "search", directions
+        )
+        self._left_running = self._taken_over()
+
+    def ask(self, count: int, *, n_trials: int) -> list[Proposal]:
+        """What to run next, `count` at most; nothing where the study has its `n_trials`.
+
+        Trials that failed count in the process that saw them fail. A later one replaces them.
+        """
+        remaining = n_trials - len(self._trials("COMPLETE")) - self._failed_now
+        proposals = []
+        for _ in range(min(count, remaining)):
+            trial = self._left_running.pop(0) if self._left_running else self._new_trial()
+            proposals.append(Proposal(trial.number, self._short(trial.params)))
+        return proposals
+
+    def tell(self, proposal: Proposal, values: Sequence[float]) -> None:
+        """What a trial came to.
+
+        Raises:
+            ValueError: not one number for each direction. The trial has then failed.
+        """
+        objectives = len(self._study.directions)
+        if len(values) != objectives or not all(map(math.isfinite, values)):
+            self.tell_failed(proposal)
+            raise ValueError(
+                f"the job gave {list(values)}; expected {objectives} finite "
+                f"number{'s' if objectives > 1 else ''}, one for each hydra.sweeper.direction"
+            )
+        self._study.tell(proposal.number, list(values))
+
+    def tell_failed(self, proposal: Proposal) -> None:
+        """A trial came to nothing; it is not proposed again."""
+        self._failed_now += 1
+        self._fail(proposal.number)
+
+    def results(self) -> dict[str, Any]:
+        """How many trials there are of each state, and the best; with several objectives those that
+        no other beats in all of them."""
+        states = [trial.state.name.lower() for trial in self._study.get_trials(deepcopy=False)]
+        best = self._study.best_trials if "complete" in states else []
+        return {
+            "name": "optuna",
+            "study_name": self._study.study_name,
+            "directions": [direction.name.lower() for direction in self._study.directions],
+            "trials": {state: states.count(state) for state in sorted(set(states))},
+            "best": [self._described(trial) for trial in best],
+        }
+
+    def _described(self, trial: "FrozenTrial") -> dict[str, Any]:
+        return {
+            "trial": trial.number,
+            "values": list(trial.values),
+            "params": self._short(trial.params),
+        }
+
+    def _trials(self, *states: str) -> "list[FrozenTrial]":
+        trials = self._study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.state.name in states]
+
+    def _new_trial(self) -> "FrozenTrial":
+        number = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = make_sampler(self._sampler, seed=self._seed * 10_000 + number)
+        try:
+            trial = self._study.ask(self.space.distributions)
+        except ValueError as error:
+            self._fail(number)
+            raise ValueError(
+                f"the study's earlier trials searched another space ({error}); "
+                "choose another hydra.sweeper.study_name or folder"
+            ) from error
+        trial.set_user_attr("sweep_folder", str(self.folder))
+        return self._study.get_trials(deepcopy=False)[trial.number]
+
+    def _taken_over(self) -> "list[FrozenTrial]":
+        """Trials that a process now gone was running. One that was killed before it had proposed
+        all values, or in another space, is of no use."""
+        ours = [trial for trial in self._trials("RUNNING") if self._is_ours(trial)]
+        useful = [trial for trial in ours if trial.distributions == self.space.distributions]
+        for trial in ours:
+            if trial not in useful:
+                self._fail(trial.number)
+        return useful
+
+    def _fail(self, number: int) -> None:
+        from optuna.trial import TrialState
+
+        self._study.tell(number, state=TrialState.FAIL)
+
+    def _short(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Values in the order of the space, floats no longer than they need to be."""
+        spaces = self.space.distributions
+        return {key: _rounded(params[key], spaces[key]) for key in spaces if key in params}
+
+    def _is_ours(self, trial: "FrozenTrial") -> bool:
+        """In a database that others use: whether it belongs to this sweep's folder, which only one
+        process can be working in."""
+        return not self._shared or trial.user_attrs.get("sweep_folder") == str(self.folder)
+
+
+def _rounded(value: Any, distribution: "BaseDistribution") -> Any:
+    from optuna.distributions import FloatDistribution
+
+    if not isinstance(distribution, FloatDistribution):
+        return value
+    if distribution.step is not None:
+        return float(f"{value:.10g}")  # 0.3 for 0.1 + 2 * 0.1
+    shortened = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    return min(max(shortened, distribution.low), distribution.high)

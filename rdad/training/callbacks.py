@@ -1,0 +1,224 @@
+"""What stands around the steps of a training: features, compiling, history, progress, metrics."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from rdad.config.compose import ConfigError
+from rdad.data import AnomalyDataModule
+from rdad.detector.scoring import anomaly_scores
+from rdad.metrics import AnomalyMetrics
+from rdad.model.lightning_model import ReverseDistillation
+from rdad.results.evaluation import evaluate
+from rdad.runs.files import append_history
+from rdad.training.feature_cache import cache_features
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[Mapping[str, float], int], None]
+
+
+class EpochReport(Callback):
+    """After each epoch: a row in `history.csv`, a report, and a log line where there is no bar.
+
+    Args:
+        report: Gets the epoch's figures and its number, counted from 0.
+    """
+
+    def __init__(self, run_dir: Path, report: Report | None, *, log_lines: bool) -> None:
+        self.run_dir, self.report, self.log_lines = run_dir, report, log_lines
+        self._started = self._epoch_started = 0.0
+        self._seconds_before = 0.0
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._epoch_started = time.perf_counter()
+
+    @property
+    def train_seconds(self) -> float:
+        """Since the fit began, with all that was prepared for it, over all attempts."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.train_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seconds_before = state_dict["seconds"]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        seconds = time.perf_counter() - self._epoch_started
+        if not trainer.is_global_zero:
+            return
+        epoch = trainer.current_epoch
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        append_history(self.run_dir, {"epoch": epoch, **figures, "train/epoch_seconds": seconds})
+        if self.report is not None:
+            self.report({**figures, "train/epoch_seconds": seconds}, epoch)
+        if self.log_lines:
+            losses = ", ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
+            log.info("epoch %d/%d: %s, %.1f s", epoch + 1, trainer.max_epochs, losses, seconds)
+
+
+class ProgressBar(Callback):
+    """One bar over the whole training, with its loss and remaining time."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=int(trainer.estimated_stepping_batches),
+                initial=trainer.global_step,
+                desc="train",
+                unit="step",
+                dynamic_ncols=True,
+            )
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._bar is not None:
+            loss = float(trainer.callback_metrics["train/loss"])
+            self._bar.set_postfix_str(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, loss {loss:.4f}"
+            )
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+WATCHED = "watch/"  # before the names of metrics of the test images while training
+
+
+class CachedFeatures(Callback):
+    """Lets the training read the teacher's features instead of computing them in each epoch.
+
+    Args:
+        kept_as: `float32`, which is exact, or `float16`, which takes half the room.
+    """
+
+    def __init__(self, datamodule: AnomalyDataModule, kept_as: str = "float32") -> None:
+        self.datamodule = datamodule
+        self.dtype = {"float32": torch.float32, "float16": torch.float16}[kept_as]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ReverseDistillation)
+        with trainer.precision_plugin.forward_context():  # which Lightning sets for steps alone
+            pl_module.features = cache_features(
+                pl_module.model.encode,
+                self.datamodule.training_images(),
+                count=self.datamodule.train_length,
+                device=pl_module.device,
+                folder=self.datamodule.scratch_dir,
+                dtype=self.dtype,
+            )
+        self.datamodule.train_with_pixels(pl_module.features is None)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ReverseDistillation)
+        pl_module.features = None
+        self.datamodule.train_with_pixels(True)
+
+
+@contextmanager
+def compiled_steps(module: ReverseDistillation, mode: str | None) -> Iterator[None]:
+    """Train with steps that torch.compile made in `mode`; with None, as they are.
+
+    Raises:
+        ConfigError: this machine cannot compile them.
+    """
+    if mode is None:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    module.compile_training(mode=mode)
+    try:
+        yield
+    except TorchDynamoException as error:
+        cause = getattr(error, "inner_exception", error)
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        raise ConfigError(
+            f"compile={mode}: the training step could not be compiled, which takes a C++ compiler, "
+            f"and Triton on a GPU: {reason} (compile=null trains without)"
+        ) from error
+
+
+class WatchedMetrics(Callback):
+    """Metrics of the test images every few epochs, as `watch/...`: to see, never to choose by."""
+
+    def __init__(self, metrics: AnomalyMetrics, *, has_masks: bool) -> None:
+        self.metrics, self.has_masks = metrics, has_masks
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.metrics.reset()
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Mapping[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        maps = outputs["anomaly_maps"]
+        self.metrics.update(
+            scores=anomaly_scores(maps).cpu(),
+            labels=batch["labels"].cpu(),
+            maps=maps.cpu(),
+            masks=batch["masks"].cpu() if self.has_masks else None,
+            defect_types=batch["defect_types"].cpu(),
+        )
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.metrics.to(pl_module.device)  # where processes can gather it from each other
+        for name, value in self.metrics.compute().items():
+            pl_module.log(f"{WATCHED}{name}", value)
+
+
+class WatchedTiledMetrics(Callback):
+    """As `WatchedMetrics`, where batches hold tiles: the images are scored after them, blended."""
+
+    def __init__(self, metrics: AnomalyMetrics, datamodule: AnomalyDataModule) -> None:
+        self.metrics, self.datamodule = metrics, datamodule
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, ReverseDistillation)
+        self.metrics.reset()
+        precision = trainer.precision_plugin.forward_context
+        values = evaluate(pl_module.model, self.datamodule, self.metrics, precision=precision)
+        for name, value in values.items():
+            pl_module.log(f"{WATCHED}{name}", value)

@@ -1,0 +1,36 @@
+"""What came with somebody's model may name images, and nothing that is to be called."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from rdad import load_config
+from rdad.config.build import build_known
+from rdad.config.compose import ConfigError
+
+
+def test_the_data_of_a_run_is_built_as_the_run_built_it() -> None:
+    assert build_known(load_config("dataset.category=grass").dataset).category == "grass"
+
+
+@pytest.mark.parametrize(
+    "place", ["dataset", "root", "normal", "deep", "by reference"], ids=lambda place: place
+)
+def test_a_configuration_that_would_call_something_is_refused_before_it_does(
+    place: str, tmp_path: Path
+) -> None:
+    call = {"_target_": "os.mkdir", "path": str(tmp_path / "ran")}
+    folder: dict[str, Any] = {"_target_": "rdad.data.folder", "root": ".", "normal": "."}
+    dataset = {
+        "dataset": call,
+        "root": folder | {"root": call},
+        "normal": folder | {"normal": [call]},
+        "deep": folder | {"normal": {"a": [{"b": call}]}},
+        "by reference": folder | {"normal": "${call}"},
+    }[place]
+    cfg: Any = OmegaConf.create({"dataset": dataset, "call": call})
+    with pytest.raises(ConfigError, match=r"would call .*os\.mkdir; allowed are rdad\.data\.text"):
+        build_known(cfg.dataset)
+    assert not (tmp_path / "ran").exists()

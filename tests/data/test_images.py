@@ -1,0 +1,199 @@
+"""Files of every format and depth, written by Pillow, against the pixels they were made of."""
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rdad.data.images import DataError, decode_mask, load_image, resize_image, resize_mask
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+GREY = PIXELS[..., 0]
+
+
+def saved(folder: Path, image: Image.Image, name: str, **options: object) -> Path:
+    image.save(folder / name, **options)
+    return folder / name
+
+
+def pixels(path: Path) -> np.ndarray:
+    image = load_image(path)
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+def mask_of(values: np.ndarray) -> np.ndarray:
+    content = io.BytesIO()
+    Image.fromarray(values).save(content, "png")
+    return np.asarray(decode_mask(content.getvalue(), Path("mask.png")))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.TIFF", "ein Bild ü 画.png"])
+def test_lossless_rgb_is_read_as_written(tmp_path: Path, name: str) -> None:
+    assert (pixels(saved(tmp_path, Image.fromarray(PIXELS), name)) == PIXELS).all()
+
+
+def test_lossless_webp_is_read_as_written(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.fromarray(PIXELS), "a.webp", lossless=True)
+    assert (pixels(path) == PIXELS).all()
+
+
+def test_jpeg_is_read_as_pillow_decodes_it(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.fromarray(PIXELS), "a.jpeg", quality=90)
+    assert (pixels(path) == np.asarray(Image.open(path))).all()
+
+
+def test_grey_gives_three_equal_channels(tmp_path: Path) -> None:
+    read = pixels(saved(tmp_path, Image.fromarray(GREY), "a.png"))
+    assert (read == GREY[..., None]).all()
+
+
+def test_black_and_white_gives_0_and_255(tmp_path: Path) -> None:
+    read = pixels(saved(tmp_path, Image.fromarray(GREY > 127), "a.png"))
+    assert (read[..., 0] == np.where(GREY > 127, 255, 0)).all()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_16_bit_grey_keeps_its_high_byte(tmp_path: Path, name: str) -> None:
+    values = np.array([[0, 255, 256], [4095, 32768, 65535]], np.uint16)
+    read = pixels(saved(tmp_path, Image.fromarray(values), name))
+    assert read[..., 1].tolist() == [[0, 0, 1], [15, 128, 255]]
+
+
+def test_palette_gives_its_colours(tmp_path: Path) -> None:
+    image = Image.fromarray(PIXELS).quantize(16)
+    read = pixels(saved(tmp_path, image, "a.png"))
+    assert (read == np.asarray(image.convert("RGB"))).all()
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    image = Image.new("CMYK", (4, 3), (0, 255, 255, 0))
+    assert pixels(saved(tmp_path, image, "a.tif"))[0, 0].tolist() == [255, 0, 0]
+
+
+def test_what_is_transparent_is_black_whatever_colour_it_hides(tmp_path: Path) -> None:
+    rgba = np.dstack([PIXELS, np.full(PIXELS.shape[:2], 255, np.uint8)])
+    rgba[0, 0, 3], rgba[0, 1] = 0, (200, 100, 0, 128)
+    read = pixels(saved(tmp_path, Image.fromarray(rgba), "a.png"))
+    assert read[0, 0].tolist() == [0, 0, 0]
+    assert abs(read[0, 1].astype(int) - [100, 50, 0]).max() <= 1
+    assert (read[1:] == PIXELS[1:]).all()
+
+
+def test_a_transparent_palette_colour_is_black(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    read = pixels(saved(tmp_path, image, "a.png", transparency=0))
+    assert read.tolist() == [[[0, 0, 0], [40, 50, 60]]]
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    path = saved(tmp_path, Image.fromarray(PIXELS), "a.png", exif=exif)
+    assert (pixels(path) == np.rot90(PIXELS, -1)).all()
+
+
+def test_the_first_page_of_several_is_read(tmp_path: Path) -> None:
+    pages = [Image.new("L", (3, 2), level) for level in (10, 200)]
+    path = saved(tmp_path, pages[0], "a.tif", save_all=True, append_images=pages[1:])
+    assert (pixels(path) == 10).all()
+
+
+def broken(folder: Path) -> dict[str, Path]:
+    """Files that cannot be used, by the reason that must be given."""
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 90, 3), np.uint8))
+    whole = saved(folder, noise, "whole.png").read_bytes()
+    jpeg = saved(folder, noise, "whole.jpg").read_bytes()
+    contents = {
+        "empty file": b"",
+        "not an image that Pillow can read": b"this is a text file",
+        "damaged or unsupported": whole[: len(whole) // 2],
+        "damaged or unsupported (image file is truncated": jpeg[: len(jpeg) // 2],
+        "damaged or unsupported (": whole[:9000] + bytes(20) + whole[9020:],
+    }
+    found = {"missing": folder / "nowhere.png", "a folder": folder / "folder.png"}
+    found["a folder"].mkdir()
+    for index, (reason, content) in enumerate(contents.items()):
+        found[reason] = folder / f"broken{index}.png"
+        found[reason].write_bytes(content)
+    found["floating point"] = saved(folder, Image.fromarray(GREY.astype(np.float32)), "f.tif")
+    return found
+
+
+def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> None:
+    for reason, path in broken(tmp_path).items():
+        with pytest.raises(DataError) as caught:
+            load_image(path)
+        assert caught.value.problems[0].startswith(f"{path}: ")
+        assert reason in caught.value.problems[0]
+
+
+def test_an_image_too_large_to_open_safely_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path, Image.new("L", (100, 100)), "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    with pytest.raises(DataError, match="too many pixels to open safely"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("high", [1, 5, 127, 128, 255])
+def test_masks_of_0_and_any_other_value_mark_the_same_pixels(high: int) -> None:
+    marked = GREY > 100
+    assert ((mask_of(np.where(marked, high, 0).astype(np.uint8)) > 127) == marked).all()
+
+
+@pytest.mark.parametrize("high", [1, 255, 65535])
+def test_16_bit_masks_mark_the_same_pixels(high: int) -> None:
+    marked = GREY > 100
+    assert ((mask_of(np.where(marked, high, 0).astype(np.uint16)) > 127) == marked).all()
+
+
+def test_dim_values_beside_bright_ones_are_no_defect() -> None:
+    assert mask_of(np.array([[0, 90, 255]], np.uint8)).tolist() == [[0, 90, 255]]
+
+
+def test_images_are_resized_by_pillows_bilinear_filter_to_height_and_width() -> None:
+    image = Image.fromarray(PIXELS)
+    resized = resize_image(image, (5, 12))
+    assert resized.shape == (5, 12, 3)
+    by_pillow = np.asarray(image.resize((12, 5), Image.Resampling.BILINEAR)).astype(int)
+    assert abs(resized - by_pillow).max() <= 1  # the order of its passes varies
+
+
+def test_the_order_of_resizing_does_not_depend_on_the_images_shape() -> None:
+    tall = Image.fromarray(np.random.default_rng(0).integers(0, 256, (289, 24), np.uint8))
+    across = tall.resize((32, 289), Image.Resampling.BILINEAR)
+    down = across.resize((32, 64), Image.Resampling.BILINEAR)
+    assert (resize_image(tall, (64, 32)) == np.asarray(down)).all()
+
+
+def test_a_resized_mask_marks_what_is_covered_by_more_than_half() -> None:
+    mask = Image.fromarray(np.array([[255, 255, 0, 0, 0, 0, 255, 255]] * 2, np.uint8))
+    assert resize_mask(mask, (2, 8)).tolist() == [[True, True] + [False] * 4 + [True, True]] * 2
+    assert resize_mask(mask, (1, 4)).tolist() == [[True, False, False, True]]
+
+
+def test_a_resized_mask_is_the_authors_threshold_on_floats() -> None:
+    mask = Image.fromarray(np.where(GREY > 100, 255, 0).astype(np.uint8))
+    floats = np.asarray(mask.resize((4, 5), Image.Resampling.BILINEAR), np.float32) / 255
+    assert (resize_mask(mask, (5, 4)) == (floats > 0.5)).all()
+
+
+def test_a_data_error_lists_twenty_problems_and_counts_the_rest() -> None:
+    error = DataError([f"{index}.png: missing" for index in range(25)])
+    assert "25 files that cannot be used" in str(error)
+    assert "19.png" in str(error)
+    assert "20.png" not in str(error)
+    assert "and 5 more" in str(error)
+    assert len(error.problems) == 25
+
+
+def test_a_data_error_survives_a_process_border() -> None:
+    error = DataError(["a.png: missing", "b.png: missing"])
+    assert pickle.loads(pickle.dumps(error)).problems == error.problems

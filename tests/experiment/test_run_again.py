@@ -1,0 +1,232 @@
+"""A folder that holds a run already, and trainings that serve another run."""
+
+import csv
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+
+from rdad import load_config, load_run, run
+from rdad.config.compose import ConfigError
+from rdad.experiment.resume import check_groups, replayed
+from rdad.experiment.stages import _started_from_outside
+from rdad.runs.record import RunRecord, read_record
+from rdad.runs.stopping import TERMINATED
+from rdad.training.checkpoint import Checkpoint
+
+SMALL = (
+    "backbone=resnet18",
+    "model.pre_trained=false",
+    "dataset.image_size=[32,32]",
+    "dataset.calibration=0",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+    "tracking=off",
+    "artifacts.maps=false",
+    "artifacts.report=false",
+    "artifacts.overlays=1",
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RDAD_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def small(*options: str) -> DictConfig:
+    return load_config(*SMALL, *options)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def stop_after_the_first_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Checkpoint.on_train_epoch_end
+
+    def stop(self: Checkpoint, *args: Any) -> None:
+        write(self, *args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "on_train_epoch_end", stop)
+
+
+def test_a_second_run_in_a_folder_leaves_nothing_of_the_first(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(small("dataset.category=brick", "dataset.calibration=0.2"), folder)
+    (folder / "exports").mkdir()
+    (folder / "notes.txt").write_text("mine")
+    assert (folder / "calibration.csv").is_file()
+    first = set((folder / "overlays").rglob("*.png"))
+    run(small("dataset.category=grass"), folder)
+    loaded = load_run(folder)
+    assert loaded.cfg.dataset.category == loaded.record["params"]["category"] == "grass"
+    assert not (folder / "calibration.csv").exists()
+    overlays = set((folder / "overlays").rglob("*.png"))
+    assert len(overlays) == len(first)
+    assert overlays.isdisjoint(first)
+    assert (folder / "notes.txt").is_file()
+    assert (folder / "exports").is_dir()
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of three epochs that was stopped after the checkpoint of the first."""
+    with monkeypatch.context() as patch:
+        stop_after_the_first_checkpoint(patch)
+        with pytest.raises(KeyboardInterrupt):
+            run(small("trainer.max_epochs=3", "checkpoint_every_n_epochs=1"), tmp_path / "run")
+    assert read_record(tmp_path / "run")["status"] == "interrupted"
+    return tmp_path / "run"
+
+
+def test_a_checkpoint_serves_no_other_training(stopped: Path) -> None:
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"only trainer\.max_epochs may change"):
+            run(small("trainer.max_epochs=3", "model.lr=0.0001", "resume=true"), stopped)
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+
+
+def test_a_stopped_run_may_go_on_for_longer(stopped: Path) -> None:
+    run(small("trainer.max_epochs=4", "resume=true"), stopped)
+    assert [row["epoch"] for row in history(stopped)] == ["0", "1", "2", "3"]
+
+
+def test_a_run_that_starts_anew_leaves_no_old_checkpoint_to_go_on_from(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: Checkpoint, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoint, "on_train_epoch_end", stop)
+    assert (stopped / "checkpoint.ckpt").is_file()
+    with pytest.raises(KeyboardInterrupt):
+        run(small("model.lr=0.0001"), stopped)
+    assert not (stopped / "checkpoint.ckpt").exists()
+
+
+def test_a_finished_run_is_resumed_as_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    metrics = run(small(), folder).metrics
+    assert run(small("resume=true"), folder).metrics == metrics
+    with pytest.raises(ConfigError, match=r"is finished, and with mode=multiply \(was add\)"):
+        run(small("mode=multiply", "resume=true"), folder)
+
+
+def test_the_command_line_refuses_it_before_hydra_writes(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("- mode=add\n")
+    record = RunRecord(tmp_path)
+    command = [f"resume={tmp_path}", "mode=multiply"]
+    assert replayed(command)[-1] == "mode=multiply"  # a stopped one may be changed
+    record.end("finished")
+    assert replayed([command[0], "tracking=off"])[-1] == "tracking=off"
+    with pytest.raises(ConfigError, match="is finished, and mode=multiply would make another run"):
+        replayed(command)
+
+
+def test_what_was_watched_of_other_maps_is_not_taken_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    watching = ("dataset.validation=test", "trainer.check_val_every_n_epoch=1")
+    run(small(*watching, "mode=add"), tmp_path / "one")
+    with caplog.at_level(logging.INFO):
+        run(small(*watching, "mode=multiply", "model.sigma=1"), tmp_path / "two")
+    assert "reused the training of" in caplog.text
+    one, two = history(tmp_path / "one"), history(tmp_path / "two")
+    assert any(name.startswith("watch/") for name in one[0])
+    own = [{k: v for k, v in row.items() if not k.startswith("watch/")} for row in one]
+    assert two == own
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"PK")])
+def test_a_training_whose_file_is_spoilt_is_made_again(
+    tmp_path: Path, damage: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    run(small(), tmp_path / "one")
+    damage(tmp_path / "one" / "model.pt")
+    with caplog.at_level(logging.INFO):
+        result = run(small(), tmp_path / "two")
+    assert "reused the training" not in caplog.text
+    assert "trained 1 epochs" in caplog.text
+    assert result.metrics["test/image_auroc"] >= 0
+    assert (tmp_path / "two" / "model.pt").stat().st_size > 1000
+
+
+def test_a_cache_that_cannot_be_written_stops_no_run(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.write_text("a file where a folder is wanted")
+    assert run(small(), tmp_path / "run").metrics
+    assert "other jobs may train the same network meanwhile" in caplog.text
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("outside", "processes", "expected"),
+    [(True, 2, True), (True, 1, False), (False, 2, False), (None, 1, False)],
+)
+def test_processes_that_wait_in_the_training_are_not_left_there(
+    outside: bool | None, processes: int, expected: bool
+) -> None:
+    environment = None if outside is None else SimpleNamespace(creates_processes_externally=outside)
+    strategy = SimpleNamespace(cluster_environment=environment)
+    trainer: Any = SimpleNamespace(strategy=strategy, world_size=processes)
+    assert _started_from_outside(trainer) is expected
+
+
+def test_settings_of_no_tracking_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"nothing for tracking\.uri=x to act on"):
+        check_groups(["tracking=off", "tracking.uri=x"])
+
+
+def test_a_network_that_was_stopped_in_its_training_is_said_to_be_unfinished(
+    stopped: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_run(stopped)
+    assert "was stopped in its training: its network is unfinished" in caplog.text
+
+
+def test_resuming_where_there_is_no_run_says_that_a_new_one_begins(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        run(small("resume=true"), tmp_path / "run")
+    assert "there is no run in" in caplog.text
+
+
+def test_a_run_that_is_terminated_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated(self: Checkpoint, *args: Any) -> None:
+        raise SystemExit(TERMINATED)
+
+    monkeypatch.setattr(Checkpoint, "on_train_epoch_end", terminated)
+    with pytest.raises(SystemExit) as stop:
+        run(small("checkpoint_every_n_epochs=1"), tmp_path / "run")
+    assert stop.value.code == TERMINATED
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["reason"]) == ("interrupted", "terminated")
+
+
+def test_cached_features_are_those_of_the_runs_precision(tmp_path: Path) -> None:
+    losses = {
+        (cached, precision): float(
+            history(
+                run(
+                    small(f"cache_features={cached}", f"precision={precision}", "reuse=false"),
+                    tmp_path / f"{cached} {precision}",
+                ).output_dir
+            )[0]["train/loss"]
+        )
+        for cached in ("none", "float32")
+        for precision in ("float32", "bf16")
+    }
+    for precision in ("float32", "bf16"):
+        assert losses["float32", precision] == pytest.approx(losses["none", precision], rel=1e-6)

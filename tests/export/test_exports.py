@@ -1,0 +1,220 @@
+"""Written exports, opened and run as their consumers would."""
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from subjects import SIZES, images, trained_model
+
+from rdad.config.compose import ConfigError
+from rdad.data.tiling import Tiling
+from rdad.detector.trained_model import TrainedModel
+from rdad.export.evidence import find_evidence, loaded
+from rdad.export.export_model import Settings, export_model, in_place_of
+from rdad.export.files import open_export
+from rdad.export.formats import FORMATS, Written
+from rdad.export.quantisation import quantised
+from rdad.export.trial import tried
+
+CONSUMERS = {
+    "onnx": """
+import onnxruntime
+session = onnxruntime.InferenceSession(folder / "model.onnx")
+names = [one.name for one in session.get_outputs()]
+answers = dict(zip(names, session.run(None, {"images": images})))
+""",
+    "openvino": """
+import openvino
+model = openvino.Core().compile_model(folder / "model.xml", "CPU", about["run_with"])
+answers = {output.any_name: values for output, values in model(images).items()}
+""",
+    "torch": """
+import torch
+model = torch.export.load(folder / "model.pt2").module()
+found = model(torch.from_numpy(images))
+answers = {name: values.numpy() for name, values in zip(about["outputs"], found)}
+""",
+}
+SCRIPT = """
+import json, pathlib, sys
+import numpy as np
+sys.modules["rdad"] = None  # an export needs nothing of ours
+folder = pathlib.Path(sys.argv[1])
+about = json.loads((folder / "model.json").read_text())
+images = np.load(folder.parent / "images.npy")
+{consumer}
+print(json.dumps([answers["score"].tolist(), answers["label"].tolist()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    return trained_model()
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    for number, size in enumerate(SIZES):
+        Image.fromarray(images(1, size)[0]).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module", params=list(FORMATS))
+def written(
+    request: pytest.FixtureRequest,
+    trained: TrainedModel,
+    photographs: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Written:
+    folder = tmp_path_factory.mktemp("exports") / request.param
+    settings = Settings(request.param, images=str(photographs), calls=2)
+    tested_in_bf16 = replace(trained, precision="bf16")  # which no export is compared with
+    return export_model(tested_in_bf16, folder, settings)[0]
+
+
+def about(written: Written) -> dict[str, Any]:
+    return json.loads((written.folder / "model.json").read_text())
+
+
+def test_any_batch_of_any_size_is_answered_as_the_network_does(
+    written: Written, trained: TrainedModel
+) -> None:
+    ask = open_export(written)
+    for count in (1, 3, 16):
+        for size in SIZES:
+            pixels = images(count, size)
+            found, expected = ask(pixels), trained.predict_batch(list(pixels))
+            maps = np.stack([one.anomaly_map for one in expected])
+            np.testing.assert_allclose(found["score"], [one.score for one in expected], atol=1e-4)
+            np.testing.assert_allclose(found["anomaly_map"], maps, atol=1e-4)
+            assert found["label"].astype(bool).tolist() == [one.is_defective for one in expected]
+            assert found["anomaly_map"].shape == (count, *size)
+
+
+def test_a_consumer_needs_the_folder_and_its_runtime_alone(
+    written: Written, trained: TrainedModel
+) -> None:
+    pixels = images(3, SIZES[1])
+    np.save(written.folder.parent / "images.npy", pixels)
+    script = SCRIPT.format(consumer=CONSUMERS[written.format.name])
+    done = subprocess.run(
+        [sys.executable, "-c", script, written.folder],
+        cwd=written.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    scores, labels = json.loads(done.stdout)
+    expected = trained.predict_batch(list(pixels))
+    np.testing.assert_allclose(scores, [one.score for one in expected], atol=1e-4)
+    assert [bool(label) for label in labels] == [one.is_defective for one in expected]
+
+
+def test_the_sidecar_says_what_the_files_are_and_how_they_were_tried(
+    written: Written, trained: TrainedModel
+) -> None:
+    told = about(written)
+    for name, file in told["files"].items():
+        content = (written.folder / name).read_bytes()
+        assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert (told["kind"], told["precision"]) == (written.format.name, "fp32")
+    assert list(told["outputs"]) == ["score", "normalised_score", "label", "anomaly_map"]
+    assert trained.thresholds is not None
+    assert told["thresholds"]["image"]["value"] == trained.thresholds.image.value
+    assert told["network"]["backbone"] == "resnet18"
+    assert told["network"]["image_size"] == [64, 96]
+    assert told["network"]["tested_in"] == "bf16"
+    assert told["agreement"]["images"] == len(SIZES)
+    assert max(told["agreement"]["score"], told["agreement"]["anomaly_map"]) < 1e-4
+    assert told["latency"]["export"]["calls"] == 2
+
+
+def test_no_place_on_this_machine_is_told(written: Written) -> None:
+    content = b"".join((written.folder / name).read_bytes() for name in written.format.files)
+    if written.format.name == "torch":
+        with zipfile.ZipFile(written.path) as archive:
+            content = b"".join(archive.read(name) for name in archive.namelist())
+    assert str(Path(__file__).parent.parent.parent).encode() not in content
+    assert b"rdad" not in content
+
+
+@pytest.mark.parametrize("written", ["torch"], indirect=True)
+def test_a_torch_export_holds_no_pickle(written: Written) -> None:
+    with zipfile.ZipFile(written.path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    raw = ("/data/weights/", "/data/constants/")  # numbers alone
+    others = [name for name in members if not any(part in name for part in raw)]
+    assert [name for name in others if members[name] and name.endswith((".pt", ".pkl"))] == []
+    assert b"torch.ops.aten.conv2d" in members["model/models/model.json"]
+
+
+def test_an_export_that_answers_otherwise_is_an_error(written: Written, photographs: Path) -> None:
+    other = trained_model(seed=1)
+    evidence = find_evidence(other, str(photographs))
+    with pytest.raises(ValueError, match=r"scores by up to .*, maps by up to .*0.001"):
+        tried(written, other, evidence, compare=2, calls=0)
+
+
+def test_a_failed_export_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "model.json").write_text("earlier")
+    with contextlib.suppress(ValueError), in_place_of(folder) as draft:
+        (draft / "model.json").write_text("later")
+        raise ValueError("too far from the network")
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert (folder / "model.json").read_text() == "earlier"
+    with in_place_of(folder) as draft:
+        (draft / "model.onnx").write_text("later")
+    assert [path.name for path in tmp_path.rglob("*")] == ["export", "model.onnx"]
+
+
+@pytest.mark.parametrize("written", ["openvino"], indirect=True)
+def test_int8_is_for_the_network_alone(written: Written, trained: TrainedModel) -> None:
+    import openvino
+
+    pixels = images(4, (64, 96))
+    model = quantised(openvino.Core().read_model(written.path), list(pixels), loaded)
+    nodes = model.get_ops()
+    rounded = {node.get_friendly_name() for node in nodes if node.get_type_name() == "FakeQuantize"}
+    assert len(rounded) > 20
+    for node in nodes:
+        if node.get_type_name() in {"MatMul", "ReduceL2", "ReduceSum", "Interpolate", "Greater"}:
+            sources = {one.get_source_output().get_node() for one in node.inputs()}
+            assert not {one.get_friendly_name() for one in sources} & rounded, node
+    found = openvino.Core().compile_model(model, "CPU")(pixels)["score"]
+    expected = [one.score for one in trained.predict_batch(list(pixels))]
+    np.testing.assert_allclose(found, expected, atol=0.1)
+
+
+def test_int8_without_training_images_says_what_to_name(
+    trained: TrainedModel, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="images=data/good"):
+        export_model(trained, tmp_path / "export", Settings("openvino", "int8"))
+
+
+def test_a_folder_with_something_else_in_it_is_not_replaced(
+    trained: TrainedModel, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="exists and is no earlier export"):
+        export_model(trained, tmp_path, Settings("torch"))
+
+
+def test_a_network_that_works_in_tiles_is_refused(trained: TrainedModel, tmp_path: Path) -> None:
+    tiled = replace(trained, tiling=Tiling((64, 96)))
+    with pytest.raises(ConfigError, match="works in tiles of 64 x 96 pixels"):
+        export_model(tiled, tmp_path / "export", Settings("torch"))

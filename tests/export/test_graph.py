@@ -1,0 +1,64 @@
+"""The graph that is exported, before it goes into any file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from subjects import SIZES, images, trained_model
+
+from rdad.detector.trained_model import TrainedModel
+from rdad.export.graph import InspectionGraph
+from rdad.metrics.thresholds import Threshold
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    return trained_model()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_graph_answers_as_a_prediction_does(
+    trained: TrainedModel, size: tuple[int, int]
+) -> None:
+    pixels = images(3, size)
+    graph = InspectionGraph(trained.model, trained.thresholds)
+    with torch.inference_mode():
+        found = dict(zip(graph.outputs, graph(torch.from_numpy(pixels)), strict=True))
+    expected = trained.predict_batch(list(pixels))
+    maps = np.stack([one.anomaly_map for one in expected])
+    np.testing.assert_allclose(found["score"], [one.score for one in expected], atol=1e-5)
+    np.testing.assert_allclose(found["anomaly_map"], maps, atol=1e-5)
+    normalised = [one.normalised_score for one in expected]
+    np.testing.assert_allclose(found["normalised_score"], normalised, atol=1e-4)
+    assert found["label"].tolist() == [one.is_defective for one in expected]
+
+
+def test_without_thresholds_there_are_scores_and_maps_alone(trained: TrainedModel) -> None:
+    graph = InspectionGraph(trained.model, None)
+    assert graph.outputs == ("score", "anomaly_map")
+    assert len(graph(torch.zeros(1, 64, 96, 3, dtype=torch.uint8))) == 2
+
+
+def test_a_score_at_the_threshold_is_good_and_normalised_to_a_half(trained: TrainedModel) -> None:
+    pixels = torch.from_numpy(images(1, SIZES[0]))
+    with torch.inference_mode():
+        score = InspectionGraph(trained.model, None)(pixels)[0].item()
+        assert trained.thresholds is not None
+        at_score = replace(trained.thresholds, image=Threshold(score, 8.0))
+        found = InspectionGraph(trained.model, at_score)(pixels)
+    assert found[1].item() == 0.5
+    assert not found[2].item()
+
+
+def test_half_precision_leaves_the_model_and_the_map_in_float32(trained: TrainedModel) -> None:
+    graph = InspectionGraph(trained.model, trained.thresholds, half=True)
+    pixels = torch.from_numpy(images(2, SIZES[0]))
+    with torch.inference_mode():
+        score, *_, anomaly_map = graph(pixels)
+        exact = InspectionGraph(trained.model, trained.thresholds)(pixels)[-1]
+    assert score.dtype == anomaly_map.dtype == torch.float32
+    assert 0 < (anomaly_map - exact).abs().max() < 0.05
+    assert len(anomaly_map.unique()) > 0.9 * anomaly_map.numel()  # no steps of half precision
+    assert {tensor.dtype for tensor in graph.model.decoder.parameters()} == {torch.float16}
+    assert {tensor.dtype for tensor in trained.model.parameters()} == {torch.float32}

@@ -1,0 +1,97 @@
+"""metrics.json and history.csv: strict, exact, written whole or not at all."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from rdad.runs.files import (
+    append_history,
+    read_history,
+    read_metrics,
+    write_metrics,
+    write_text_atomic,
+)
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+def test_metrics_come_back_to_the_last_bit_and_nan_is_null(tmp_path: Path):
+    write_metrics(tmp_path, {"test/image_auroc": 0.1 + 0.2, "test/aupro": math.nan})
+    text = (tmp_path / "metrics.json").read_text()
+    strict = json.loads(text, parse_constant=refuse)
+    assert strict == {"test/image_auroc": 0.1 + 0.2, "test/aupro": None}
+    metrics = read_metrics(tmp_path)
+    assert metrics["test/image_auroc"] == 0.1 + 0.2
+    assert math.isnan(metrics["test/aupro"])
+
+
+def test_infinite_metric_is_refused_by_name(tmp_path: Path):
+    with pytest.raises(ValueError, match="infinite: loss"):
+        write_metrics(tmp_path, {"auroc": 1.0, "loss": math.inf})
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_metrics_of_an_untested_run_says_so(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="the run has not been tested"):
+        read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"a": "b"}', '{"a": [1]}', "{"])
+def test_damaged_metrics_name_the_file(tmp_path: Path, text: str):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(ValueError, match=r"metrics\.json is not a JSON object of numbers"):
+        read_metrics(tmp_path)
+
+
+def test_failed_writing_leaves_the_old_text_and_nothing_else(tmp_path: Path):
+    write_text_atomic(tmp_path / "a.txt", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text_atomic(tmp_path / "a.txt", "x" * 100_000 + "\ud800")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_text_keeps_file_names_that_are_no_unicode(tmp_path: Path):
+    name = b"bild\xff.png".decode(errors="surrogateescape")
+    write_text_atomic(tmp_path / "new" / "a.txt", name)
+    assert (tmp_path / "new" / "a.txt").read_bytes() == b"bild\xff.png"
+
+
+def test_history_grows_by_rows_and_by_columns(tmp_path: Path):
+    assert read_history(tmp_path) == []
+    append_history(tmp_path, {"epoch": 0, "train/loss": 0.1 + 0.2})
+    append_history(tmp_path, {"epoch": 1, "train/loss": math.nan, "val/loss": 3.0})
+    assert (tmp_path / "history.csv").read_text() == (
+        "epoch,train/loss,val/loss\n0,0.30000000000000004,\n1,nan,3.0\n"
+    )
+    first, second = read_history(tmp_path)
+    assert first == {"epoch": 0, "train/loss": 0.1 + 0.2}
+    assert math.isnan(second["train/loss"])
+
+
+def test_figures_of_one_epoch_are_joined_to_one_row(tmp_path: Path):
+    append_history(tmp_path, {"epoch": 0, "train/loss": 1.0})
+    append_history(tmp_path, {"epoch": 0, "val/loss": 2.0})
+    assert read_history(tmp_path) == [{"epoch": 0, "train/loss": 1.0, "val/loss": 2.0}]
+
+
+def test_resumed_run_drops_the_epochs_that_it_does_again(tmp_path: Path):
+    for epoch in range(4):
+        append_history(tmp_path, {"epoch": epoch, "train/loss": float(epoch)})
+    append_history(tmp_path, {"epoch": 2, "train/loss": 9.0})
+    assert [row["train/loss"] for row in read_history(tmp_path)] == [0.0, 1.0, 9.0]
+
+
+def test_row_without_epoch_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"needs the key epoch; it has \['train/loss'\]"):
+        append_history(tmp_path, {"train/loss": 1.0})
+
+
+def test_damaged_history_names_the_file(tmp_path: Path):
+    (tmp_path / "history.csv").write_text("epoch,train/loss\n0,much\n")
+    with pytest.raises(ValueError, match=r"history\.csv is not a table of numbers"):
+        read_history(tmp_path)

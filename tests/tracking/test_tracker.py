@@ -1,0 +1,305 @@
+"""Runs reach real MLflow stores whole, and a store that is gone never stops a training."""
+
+import logging
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow_stores import (
+    all_runs,
+    contents,
+    dead_address,
+    new_store,
+    only_run,
+    server_over,
+)
+from run_folders import HISTORY, METRICS, PARAMS, TAGS, make_run_folder
+
+from rdad.tracking import MlflowTracker, source_tags
+from rdad.tracking.tags import PARENT_VARIABLE, git_commit
+
+START: dict[str, Any] = {
+    "experiment": "textures-brick",
+    "run_name": "resnet18-add",
+    "params": PARAMS,
+    "tags": TAGS,
+}
+FINAL = {key: math.nan if value is None else value for key, value in METRICS.items()}
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return new_store(tmp_path / "store")
+
+
+def tracked(uri: str, run_dir: Path, **start: Any) -> MlflowTracker:
+    """A whole training's calls."""
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START | start)
+    for row in HISTORY:
+        tracker.log_metrics({"train/loss": row["train/loss"]}, step=row["epoch"])
+    tracker.finish(run_dir, "FINISHED", FINAL)
+    return tracker
+
+
+def test_a_run_holds_parameters_curves_final_metrics_and_files(uri: str, tmp_path: Path) -> None:
+    tracker = tracked(uri, make_run_folder(tmp_path / "run"))
+    assert tracker.error is None
+    run = only_run(uri)
+    seen = contents(uri, run)
+    assert run.info.run_id == tracker.run_id
+    assert (seen["experiment"], seen["name"]) == ("textures-brick", "resnet18-add")
+    assert seen["status"] == "FINISHED"
+    assert seen["params"] == {key: str(value) for key, value in PARAMS.items()}
+    assert TAGS.items() <= seen["tags"].items()
+    assert seen["tags"]["mlflow.note.content"] == (
+        f"**image AUROC** 0.9750 · **pixel AUROC** 0.9810 · **AUPRO** undefined · "
+        f"run folder `{tmp_path}/run`"
+    )
+    assert seen["metrics"] == {
+        "train/loss": [(0, 1.0), (1, 0.5), (2, 1 / 3)],
+        "test/image_auroc": [(0, 0.975)],
+        "test/pixel_auroc": [(0, 0.981)],
+    }
+    assert sorted(seen["artifacts"]) == [
+        "config/config.yaml",
+        "curves/roc.png",
+        "history.csv",
+        "metrics.json",
+        "overlays/brick/good_000.png",
+        "overlays/brick/stain_000.png",
+        "report.html",
+        "scores.csv",
+        "scores.json",
+        "train.log",
+    ]
+
+
+def test_the_scores_can_be_read_as_a_table(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked(uri, make_run_folder(tmp_path / "run"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # load_table reads the store from there
+    table = MlflowClient().load_table(only_run(uri).info.experiment_id, "scores.json")
+    assert list(table.columns) == ["image", "label", "score"]
+    assert table["score"].tolist() == [0.1, 0.1]
+
+
+def test_an_interrupted_store_initialisation_leaves_no_half_made_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    command = [sys.executable, "-c", RACE, str(tmp_path), "job", "0", "1"]
+    with subprocess.Popen(command) as process:
+        folder = tmp_path / "0"
+        while not list(folder.glob(".mlflow-*/mlflow.db")):
+            time.sleep(0.02)
+        process.kill()
+    assert not (folder / "mlflow.db").exists()
+    uri = f"sqlite:///{folder}/mlflow.db"
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    assert tracker.error is None
+
+
+def test_values_that_are_not_finite_are_left_out_and_the_others_stay(uri: str) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    tracker.log_metrics({"train/loss": math.nan, "train/lr": 0.005}, step=0)
+    tracker.log_metrics({"train/loss": math.inf}, step=1)
+    assert tracker.error is None
+    assert only_run(uri).data.metrics == {"train/lr": 0.005}
+
+
+def test_parameters_keep_6000_characters_and_there_may_be_more_than_one_call_takes(
+    uri: str,
+) -> None:
+    many = {f"key_{number}": number for number in range(150)}
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START | {"params": {"long": "x" * 5999, "longer": "y" * 9000, **many}})
+    assert tracker.error is None
+    params = only_run(uri).data.params
+    assert params["long"] == "x" * 5999
+    assert params["longer"] == "y" * 6000
+    assert len(params) == 152
+
+
+def test_going_on_in_a_run_adds_only_what_it_lacks(uri: str, tmp_path: Path) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    first = tracked(uri, run_dir)
+    before = contents(uri, only_run(uri))
+    again = MlflowTracker(uri, system_metrics=False)
+    again.start(**START | {"params": PARAMS | {"mode": "multiply"}}, run_id=first.run_id)
+    again.log_metrics({"train/loss": 9.0}, step=2)
+    again.log_metrics({"train/loss": 0.25}, step=3)
+    assert only_run(uri).info.status == "RUNNING"
+    again.finish(run_dir, "FINISHED", FINAL)
+    after = contents(uri, only_run(uri))
+    assert after["metrics"]["train/loss"] == [*before["metrics"]["train/loss"], (3, 0.25)]
+    before["metrics"] = after["metrics"] = {}
+    assert after == before
+
+
+def test_a_run_that_the_store_has_lost_is_made_anew(uri: str) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START, run_id="0" * 32)
+    assert tracker.error is None
+    assert only_run(uri).info.run_id == tracker.run_id != "0" * 32
+
+
+@pytest.mark.timeout(60)  # MLflow's own retries take minutes
+def test_a_dead_server_costs_seconds_and_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = dead_address()
+    with caplog.at_level(logging.INFO):
+        tracker = tracked(address, make_run_folder(tmp_path / "run"))
+    assert tracker.run_id is None
+    assert tracker.error is not None
+    assert address in tracker.error
+    (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "rdad.upload" in warning.getMessage()
+
+
+@pytest.mark.timeout(120)
+def test_a_server_takes_a_run_and_its_death_in_the_middle_costs_seconds(
+    uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    with server_over(uri, tmp_path / "artifacts") as (address, server):
+        assert tracked(address, run_dir).error is None
+        assert "overlays/brick/good_000.png" in contents(address, only_run(address))["artifacts"]
+        tracker = MlflowTracker(address)
+        tracker.start(**START)
+        tracker.log_metrics({"train/loss": 1.0}, step=0)
+        assert tracker.error is None
+        caplog.clear()  # the folder's model cannot be logged, which is told beside this
+        server.kill()
+        server.wait()
+        tracker.log_metrics({"train/loss": 0.5}, step=1)
+    said = tracker.error
+    assert tracker.run_id is not None
+    assert "log metrics" in str(said)
+    tracker.log_metrics({"train/loss": 0.25}, step=2)
+    tracker.finish(run_dir, "FINISHED", FINAL)
+    assert tracker.error == said  # the store is not asked again
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+
+
+def test_a_database_that_is_destroyed_before_the_end_only_sets_the_error(
+    uri: str, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    Path(uri.removeprefix("sqlite:///")).write_bytes(b"no database" * 1000)
+    tracker.finish(make_run_folder(tmp_path / "run"), "FINISHED", FINAL)
+    assert tracker.error is not None
+
+
+@pytest.mark.parametrize("uri", ["", "mlruns", "./mlruns", "file:///tmp/mlruns"])
+def test_an_address_that_mlflow_cannot_write_to_is_refused_with_those_it_can(uri: str) -> None:
+    with pytest.raises(ValueError, match=r"sqlite:///mlflow\.db"):
+        MlflowTracker(uri)
+
+
+def test_a_relative_database_counts_from_the_folder_of_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tracker = MlflowTracker("sqlite:///runs/mlflow.db")
+    assert tracker.uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert tracker.ui_command == f"mlflow ui --backend-store-uri {tracker.uri}"
+    assert MlflowTracker("http://host:5000/").ui_command == "http://host:5000"
+
+
+def test_the_page_is_the_run_in_the_machine_learning_view(uri: str) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    assert tracker.page == "http://127.0.0.1:5000"
+    tracker.start(**START)
+    group = only_run(uri).info.experiment_id
+    assert tracker.page == (
+        f"http://127.0.0.1:5000/#/experiments/{group}/runs/{tracker.run_id}"
+        "?workflowType=machine_learning"
+    )
+
+
+def test_system_metrics_are_recorded(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    tracker = MlflowTracker(uri)
+    tracker.start(**START)
+    time.sleep(1)
+    tracker.finish(make_run_folder(tmp_path / "run"), "FINISHED", FINAL)
+    assert "system/cpu_utilization_percentage" in only_run(uri).data.metrics
+
+
+def test_a_run_of_a_sweep_stands_below_the_sweeps_run(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient(tracking_uri=uri)
+    sweep = client.create_run(client.create_experiment("sweeps"))
+    monkeypatch.setenv(PARENT_VARIABLE, sweep.info.run_id)
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    job = client.get_run(str(tracker.run_id))
+    assert job.data.tags["mlflow.parentRunId"] == sweep.info.run_id
+    assert job.info.experiment_id == sweep.info.experiment_id
+
+
+def test_a_sweep_that_the_store_does_not_have_is_left_out(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PARENT_VARIABLE, "f" * 32)
+    MlflowTracker(uri, system_metrics=False).start(**START)
+    assert "mlflow.parentRunId" not in only_run(uri).data.tags
+
+
+def test_source_tags_name_overrides_versions_and_commit() -> None:
+    tags = source_tags(["mode=add", "dataset.root=a folder"])
+    assert tags["rdad.overrides"] == "mode=add 'dataset.root=a folder'"
+    assert tags["rdad.version.torch"]
+    assert tags.get("mlflow.source.git.commit") == git_commit()
+
+
+def test_there_is_no_commit_outside_a_checkout(tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.touch()
+    assert git_commit(file) is None
+
+
+RACE = """
+import sys, time
+from rdad.tracking import MlflowTracker
+import mlflow
+folder, name, begin = sys.argv[1], sys.argv[2], float(sys.argv[3])
+for number in range(int(sys.argv[4])):
+    time.sleep(max(0, begin + 5 * number - time.time()))
+    tracker = MlflowTracker(f"sqlite:///{folder}/{number}/mlflow.db", system_metrics=False)
+    tracker.start(experiment="race", run_name=name, params={"name": name}, tags={})
+    for step in range(20):
+        tracker.log_metrics({"train/loss": step}, step=step)
+    sys.exit(tracker.error) if tracker.error else None
+"""
+
+
+def test_four_processes_that_meet_an_empty_store_lose_nothing(tmp_path: Path) -> None:
+    """By hand it was run with 10 rounds; MLflow's own client loses three of four processes."""
+    rounds = 2
+    begin = time.time() + 5  # until all four have imported MLflow
+    arguments = [str(begin), str(rounds)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", RACE, str(tmp_path), f"job-{name}", *arguments])
+        for name in range(4)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0, 0]
+    for number in range(rounds):
+        uri = f"sqlite:///{tmp_path}/{number}/mlflow.db"
+        runs = all_runs(uri)
+        assert sorted(run.info.run_name for run in runs) == [f"job-{name}" for name in range(4)]
+        assert all(len(contents(uri, run)["metrics"]["train/loss"]) == 20 for run in runs)

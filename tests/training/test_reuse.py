@@ -1,0 +1,176 @@
+"""Train once, score many: what shares a training, what does not, and that results are the same."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mlflow_stores import new_store, server_over
+from PIL import Image
+
+from rdad import load_config, run
+from rdad.runs.record import read_record
+from rdad.training.reuse import claimed, training_fingerprint
+
+SIDE = 64
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Eight small normal images and two to test, and a cache of this test's own."""
+    monkeypatch.setenv("RDAD_CACHE_DIR", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    for place, count in (("train/good", 8), ("test/good", 2), ("test/hole", 2)):
+        folder = tmp_path / "data" / "part" / place
+        folder.mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    masks = tmp_path / "data" / "part" / "ground_truth" / "hole"
+    masks.mkdir(parents=True)
+    for number in range(2):
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[8:24, 8:24] = 255
+        Image.fromarray(mask).save(masks / f"{number}_mask.png")
+    return tmp_path / "data"
+
+
+def train(data: Path, name: str, *overrides: str) -> dict[str, Any]:
+    """A run's record, with its raw scores."""
+    cfg = load_config(
+        "backbone=resnet18",
+        "model.weights=null",
+        "dataset=mvtec_ad",
+        f"dataset.root={data}",
+        "dataset.category=part",
+        f"dataset.image_size=[{SIDE},{SIDE}]",
+        "dataset.batch_size=4",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "tracking=off",
+        *overrides,
+    )
+    run_dir = data.parent / name
+    run(cfg, run_dir)
+    scores = (run_dir / "scores.csv").read_text()
+    weights = torch.load(run_dir / "model.pt", weights_only=True)["decoder"]
+    return read_record(run_dir) | {"scores": scores, "weights": weights}
+
+
+def test_another_mode_and_blur_reuse_the_training_bit_for_bit(data: Path) -> None:
+    first = train(data, "first")
+    assert first["trained"]
+    changes = (("mode=multiply",), ("mode=multiply", "model.sigma=2"))
+    reused = [train(data, f"reused{len(change)}", *change) for change in changes]
+    anew = [train(data, f"anew{len(change)}", *change, "reuse=false") for change in changes]
+    for taken, trained in zip(reused, anew, strict=True):
+        assert not taken["trained"] and trained["trained"]
+        assert taken["reused_from"] == str(data.parent / "first")
+        assert taken["scores"] == trained["scores"] != first["scores"]
+        assert all(torch.equal(trained["weights"][k], v) for k, v in taken["weights"].items())
+
+
+SAME = {"data_digest": "a", "encoder_digest": "b"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=1",
+        "layers=layer12",
+        "loss=local_cosine",
+        "backbone=resnet18",
+        "optimizer=adam model.lr=0.001",
+        "model.beta1=0.9",
+        "trainer.max_epochs=2",
+        "precision=bf16",
+        "dataset.batch_size=3",
+        "dataset.image_size=[64,128]",
+        "dataset.validation=split",
+        "cache_features=none",
+        "compile=default",
+    ],
+)
+def test_a_change_in_what_training_reads_is_another_training(change: str) -> None:
+    before = training_fingerprint(load_config(), **SAME)
+    assert training_fingerprint(load_config(*change.split()), **SAME) != before
+
+
+@pytest.mark.parametrize("digest", SAME)
+def test_other_pixels_or_encoder_weights_are_another_training(digest: str) -> None:
+    before = training_fingerprint(load_config(), **SAME)
+    assert training_fingerprint(load_config(), **{**SAME, digest: "c"}) != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "mode=multiply",
+        "model.sigma=2",
+        "evaluation.fpr_limit=0.1",
+        "tracking=off",
+        "model.weights=x",
+    ],
+)
+def test_what_acts_after_training_is_not(change: str) -> None:
+    before = training_fingerprint(load_config(), **SAME)
+    assert training_fingerprint(load_config(change), **SAME) == before
+
+
+def test_one_pixel_of_a_training_image_makes_it_another_training(data: Path) -> None:
+    train(data, "first", "dataset.calibration=0")
+    path = data / "part" / "train" / "good" / "3.png"
+    pixels = np.array(Image.open(path))
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+    assert train(data, "changed", "dataset.calibration=0")["trained"]
+
+
+def test_a_test_image_does_not(data: Path) -> None:
+    train(data, "first")
+    path = data / "part" / "test" / "good" / "0.png"
+    Image.fromarray(np.zeros((SIDE, SIDE, 3), np.uint8)).save(path)
+    assert not train(data, "changed")["trained"]
+
+
+def test_a_training_whose_folder_is_gone_is_done_again(data: Path) -> None:
+    train(data, "first")
+    (data.parent / "first" / "model.pt").unlink()
+    assert train(data, "second")["trained"]
+
+
+def test_of_two_that_start_together_one_waits(data: Path) -> None:
+    order: list[str] = []
+
+    def job(name: str) -> None:
+        with claimed("same"):
+            order.append(f"{name} begins")
+            threading.Event().wait(0.2)
+            order.append(f"{name} ends")
+
+    jobs = [threading.Thread(target=job, args=(name,)) for name in ("a", "b")]
+    for one in jobs:
+        one.start()
+    for one in jobs:
+        one.join()
+    assert order[0].split()[0] == order[1].split()[0] != order[2].split()[0]
+    records = [
+        train(data, name, f"mode={mode}") for name, mode in (("x", "add"), ("y", "multiply"))
+    ]
+    assert [record["trained"] for record in records] == [True, False]
+
+
+def test_a_tracking_server_hands_a_training_to_another_machine(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path / "store")
+    with server_over(store, tmp_path / "artifacts") as (address, _):
+        tracked = ("tracking=mlflow", f"tracking.uri={address}", "tracking.system_metrics=false")
+        first = train(data, "first", *tracked)
+        monkeypatch.setenv("RDAD_CACHE_DIR", str(tmp_path / "another machine"))
+        second = train(data, "second", "mode=multiply", *tracked)
+    assert first["trained"]
+    assert not second["trained"]
+    assert second["reused_from"] == f"run {first['tracking']['run_id']} of {address}"
