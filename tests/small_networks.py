@@ -2,15 +2,31 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.torch_model import ReverseDistillationModel
 
 LAYERS = ("layer1", "layer2", "layer3")
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(LAYERS, size)]
 SIZE = (64, 64)
+ARGUMENTS: dict[str, Any] = {
+    "input_size": SIZE,
+    "backbone": "resnet18",
+    "layers": LAYERS,
+    "anomaly_map_mode": "add",
+    "lr": 0.005,
+    "beta1": 0.5,
+    "beta2": 0.999,
+}
+
+
+def module(*, seed: int = 0, **changed: Any) -> ReverseDistillation:
+    torch.manual_seed(seed)
+    return ReverseDistillation(**{**ARGUMENTS, "pre_trained": False, **changed})
 
 
 def pixels(count: int = 2, size: Sequence[int] = SIZE, *, seed: int = 0) -> Tensor:

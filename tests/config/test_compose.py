@@ -294,7 +294,7 @@ def test_composing_twice_gives_the_same_as_once():
 def test_composing_and_checking_imports_nothing_slow():
     program = f"""
 import sys
-from rdad.config import check, load_config
+from rdad.config.compose import check, load_config
 check(load_config())
 check(load_config("dataset=mvtec_ad", "dataset.root=x", "dataset.category=y"))
 print([name for name in {SLOW} if name in sys.modules])

@@ -3,33 +3,17 @@
 import copy
 import logging
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
-from small_networks import LAYERS, SIZE, assert_same, pixels, snapshot
+from small_networks import ARGUMENTS, SIZE, assert_same, module, pixels, snapshot
 from torch.utils.data import DataLoader
 
 from rdad.config.compose import load_config
 from rdad.model.lightning_model import ReverseDistillation, ReverseDistillationLightning
 from rdad.model.loss import ReverseDistillationLoss
-
-ARGUMENTS: dict[str, Any] = {
-    "input_size": SIZE,
-    "backbone": "resnet18",
-    "layers": LAYERS,
-    "anomaly_map_mode": "add",
-    "lr": 0.005,
-    "beta1": 0.5,
-    "beta2": 0.999,
-}
-
-
-def module(*, seed: int = 0, **changed: Any) -> ReverseDistillation:
-    torch.manual_seed(seed)
-    return ReverseDistillation(**{**ARGUMENTS, "pre_trained": False, **changed})
 
 
 def batch() -> dict[str, torch.Tensor]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdad import curves
 from rdad.data.samples import Sample
 from rdad.metrics.exact import aupro, auroc
+from rdad.results import curves
 from rdad.results.curves import write_loss_curve, write_test_curves
 from rdad.results.map_spool import MapSpool
 from rdad.runs.files import append_history

@@ -18,7 +18,7 @@ import torch
 
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples, named
-from rdad.evaluation import evaluate
+from rdad.results.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
 from rdad.metrics import streaming as streaming_metrics
 

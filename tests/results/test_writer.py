@@ -14,9 +14,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from rdad import artifacts
 from rdad.data.samples import Sample
 from rdad.metrics.thresholds import Threshold, Thresholds
+from rdad.results import writer as artifacts
 from rdad.results.map_spool import MapSpool
 from rdad.results.writer import MAPS_WAITING, ArtifactWriter
 

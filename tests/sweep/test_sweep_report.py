@@ -9,8 +9,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from sweep_folders import make_job
 
-from rdad import sweep_report
 from rdad.runs.ending import failed_job, record_end
+from rdad.sweep import report as sweep_report
 from rdad.sweep.report import planned_jobs, report
 
 FINE = {"image_auroc": 0.9, "pixel_auroc": 0.97, "aupro": 0.9}

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_networks import SIZE, pixels, untrained
-from test_lightning_model import module
+from small_networks import SIZE, module, pixels, untrained
 
-from rdad.model import feature_cache
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.training import feature_cache
 from rdad.training.feature_cache import FeatureCache, cache_features
 
 CPU = torch.device("cpu")
