@@ -1,33 +1,99 @@
-"""What a reader of a results table asks about a configuration."""
+"""What a configuration says in other places: a run's parameters, its name, what a training is.
 
-from omegaconf import DictConfig
+All is derived from the configuration's keys, less lists that stand here: an option that nobody
+listed is told, and makes another training.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+FINDING = ("_target_", "root", "category", "normal", "normal_test", "defects", "masks")
+"""Keys of `dataset` that say where its images are."""
+
+SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")
+"""Keys of `dataset` by which images were trained on, and others tested on."""
+
+AFTER_TRAINING = {
+    *("model.anomaly_map_mode", "model.sigma", "tracking", "logger", "artifacts", "evaluation"),
+    *("thresholds", "reuse", "checkpoint_every_n_epochs", "resume", "objective"),
+}
+"""What acts on that which a training gave, or beside it."""
+
+COUNTED_BY_CONTENT = {
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap")),
+    "model.weights",
+} - {"dataset.validation"}
+"""What digests of the images that are trained on, and of the encoder's weights, hold already."""
+
+UNTOLD = {
+    *("model.pre_trained", "model.beta1", "model.beta2", "dataset.image_size", "dataset.seed"),
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap")),
+    *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
+    *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks", "logger"),
+    *("tracking", "artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs"),
+    *("resume", "objective"),
+} - {"dataset.validation"}
+"""What a reader of a results table does not ask about; run folder and MLflow have it all."""
+
+OF_TRAINING = ("loss", "weights", "max_epochs", "lr", "validation", "seed")
+"""Parameters that say nothing of how a trained network is scored."""
+
+SHOWN_AS = {"anomaly_map_mode": "mode", "input_size": "image_size"}
+
+
+def training_settings(cfg: DictConfig) -> dict[str, Any]:
+    """What a training reads, as plain data: all but what acts after it or is counted by content."""
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    settings = _without(settings, AFTER_TRAINING | COUNTED_BY_CONTENT)
+    settings["model"]["layers"] = sorted(set(settings["model"]["layers"]))
+    return settings
+
+
+def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | int | float]:
+    """What a reader of a results table asks about."""
+    plain: Any = OmegaConf.to_container(cfg, resolve=True)
+    told = _without(plain, UNTOLD)
+    if not cfg.model.pre_trained:
+        told["model"]["weights"] = None
+    found: dict[str, str | int | float] = {"dataset": dataset, "category": category}
+    for key, value in _leaves(told):
+        name = key.rpartition(".")[2]
+        if name != "_target_":
+            found[SHOWN_AS.get(name, name)] = _text(value)
+    return found
 
 
 def run_name(cfg: DictConfig, category: str) -> str:
     """Short, for a row of a table: category, backbone, map mode, and layers where not all."""
     layers = sorted(set(cfg.model.layers))
     named = "" if len(layers) == 3 else " " + "+".join(layers)
-    return f"{category} {cfg.model.backbone} {cfg.model.anomaly_map_mode}{named}"
+    return f"{category} {_text(cfg.model.backbone)} {cfg.model.anomaly_map_mode}{named}"
 
 
-def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | int | float]:
-    """What a reader of a results table asks about."""
-    model = cfg.model
+def _without(node: Mapping[str, Any], keys: Iterable[str], place: str = "") -> dict[str, Any]:
     return {
-        "dataset": dataset,
-        "category": category,
-        "backbone": model.backbone,
-        "layers": "+".join(sorted(set(model.layers))),
-        "mode": model.anomaly_map_mode,
-        "loss": model.loss,
-        "weights": "none" if model.weights is None or not model.pre_trained else model.weights,
-        "image_size": "x".join(map(str, model.input_size)),
-        "tile": "x".join(map(str, cfg.dataset.tile or ["none"])),
-        "sigma": model.sigma,
-        "batch_size": cfg.dataset.batch_size,
-        "max_epochs": cfg.trainer.max_epochs,
-        "lr": model.lr,
-        "precision": cfg.trainer.precision,
-        "validation": cfg.dataset.validation,
-        "seed": cfg.seed,
+        key: _without(value, keys, f"{place}{key}.") if isinstance(value, Mapping) else value
+        for key, value in node.items()
+        if f"{place}{key}" not in keys
     }
+
+
+def _leaves(node: Mapping[str, Any], place: str = "") -> Iterable[tuple[str, Any]]:
+    """Values by dotted keys; a node that names a constructor of one's own is a value."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and (not place or "_target_" not in value):
+            yield from _leaves(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", value
+
+
+def _text(value: Any) -> str | int | float:
+    """As a table shows it: [256, 256] as 256x256, a set of names as a+b, a node by its target."""
+    if isinstance(value, Mapping):
+        return str(value["_target_"]).rpartition(".")[2]
+    if isinstance(value, list):
+        numbers = all(isinstance(one, int) for one in value)
+        return ("x" if numbers else "+").join(map(str, value if numbers else sorted(set(value))))
+    return "none" if value is None else value

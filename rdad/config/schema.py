@@ -1,10 +1,75 @@
-"""What a configuration may hold: its keys and their types."""
+"""What a configuration may hold: its keys, their types, and the values that are allowed."""
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
+
+from rdad.model.precision import OF_LIGHTNING
+
+TRAIN_SECONDS = "train_seconds"
+OBJECTIVES = (
+    *(f"test/{scope}_{name}" for scope in ("image", "pixel") for name in ("auroc", "ap", "f1_max")),
+    "test/aupro",
+    TRAIN_SECONDS,
+)
+LARGEST_SEED = 2**32 - 1  # numpy's
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both finite numbers' limits; `open` leaves an end out.
+
+    Attributes:
+        open: `(`, `)`, `()` or nothing, as mathematics writes an interval's ends.
+    """
+
+    low: float
+    high: float = math.inf
+    open: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if "(" in self.open else value >= self.low
+        below = value < self.high if ")" in self.open else value <= self.high
+        return above and below and math.isfinite(value)
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"above {self.low}" if self.open else f"{self.low} or more"
+        if self.open == "()":
+            return f"above {self.low} and below {self.high}"
+        left, right = "(" if "(" in self.open else "[", ")" if ")" in self.open else "]"
+        return f"in {left}{self.low}, {self.high}{right}"
+
+
+def number(low: float, high: float = math.inf, *, open: str = "") -> Any:  # noqa: A002
+    """A field whose value, unless it is null, lies in this range."""
+    return field(default=MISSING, metadata={"allowed": Range(low, high, open)})
+
+
+def choice(*names: str) -> Any:
+    """A field whose value, if it is a text, is one of these."""
+    return field(default=MISSING, metadata={"allowed": names})
+
+
+def allowed_values(
+    schema: type, node: Mapping[str, Any], place: str
+) -> Iterator[tuple[str, Any, Any]]:
+    """(key, value found, `Range` or tuple of names) for each field that says what is allowed.
+
+    Args:
+        node: The values, as `schema` has them.
+        place: What the keys begin with.
+    """
+    for one in fields(schema):
+        value, key = node[one.name], f"{place}{one.name}"
+        if is_dataclass(one.type) and isinstance(one.type, type) and value is not None:
+            yield from allowed_values(one.type, value, f"{key}.")
+        elif "allowed" in one.metadata and value is not None:
+            yield key, value, one.metadata["allowed"]
 
 
 @dataclass
@@ -12,17 +77,17 @@ class ModelConfig:
     """The arguments of `rdad.ReverseDistillation`, with its meanings."""
 
     _target_: str = MISSING
-    backbone: str = MISSING
+    backbone: Any = MISSING  # a name, or a node with the _target_ of one's own encoder
     layers: list[str] = MISSING
-    anomaly_map_mode: str = MISSING
-    loss: str = MISSING
+    anomaly_map_mode: str = choice("add", "multiply")
+    loss: Any = choice("global_cosine", "local_cosine")  # or a node with the _target_ of one's own
     input_size: list[int] = MISSING
-    lr: float = MISSING
-    beta1: float = MISSING
-    beta2: float = MISSING
+    lr: float = number(0, open="(")
+    beta1: float = number(0, 1, open=")")
+    beta2: float = number(0, 1, open=")")
     pre_trained: bool = MISSING
     weights: str | None = MISSING
-    sigma: float = MISSING
+    sigma: float = number(0)
 
 
 @dataclass
@@ -32,10 +97,10 @@ class DatasetConfig:
     _target_: str = MISSING
     category: str | None = MISSING
     image_size: list[int] = MISSING
-    batch_size: int = MISSING
-    validation: str = MISSING
-    validation_fraction: float = MISSING
-    calibration: float = MISSING
+    batch_size: int = number(1)
+    validation: str = choice("none", "split", "test")
+    validation_fraction: float = number(0, 1, open="()")
+    calibration: float = number(0, 1, open=")")
     split_seed: int = MISSING
     seed: int = MISSING
     tile: list[int] | None = MISSING
@@ -54,7 +119,7 @@ class FolderConfig(DatasetConfig):
     normal_test: Any = MISSING
     defects: Any = MISSING
     masks: Any = MISSING
-    holdout: float = MISSING
+    holdout: float = number(0, 1, open=")")
 
 
 DATASETS: dict[str, type[DatasetConfig]] = {
@@ -73,9 +138,9 @@ class TrainerConfig:
     devices: Any = MISSING  # a number, a list of numbers, or auto
     strategy: str = MISSING
     num_nodes: int = MISSING
-    precision: str = MISSING
-    max_epochs: int = MISSING
-    check_val_every_n_epoch: int = MISSING
+    precision: str = choice(*OF_LIGHTNING)
+    max_epochs: int = number(1)
+    check_val_every_n_epoch: int = number(1)
 
 
 @dataclass
@@ -92,23 +157,23 @@ class TrackingConfig:
 @dataclass
 class ArtifactsConfig:
     maps: bool = MISSING
-    overlays: int | None = MISSING
+    overlays: int | None = number(0)
     report: bool = MISSING
 
 
 @dataclass
 class EvaluationConfig:
-    fpr_limit: float = MISSING
+    fpr_limit: float = number(0, 1, open="(")
     streaming: bool = MISSING
-    aupro: str = MISSING
+    aupro: str = choice("dataset", "per_image")
 
 
 @dataclass
 class ThresholdsConfig:
     """The false-alarm rates that thresholds are found for."""
 
-    image_rate: float = MISSING
-    pixel_rate: float = MISSING
+    image_rate: float = number(0, 1, open="()")
+    pixel_rate: float = number(0, 1, open="()")
 
 
 @dataclass
@@ -116,17 +181,19 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     dataset: Any = MISSING  # checked against DATASETS by its _target_
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    callbacks: dict[str, Any] = field(default_factory=dict)  # nodes with the _target_ of one's own
+    logger: dict[str, Any] = field(default_factory=dict)  # as callbacks
     tracking: TrackingConfig | None = None
     artifacts: ArtifactsConfig = field(default_factory=ArtifactsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     thresholds: ThresholdsConfig = field(default_factory=ThresholdsConfig)
-    seed: int = MISSING
-    cache_features: str = MISSING
-    compile: str | None = MISSING
+    seed: int = number(0, LARGEST_SEED)
+    cache_features: str = choice("float32", "float16", "none")
+    compile: str | None = choice("default", "reduce-overhead", "max-autotune")  # torch.compile's
     reuse: bool = MISSING
-    checkpoint_every_n_epochs: int = MISSING
+    checkpoint_every_n_epochs: int = number(0)
     resume: bool = MISSING
-    objective: Any = MISSING  # a name out of OBJECTIVES, or several
+    objective: Any = choice(*OBJECTIVES)  # a name, or several
 
 
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)

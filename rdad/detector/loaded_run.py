@@ -71,7 +71,7 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
         metrics = read_metrics(folder)
     except FileNotFoundError:  # interrupted before its test
         metrics = {}
-    if record.get("trained") is False:
+    if record.get("trained") is False and "reused_from" not in record:
         log.warning(
             "%s was stopped in its training: its network is unfinished (rdad.train resume=%s)",
             folder,

@@ -1,12 +1,15 @@
 """model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
+from omegaconf import OmegaConf
 
+from rdad.config.build import build
 from rdad.data.tiling import Tiling
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
@@ -16,6 +19,8 @@ from rdad.runs.files import write_atomic
 
 MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
+TRUSTED = "RDAD_OWN_PARTS"
+"""Environment variable: modules, with commas between, whose encoders a model file may name."""
 
 Part = TypeVar("Part")
 
@@ -64,24 +69,47 @@ def _save(content: Mapping[str, Any], draft: Path, path: Path) -> None:
         raise
 
 
-def load_model(path: Path, *, weights: str | Path | None = None) -> ReverseDistillationModel:
-    """The network of `save_model`, on the CPU, in evaluation mode.
+class StoredModel(NamedTuple):
+    """What a file of `save_model` holds; `model` is on the CPU, in evaluation mode."""
+
+    model: ReverseDistillationModel
+    thresholds: Thresholds | None
+    tiling: Tiling | None
+    precision: str
+
+
+def load_stored(path: Path, *, weights: str | Path | None = None) -> StoredModel:
+    """All that is in a file of `save_model`.
 
     Args:
         weights: Where the encoder's weights are now, if they are not where they were.
 
     Raises:
         FileNotFoundError: there is no such file, or the encoder's weights are gone.
-        ValueError: the file is no model of ours, or the encoder's weights are other ones.
+        ValueError: the file is no model of ours, is damaged, or the encoder's weights are other
+            ones.
     """
-    return _built(_read(path), path, weights)
+    content = _read(path)
+    with _rebuilding(path):
+        arguments = _arguments(content, weights)
+        model = ReverseDistillationModel(**arguments)
+        _fill(model, content)
+    source = "the file itself" if "encoder" in content else arguments["weights"]
+    _check_encoder(model.encoder, content, path, source=source)
+    precision = _part(path, content, "precision", checked_precision)
+    return StoredModel(
+        model.eval(),
+        _part(path, content, "thresholds", Thresholds.from_dict),
+        _part(path, content, "tiling", Tiling.from_dict),
+        precision or FLOAT32,  # files of old do not say it
+    )
 
 
 def copy_with_encoder(path: Path, copy: Path) -> None:
     """Write a file of `save_model` anew with the encoder in it: it then loads without the weights.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_model`.
+        FileNotFoundError, ValueError: as `load_stored`.
         OSError: `copy` cannot be written.
     """
     content = _read(path)
@@ -89,23 +117,10 @@ def copy_with_encoder(path: Path, copy: Path) -> None:
         with _rebuilding(path):
             arguments = content["arguments"]
             weights = arguments["weights"] or DEFAULT_WEIGHTS
-            encoder = Encoder(arguments["backbone"], arguments["layers"], weights)
+            encoder = Encoder(_backbone(arguments["backbone"]), arguments["layers"], weights)
         _check_encoder(encoder, content, path, source=weights)
         content["encoder"] = encoder.network.state_dict()
     write_atomic(copy, lambda draft: _save(content, draft, copy))
-
-
-def _built(
-    content: Mapping[str, Any], path: Path, weights: str | Path | None = None
-) -> ReverseDistillationModel:
-    """The network of a file's content; an encoder that is in the file needs no weights."""
-    with _rebuilding(path):
-        arguments = _arguments(content, weights)
-        model = ReverseDistillationModel(**arguments)
-        _fill(model, content)
-    source = "the file itself" if "encoder" in content else arguments["weights"]
-    _check_encoder(model.encoder, content, path, source=source)
-    return model.eval()
 
 
 @contextmanager
@@ -127,6 +142,7 @@ def _check_encoder(encoder: Encoder, content: Mapping[str, Any], path: Path, sou
 def _arguments(content: Mapping[str, Any], weights: str | Path | None) -> dict[str, Any]:
     """What the network is constructed with here and now."""
     arguments = dict(content["arguments"])
+    arguments["backbone"] = _backbone(arguments["backbone"])
     if "encoder" in content:
         return arguments | {"pre_trained": True, "weights": content["encoder"]}
     return arguments | ({"weights": str(weights)} if weights else {})
@@ -136,7 +152,7 @@ def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
     """Fill a network that has the same encoder with the bottleneck and decoder of a file.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_model`.
+        FileNotFoundError, ValueError: as `load_stored`.
     """
     content = _read(path)
     if model.encoder.digest() != content.get("encoder_digest"):
@@ -145,44 +161,27 @@ def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
         _fill(model, content)
 
 
-def load_thresholds(path: Path) -> Thresholds | None:
-    """The thresholds in a file of `save_model`; None where the network was not calibrated.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no model of ours, or its thresholds are damaged.
-    """
-    return _part(path, "thresholds", Thresholds.from_dict)
-
-
-def load_tiling(path: Path) -> Tiling | None:
-    """How the images of the network in a file of `save_model` are cut; None if they are not.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no model of ours, or its tiling is damaged.
-    """
-    return _part(path, "tiling", Tiling.from_dict)
-
-
-def load_precision(path: Path) -> str:
-    """In which the network in a file of `save_model` is tested; of older files FLOAT32.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no model of ours, or names no precision of ours.
-    """
-    return _part(path, "precision", checked_precision) or FLOAT32
-
-
-def _part(path: Path, name: str, from_dict: Callable[[Any], Part]) -> Part | None:
-    plain = _read(path, with_tensors=False).get(name)
-    if plain is None:
-        return None
+def _part(
+    path: Path, content: Mapping[str, Any], name: str, read: Callable[[Any], Part]
+) -> Part | None:
     try:
-        return from_dict(plain)
+        return None if content.get(name) is None else read(content[name])
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _backbone(stored: Any) -> Any:
+    """A name as it stands; an encoder of somebody's own is made only where it is trusted."""
+    if isinstance(stored, str):
+        return stored
+    target = str(stored["_target_"])
+    if target.rpartition(".")[0] not in os.environ.get(TRUSTED, "").split(","):
+        raise ValueError(
+            f"its encoder is {target}, which is code that rdad does not have; where you trust it, "
+            f"say so by the environment variable {TRUSTED}={target.rpartition('.')[0]}"
+        )
+    node: Any = OmegaConf.create(stored)
+    return build(node)
 
 
 def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
@@ -190,14 +189,11 @@ def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
     model.decoder.load_state_dict(content["decoder"])
 
 
-def _read(path: Path, *, with_tensors: bool = True) -> dict[str, Any]:
-    """What is in the file; tensors that are not wanted are mapped and cost no reading."""
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; is it a folder of a run?")
     try:
-        content: Any = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=not with_tensors
-        )
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(
             f"{path} is damaged, or holds more than tensors and plain data; it was not loaded"

@@ -1,10 +1,13 @@
-"""A trained network's answer to images: raw maps, and the score of each image."""
+"""A trained network's answer to images: raw maps, at their size or the images', and scores."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from rdad.data.tiles import cut, pad_to_tile
@@ -30,6 +33,19 @@ class ScoredBatch:
 def anomaly_scores(maps: Tensor) -> Tensor:
     """The image score: the map's maximum. (B, 1, H, W) -> (B,)."""
     return maps.amax(dim=(1, 2, 3))
+
+
+def stretched_map(anomaly_map: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A map (h, w) at `size` (height, width); one that has it already is returned as it is.
+
+    Bilinear with pixel centres at halves, as most image programs do it; where it shrinks, the
+    mean over the pixels that fall together (Pillow's filter).
+    """
+    if anomaly_map.shape == size:
+        return anomaly_map
+    height, width = size
+    stretched = Image.fromarray(anomaly_map).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(stretched)
 
 
 @torch.inference_mode()

@@ -14,8 +14,7 @@ from PIL import Image
 
 from rdad.data.images import as_rgb, load_image, resize_image
 from rdad.detector.device import computing_in, has_bf16
-from rdad.detector.scoring import score
-from rdad.detector.stretching import stretched_map
+from rdad.detector.scoring import score, stretched_map
 from rdad.model.precision import FLOAT32, Precision
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def load_trained_model(path: Path, *, name: str, weights: str | Path | None = No
         FileNotFoundError: there is no such file, or the encoder's weights are gone.
         ValueError: the file is no model of ours, or the encoder's weights are other ones.
     """
-    from rdad.detector.model_file import load_model, load_precision, load_thresholds, load_tiling
+    from rdad.detector.model_file import load_stored
 
-    model = load_model(path, weights=weights)
-    return TrainedModel(model, load_thresholds(path), name, load_tiling(path), load_precision(path))
+    stored = load_stored(path, weights=weights)
+    return TrainedModel(stored.model, stored.thresholds, name, stored.tiling, stored.precision)

@@ -1,74 +1,47 @@
-"""The wiring of an evaluation: a trained network, images, thresholds, and a folder of results."""
+"""An evaluation: a trained network, images, thresholds, and a folder of results."""
 
-import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.build import build_known
+from rdad.config.build import build_known, prepare
 from rdad.config.compose import ConfigError
-from rdad.config.parameters import parameters
-from rdad.data import AnomalyDataModule
+from rdad.config.parameters import OF_TRAINING, parameters
+from rdad.detector.calibration import with_image_rate, with_image_value
 from rdad.detector.device import chosen_device, computing_in
 from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.trained_model import TrainedModel
-from rdad.experiment.carried_thresholds import Wanted, carried_thresholds
 from rdad.experiment.rescore_config import configuration
 from rdad.experiment.sources import open_model
+from rdad.experiment.stages import Scoring
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
-from rdad.model.precision import OF_LIGHTNING, Precision
-from rdad.results.evaluation import Evaluation, calibrate_into, evaluate_into, metrics_for
-from rdad.results.report.contents import ReportSubject
-from rdad.results.writer import ArtifactWriter
-from rdad.runs.files import write_text_atomic
+from rdad.model.precision import OF_LIGHTNING
+from rdad.runs.files import now, write_json
+
+log = logging.getLogger(__name__)
 
 RECORD_FILE = "evaluation.json"
 FOLDER = "evaluations"
-OF_TRAINING = {"loss", "weights", "max_epochs", "lr", "validation", "seed"}  # among parameters
 
 
-@dataclass(frozen=True)
-class Rescored:
-    """What an evaluation came to, as `rdad.experiment.run.RunResult` says it of a run."""
+class Rescored(NamedTuple):
+    """What an evaluation came to, as `rdad.RunResult` says it of a run."""
 
     metrics: dict[str, float]
     thresholds: Thresholds | None
     folder: Path
 
 
-@dataclass(frozen=True)
-class Case:
-    """A network and its images, before anything is scored.
-
-    Attributes:
-        source: As the user named it.
-        trained: On its device, with the map that is wanted.
-        run_dir: None where there is none to write to.
-        same_maps: Whether the map is computed as when the thresholds were found.
-        own_images: Whether the images are the run's, so that its calibration images were not
-            trained on.
-    """
-
-    source: str
-    trained: TrainedModel
-    run_dir: Path | None
-    cfg: DictConfig
-    datamodule: AnomalyDataModule
-    precision: Precision
-    same_maps: bool
-    own_images: bool
-
-
 def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Rescored:
     """Score a network over images and leave the files of a test.
 
     Args:
-        source: What `rdad.experiment.sources.open_model` opens.
+        source: What `rdad.open_model` opens.
         options: As conf/evaluate.yaml.
         of_the_run: As in `rdad.experiment.rescore_config.configuration`.
 
@@ -76,39 +49,47 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
         ValueError, OSError: nothing can be scored; the message says what to change.
     """
     _refuse_used_folder(options.output)
-    case = _case(source, options, of_the_run)
-    folder = _new_folder(options.output, case.run_dir)
-    calibration_named = any(one.startswith("dataset.calibration=") for one in of_the_run)
-    thresholds = _thresholds(case, folder, options, calibration_named=calibration_named)
-    found = _evaluated(case, folder, thresholds)
-    _write_record(case, folder, thresholds, found)
-    return Rescored(found.metrics, thresholds, folder)
-
-
-def _case(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Case:
     device = chosen_device(options.device)
     found = _opened(source, options)
     trained, run = (found.trained, found) if isinstance(found, LoadedRun) else (found, None)
     changed_map = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
     cfg = configuration(trained, run.cfg if run else None, of_the_run, changed_map)
-    stored = trained.model.anomaly_map
-    chosen = AnomalyMapGenerator(
-        trained.model.input_size, cfg.model.sigma, cfg.model.anomaly_map_mode
+    same_map = _choose_map(trained, cfg)
+    images = build_known(cfg.dataset)
+    prepare(images)
+    known = parameters(cfg, str(images.name), images.category)
+    scoring = Scoring(
+        cfg,
+        _new_folder(options.output, run.run_dir if run else None),
+        trained.to(device).model,
+        images,
+        computing_in(OF_LIGHTNING[cfg.trainer.precision], device),
+        {name: value for name, value in known.items() if name not in OF_TRAINING},
+        now(),
     )
-    same_map = (chosen.sigma, chosen.mode) == (stored.sigma, stored.mode)
-    trained.model.anomaly_map = chosen
-    datamodule = build_known(cfg.dataset)
-    datamodule.prepare()
-    return Case(
-        source=source,
-        trained=trained.to(device),
-        run_dir=run.run_dir if run else None,
-        cfg=cfg,
-        datamodule=datamodule,
-        precision=computing_in(OF_LIGHTNING[cfg.trainer.precision], device),
-        same_maps=same_map and datamodule.tiling == trained.tiling,
-        own_images=bool(run) and run.record.get("data_digest") == datamodule.content_digest,
+    # the run's calibration images are not trained on; of others the command line has to say so
+    own_images = bool(run) and run.record.get("data_digest") == images.content_digest
+    on_others = not own_images and any(one.startswith("dataset.calibration=") for one in of_the_run)
+    thresholds = _thresholds(
+        trained.thresholds,
+        scoring,
+        options,
+        carries=same_map and images.tiling == trained.tiling and not on_others,
+        held_back=bool(images.calibration_samples) and (own_images or on_others),
     )
+    tested = scoring.test(thresholds)
+    content = {
+        "source": source,
+        "model": trained.name,
+        "date": scoring.date,
+        "settings": scoring.settings,
+        "dataset": OmegaConf.to_container(cfg.dataset, resolve=True),
+        "images": {"test": len(images.test_samples)},
+        "thresholds": None if thresholds is None else thresholds.to_dict(),
+        "undefined": tested.undefined,
+    }
+    write_json(scoring.folder / RECORD_FILE, content)
+    return Rescored(tested.metrics, thresholds, scoring.folder)
 
 
 def _opened(source: str, options: DictConfig) -> LoadedRun | TrainedModel:
@@ -129,6 +110,14 @@ def _refuse_used_folder(output: str | None) -> None:
         raise ConfigError(f"output {folder} is there already; name a folder that is new or empty")
 
 
+def _choose_map(trained: TrainedModel, cfg: DictConfig) -> bool:
+    """Give the network the map of the configuration; whether it is the one that it had."""
+    had, model = trained.model.anomaly_map, cfg.model
+    chosen = AnomalyMapGenerator(trained.model.input_size, model.sigma, model.anomaly_map_mode)
+    trained.model.anomaly_map = chosen
+    return (chosen.sigma, chosen.mode) == (had.sigma, had.mode)
+
+
 def _new_folder(output: str | None, run_dir: Path | None) -> Path:
     if output is not None:
         folder = Path(output).expanduser()
@@ -145,71 +134,42 @@ def _new_folder(output: str | None, run_dir: Path | None) -> Path:
 
 
 def _thresholds(
-    case: Case, folder: Path, options: DictConfig, *, calibration_named: bool
+    stored: Thresholds | None,
+    scoring: Scoring,
+    options: DictConfig,
+    *,
+    carries: bool,
+    held_back: bool,
 ) -> Thresholds | None:
-    on_other_images = calibration_named and not case.own_images
-    known = bool(case.datamodule.calibration_samples) and (case.own_images or on_other_images)
+    """The run's, the run's read at another rate, new ones, or none, which a warning explains.
 
-    def calibrate(image_rate: float, pixel_rate: float) -> Thresholds | None:
-        return calibrate_into(
-            folder,
-            case.trained.model,
-            case.datamodule,
-            image_rate=image_rate,
-            pixel_rate=pixel_rate,
-            precision=case.precision,
+    Args:
+        stored: The model's.
+        carries: Whether the maps are computed as when `stored` was found, and it is asked for.
+        held_back: Whether there are normal images that were not trained on.
+
+    Raises:
+        ConfigError: what is wanted needs such images, and there are none.
+        ValueError: a rate or a threshold is out of range.
+    """
+    own, wanted = dict(scoring.cfg.thresholds), options.thresholds
+    if stored is not None:  # its rates are None where a threshold was given instead
+        own = {name: getattr(stored, name) or own[name] for name in own}
+    rates = {name: wanted[name] or own[name] for name in own}
+    found = None
+    if carries and stored is not None and rates["pixel_rate"] == own["pixel_rate"]:
+        same = rates["image_rate"] == own["image_rate"]
+        found = stored if same else with_image_rate(stored, rates["image_rate"])
+    elif held_back:
+        found = scoring.calibrate(**rates)
+    elif refused := [name for name in own if wanted[name] is not None]:
+        raise ConfigError(
+            f"thresholds.{refused[0]} needs normal images that were not trained on: the run's own "
+            "calibration images are not here, and dataset.calibration says of no others"
         )
-
-    rates = case.cfg.thresholds
-    return carried_thresholds(
-        case.trained.thresholds,
-        Wanted(options.threshold, options.thresholds.image_rate, options.thresholds.pixel_rate),
-        (rates.image_rate, rates.pixel_rate),
-        same_maps=case.same_maps,
-        calibrate=calibrate if known else None,
-        on_other_images=on_other_images,
-    )
-
-
-def _evaluated(case: Case, folder: Path, thresholds: Thresholds | None) -> Evaluation:
-    data, artifacts = case.datamodule, case.cfg.artifacts
-    subject = ReportSubject(data.category, _settings(case), _now(), len(data.test_samples))
-    writer = ArtifactWriter(
-        folder,
-        category=data.category,
-        maps=artifacts.maps,
-        overlays=artifacts.overlays,
-        fpr_limit=case.cfg.evaluation.fpr_limit,
-        report=subject if artifacts.report else None,
-        thresholds=thresholds,
-    )
-    metrics = metrics_for(data, thresholds, **case.cfg.evaluation)
-    return evaluate_into(
-        folder, case.trained.model, data, metrics, writer, precision=case.precision
-    )
-
-
-def _settings(case: Case) -> dict[str, str | int | float]:
-    known = parameters(case.cfg, str(case.datamodule.name), case.datamodule.category)
-    return {name: value for name, value in known.items() if name not in OF_TRAINING}
-
-
-def _write_record(
-    case: Case, folder: Path, thresholds: Thresholds | None, found: Evaluation
-) -> None:
-    content: dict[str, Any] = {
-        "source": case.source,
-        "model": case.trained.name,
-        "date": _now(),
-        "settings": _settings(case),
-        "dataset": OmegaConf.to_container(case.cfg.dataset, resolve=True),
-        "images": {"test": len(case.datamodule.test_samples)},
-        "thresholds": None if thresholds is None else thresholds.to_dict(),
-        "undefined": found.undefined,
-    }
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    write_text_atomic(folder / RECORD_FILE, text + "\n")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    elif stored is not None:
+        log.warning(
+            "the run's thresholds do not carry over to another mode, blur or tile: verdicts need "
+            "its calibration images, or threshold=…"
+        )
+    return found if options.threshold is None else with_image_value(found, options.threshold)

@@ -1,6 +1,7 @@
 """What an evaluation is about: the run's own configuration, changed by the command line."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.compose import ConfigError, check, load_config
+from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
 from rdad.model.precision import IN_LIGHTNING
 
@@ -19,12 +21,8 @@ if TYPE_CHECKING:
 OF_THE_RUN = ("dataset", "artifacts", "evaluation")
 """Nodes of the run's configuration that options may change."""
 
-SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")
-"""Keys of `dataset` by which images were trained on, and others tested on."""
-
-
-FINDING = ("_target_", "root", "category", "normal", "normal_test", "defects", "masks")
-"""Keys of `dataset` that say where its images are."""
+OF_SCORING = ("batch_size", "image_size", "tile", "tile_overlap")
+"""Keys of `dataset` that say how images are scored; the network has a say in all but the first."""
 
 
 def is_of_the_run(argument: str) -> bool:
@@ -61,13 +59,13 @@ def configuration(
     else:
         cfg.trainer.precision = IN_LIGHTNING[trained.precision]
     if not named:
-        _refuse_other_split(options)
+        _refuse_other_reading(options, DATASETS[cfg.dataset._target_])
     _fit(cfg, trained)
     for key, value in changed_map.items():
         cfg.model[key] = cfg.model[key] if value is None else value
     _change(cfg, [one for one in options if one not in named])
     if named and run is not None and _same_images(cfg.dataset, run.dataset):
-        _refuse_other_split(options)
+        _refuse_other_reading(options, DATASETS[cfg.dataset._target_])
         for key in set(SPLITTING) & set(run.dataset):
             cfg.dataset[key] = run.dataset[key]
     if list(cfg.dataset.image_size) != list(trained.model.input_size):
@@ -101,10 +99,12 @@ def _option_of(run: DictConfig | None) -> str:
 
 
 def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
+    """How images are read is the run's also where others are named; which are held back is not."""
     plain: Any = OmegaConf.to_container(run.dataset, resolve=True)
     own = {"calibration": 0} | plain
     if not with_dataset:
-        own = {"calibration": own["calibration"]}
+        left = {*FINDING, *SPLITTING} - {"calibration"}
+        own = {key: own[key] for key in own if key not in left}
     try:
         cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
         for node in ("artifacts", "evaluation", "thresholds"):
@@ -114,12 +114,14 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
         raise ConfigError(f"the run's configuration is not of this version: {error}") from error
 
 
-def _refuse_other_split(options: Sequence[str]) -> None:
+def _refuse_other_reading(options: Sequence[str], schema: type) -> None:
+    """Of the run's own images only their place may be another, and how many are scored at once."""
     keys = {one.partition("=")[0].removeprefix("dataset.") for one in options}
-    if found := sorted(keys & set(SPLITTING)):
+    if found := sorted(keys & {one.name for one in fields(schema)} - {*FINDING, *OF_SCORING}):
         raise ConfigError(
-            f"dataset.{found[0]} decides which of the run's images were trained on, and cannot be "
-            "another now; with other images, named by dataset=..., it can be given"
+            f"dataset.{found[0]} decides which of the run's images were trained on, or how they "
+            "are read, and cannot be another now; with other images, named by dataset=..., it can "
+            "be given"
         )
 
 

@@ -4,16 +4,22 @@ Hydra keeps a run's overrides in its folder. The command is given again with the
 folder, with resume=true: finished runs return at once, others go on from their last checkpoint.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.config.parameters import parameters
+from rdad.metrics.thresholds import Thresholds
+from rdad.runs.files import read_metrics
 from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, read_record
 
-OPTIONAL_GROUPS = ("experiment", "sweep")
+log = logging.getLogger(__name__)
+
+OPTIONAL_GROUPS = ("experiment", "sweep", "callbacks", "logger")
 RUN_KEY, SWEEP_KEY = "resume", "resume_sweep"
 SWEEP_FILE = Path("multirun.yaml")
 
@@ -51,6 +57,41 @@ def _refuse_finished(folder: Path, further: Sequence[str]) -> None:
             f"{folder} is finished, and {' '.join(changing)} would make another run of it; "
             "start that one in a folder of its own"
         )
+
+
+def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
+    """The fields of `rdad.RunResult` of a run that has come to its end before.
+
+    Raises:
+        ConfigError: it was another run's.
+    """
+    if not (run_dir / RECORD_FILE).is_file():
+        return None
+    record = read_record(run_dir)
+    if record["status"] != "finished":
+        return None
+    was = record["params"]
+    now = parameters(cfg, was["dataset"], cfg.dataset.get("category") or was["category"])
+    changed = [
+        f"{name}={now[name]} (was {was[name]})"
+        for name in now
+        if was.get(name, now[name]) != now[name]
+    ]
+    if changed:
+        raise ConfigError(
+            f"{run_dir} is finished, and with {', '.join(changed)} it would be another run; "
+            "start that one in a folder of its own"
+        )
+    log.info("%s is finished: nothing to do", run_dir)
+    plain, tracking = record.get("thresholds"), record["tracking"]
+    return {
+        "metrics": read_metrics(run_dir),
+        "output_dir": run_dir,
+        "train_seconds": record["train_seconds"],
+        "mlflow_run_id": tracking["run_id"],
+        "tracking_error": tracking["error"],
+        "thresholds": Thresholds.from_dict(plain) if plain else None,
+    }
 
 
 def check_groups(arguments: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
-"""In what order a run is made of its parts; rdad.experiment.stages holds its steps."""
+"""In what order a run is made of its parts; rdad.experiment.stages holds its stages."""
 
 import logging
 import math
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from rdad.config.build import build, prepare
-from rdad.config.compose import ConfigError, check
-from rdad.config.parameters import parameters
-from rdad.runs.files import read_metrics
-from rdad.runs.record import RECORD_FILE, read_record
+from rdad.config.compose import check
+from rdad.experiment.resume import finished_before
+from rdad.runs.record import RECORD_FILE
 
 if TYPE_CHECKING:
+    from rdad.experiment.book import Book
     from rdad.metrics.thresholds import Thresholds
 
 log = logging.getLogger(__name__)
@@ -55,32 +56,42 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     """
     check(cfg)
     run_dir = Path(output_dir)
-    if cfg.resume and (finished := _finished(cfg, run_dir)):
-        return finished
+    if cfg.resume and (known := finished_before(cfg, run_dir)):
+        return RunResult(**known)
     if cfg.resume and not (run_dir / RECORD_FILE).is_file():
         log.info("there is no run in %s to go on with: a new one begins", run_dir)
-    import lightning as L
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
+    from rdad.experiment.book import Book
+    from rdad.experiment.stages import Scoring, Training, test_costs
+    from rdad.experiment.trainer import is_first_process, seed_everything
 
-    from rdad.experiment.stages import RunStages
-
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
-    datamodule = build(cfg.dataset)
-    prepare(datamodule)
-    module = build(cfg.model)
-    stages = RunStages(cfg, run_dir, datamodule, module)
-    if getattr(rank_zero_only, "rank", 0):  # the first process of a distributed run does the rest
-        stages.fit()
+    seed_everything(cfg.seed)
+    images = build(cfg.dataset)
+    prepare(images)
+    network = build(cfg.model)
+    book = Book(cfg, run_dir)
+    training = Training(cfg, run_dir, images, network, book)
+    if not is_first_process():  # of a distributed run, the first does the rest
+        training.fit()
         return RunResult({}, run_dir)
-    stages.check_checkpoint()
-    with stages.book.opened(datamodule, encoder_digest=stages.encoder_digest):
-        stages.train()
-        stages.calibrate()
-        metrics = stages.test()
-        stages.book.finish(metrics)
-    result = RunResult(metrics, run_dir, stages.train_seconds, thresholds=stages.thresholds)
-    tracker = stages.book.tracker
-    if tracker is None:
+    training.check_checkpoint()
+    with book.opened(images, encoder_digest=training.encoder_digest):
+        training.train()
+        precision = training.trainer.precision_plugin.forward_context
+        told = book["params"], book["started"]
+        scoring = Scoring(cfg, run_dir, training.model, images, precision, *told)
+        thresholds = scoring.calibrate(**cfg.thresholds)
+        training.save_model(thresholds)
+        book.update(thresholds=None if thresholds is None else thresholds.to_dict())
+        started = time.perf_counter()
+        found = scoring.test(thresholds)
+        book.update(**test_costs(started), undefined=found.undefined)
+        book.finish(found.metrics)
+    return _result(book, found.metrics, thresholds)
+
+
+def _result(book: "Book", metrics: dict[str, float], thresholds: "Thresholds | None") -> RunResult:
+    result = RunResult(metrics, book.run_dir, book["train_seconds"], thresholds=thresholds)
+    if (tracker := book.tracker) is None:
         return result
     return replace(
         result,
@@ -88,37 +99,4 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         tracking_error=tracker.error,
         page=tracker.page,
         ui_command=tracker.ui_command,
-    )
-
-
-def _finished(cfg: DictConfig, run_dir: Path) -> RunResult | None:
-    """The result of a run that has come to its end before.
-
-    Raises:
-        ConfigError: it was another run's.
-    """
-    if not (run_dir / RECORD_FILE).is_file():
-        return None
-    record = read_record(run_dir)
-    if record["status"] != "finished":
-        return None
-    was = record["params"]
-    now = parameters(cfg, was["dataset"], cfg.dataset.get("category") or was["category"])
-    changed = [f"{name}={now[name]} (was {was[name]})" for name in now if was[name] != now[name]]
-    if changed:
-        raise ConfigError(
-            f"{run_dir} is finished, and with {', '.join(changed)} it would be another run; "
-            "start that one in a folder of its own"
-        )
-    log.info("%s is finished: nothing to do", run_dir)
-    from rdad.metrics.thresholds import Thresholds
-
-    plain, tracking = record.get("thresholds"), record["tracking"]
-    return RunResult(
-        read_metrics(run_dir),
-        run_dir,
-        record["train_seconds"],
-        tracking["run_id"],
-        tracking["error"],
-        thresholds=Thresholds.from_dict(plain) if plain else None,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import lightning as L
 from hydra.errors import InstantiationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from rdad.config.build import build
@@ -15,12 +16,12 @@ from rdad.data import AnomalyDataModule
 from rdad.results.evaluation import metrics_for
 from rdad.training.callbacks import (
     CachedFeatures,
+    Checkpoint,
     EpochReport,
     ProgressBar,
     WatchedMetrics,
     WatchedTiledMetrics,
 )
-from rdad.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -43,13 +44,15 @@ def make_trainer(
     if cfg.cache_features != "none":
         callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
     callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
+    callbacks += [build(node) for node in cfg.callbacks.values()]
+    loggers = [build(node) for node in cfg.logger.values()]
     _quiet_lightning()
     try:
         return build(
             cfg.trainer,
             callbacks=callbacks,
             default_root_dir=str(run_dir),
-            logger=False,
+            logger=loggers or False,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,
@@ -59,6 +62,16 @@ def make_trainer(
         )
     except (ConfigError, InstantiationException) as error:
         raise ConfigError(f"trainer: {error.__cause__ or error}") from error
+
+
+def seed_everything(seed: int) -> None:
+    """Of Python, NumPy and torch; workers are seeded from it."""
+    L.seed_everything(seed, workers=True, verbose=False)
+
+
+def is_first_process() -> bool:
+    """Whether this is no further process of a distributed run."""
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 def _watched(

@@ -142,7 +142,9 @@ class _EfficientNetLite0(_Timm):
         return dict(efficientnet_lite0_state_dict())
 
 
-def _network(backbone: str, layers: Sequence[str]) -> _ResNet | _Timm:
+def _network(backbone: str | nn.Module, layers: Sequence[str]) -> Any:
+    if isinstance(backbone, nn.Module):
+        return _Own(backbone, layers)
     if backbone in RESNET_MIRRORS:
         return _ResNet(backbone, layers)
     if backbone == "efficientnet_lite0":
@@ -157,6 +159,34 @@ def _network(backbone: str, layers: Sequence[str]) -> _ResNet | _Timm:
     )
 
 
+class _Own(nn.Module):
+    """A network that somebody brought, see `Encoder`."""
+
+    mirror = OTHER_MIRROR
+
+    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
+        super().__init__()
+        wanted = ("channels", "mean", "std")
+        if missing := [name for name in wanted if not hasattr(network, name)]:
+            raise ValueError(
+                f"backbone {type(network).__name__} has no {', '.join(missing)}; an encoder of "
+                f"one's own has the attributes {', '.join(wanted)}"
+            )
+        self.network, self.layers = network, layers
+        self.mean, self.std = tuple(network.mean), tuple(network.std)  # type: ignore[arg-type]
+        every: Any = network.channels
+        self.channels = [every[layer] for layer in layers]
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        found = self.network(images)
+        return [found[layer] for layer in self.layers]
+
+    def load(self, weights: str) -> None:
+        """By default it keeps the weights that it was constructed with."""
+        if weights != DEFAULT_WEIGHTS:
+            load_what_is_read(self.network, read_state_dict(Path(weights)), source=weights)
+
+
 class Encoder(nn.Module):
     """A frozen pretrained network, in evaluation mode whatever mode its parent is in.
 
@@ -165,7 +195,10 @@ class Encoder(nn.Module):
 
     Args:
         backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, or a timm
-            network (`timm/` before a name that torchvision has too).
+            network (`timm/` before a name that torchvision has too). Or a network of one's own:
+            called with normalised images it gives a dictionary of layer1, layer2 and layer3 at
+            strides 4, 8 and 16; `channels` is a dictionary of how many channels each has, `mean`
+            and `std` are of pixels in [0, 1], three numbers each.
         layers: Which of layer1, layer2, layer3.
         weights: `default`, the name of a torchvision weights entry, or a file, which may lack
             layers that are not read; or the state dict of another encoder's `network`. None leaves
@@ -185,13 +218,14 @@ class Encoder(nn.Module):
     pixel_std: Tensor
 
     def __init__(
-        self, backbone: str, layers: Sequence[str], weights: str | StateDict | None
+        self, backbone: str | nn.Module, layers: Sequence[str], weights: str | StateDict | None
     ) -> None:
         super().__init__()
         self.layers = checked_layers(layers)
         network = _network(backbone, self.layers)
         if weights is None:
-            log.warning("the encoder %s is untrained: maps from it mean little", backbone)
+            named = backbone if isinstance(backbone, str) else type(backbone).__name__
+            log.warning("the encoder %s is untrained: maps from it mean little", named)
         elif isinstance(weights, str):
             network.load(weights)
         else:

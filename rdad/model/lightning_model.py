@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import lightning as L
 import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 
 from rdad.model.anomaly_map import Mode
 from rdad.model.encoder import DEFAULT_WEIGHTS
@@ -38,7 +38,8 @@ class ReverseDistillation(L.LightningModule):
         pre_trained: False leaves the encoder untrained.
         weights: `default`, the name of a torchvision weights entry, or a file; None leaves the
             encoder untrained.
-        loss: `global_cosine` or `local_cosine`, see `ReverseDistillationLoss`.
+        loss: `global_cosine` or `local_cosine`, see `ReverseDistillationLoss`; or what is called
+            in its place, with the encoder's and the decoder's features, and gives a scalar.
         sigma: Standard deviation of the map's blur in pixels.
 
     Attributes:
@@ -49,7 +50,7 @@ class ReverseDistillation(L.LightningModule):
     def __init__(
         self,
         input_size: Sequence[int],
-        backbone: str,
+        backbone: str | nn.Module,
         layers: Sequence[str],
         anomaly_map_mode: Mode,
         lr: float,
@@ -57,7 +58,7 @@ class ReverseDistillation(L.LightningModule):
         beta2: float,
         pre_trained: bool = True,
         weights: str | Path | None = DEFAULT_WEIGHTS,
-        loss: LossName = "global_cosine",
+        loss: LossName | nn.Module = "global_cosine",
         sigma: float = 4,
     ) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class ReverseDistillation(L.LightningModule):
             "sigma": float(sigma),
         }
         self.model = ReverseDistillationModel(**self.network_arguments)
-        self.loss = ReverseDistillationLoss(loss)
+        self.loss = loss if isinstance(loss, nn.Module) else ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
         self.features: Features | None = None
         self._reconstruction = self.reconstruction_loss

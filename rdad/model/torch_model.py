@@ -31,7 +31,7 @@ class ReverseDistillationModel(nn.Module):
 
     Args:
         backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, or the name
-            of a timm network.
+            of a timm network; or a network of one's own, see `Encoder`.
         input_size: (height, width) of the images, multiples of twice the deepest layer's stride.
         layers: One or more of layer1, layer2, layer3; order and duplicates do not matter.
         anomaly_map_mode: How the layers' distances are joined, `add` or `multiply`.
@@ -50,7 +50,7 @@ class ReverseDistillationModel(nn.Module):
 
     def __init__(
         self,
-        backbone: str,
+        backbone: str | nn.Module,
         input_size: Sequence[int],
         layers: Sequence[str],
         anomaly_map_mode: Mode,
@@ -60,7 +60,7 @@ class ReverseDistillationModel(nn.Module):
         sigma: float = 4,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = backbone if isinstance(backbone, str) else type(backbone).__name__
         self.layers = checked_layers(layers)
         self.input_size = checked_input_size(input_size, self.layers)
         self.anomaly_map = AnomalyMapGenerator(self.input_size, sigma, anomaly_map_mode)
@@ -72,7 +72,7 @@ class ReverseDistillationModel(nn.Module):
         self.decoder = Decoder(self.layers, channels, mirror)
         self.to(memory_format=torch.channels_last)
         if mirror.projected:
-            self._check_strides(backbone)
+            self._check_strides(self.backbone)
 
     def _check_strides(self, backbone: str) -> None:
         """Networks that we do not know may refuse a size, or round their strides another way."""

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from rdad.detector.stretching import stretched_map
+from rdad.detector.scoring import stretched_map
 from rdad.predict.in_order import in_order
 from rdad.predict.rows import MAP, OVERLAY
 from rdad.results.overlays import PNG_LEVEL

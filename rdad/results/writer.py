@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from rdad.detector.stretching import stretched_map
+from rdad.detector.scoring import stretched_map
 from rdad.results.map_spool import MapSpool
 from rdad.results.report.writer import REPORT_FILE, ReportWriter
 from rdad.runs.files import write_atomic, write_table

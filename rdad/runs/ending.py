@@ -1,19 +1,20 @@
-"""What a job of a sweep leaves when it fails: a reason in run.json, a traceback in train.log."""
+"""How a run, or a job of a sweep, ends before its time, and what is written down of that."""
 
-import json
 import logging
+import signal
 import sys
+import threading
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from hydra.errors import CompactHydraException
 
-from rdad.runs.files import write_text_atomic
-from rdad.runs.record import RECORD_FILE, read_record
+from rdad.runs.files import now
+from rdad.runs.record import RunRecord
 
 log = logging.getLogger(__name__)
+
+TERMINATED = 128 + signal.SIGTERM  # exit code
 
 
 class JobFailed(CompactHydraException):
@@ -31,20 +32,28 @@ def failed_job(run_dir: Path, error: Exception) -> JobFailed:
 
 def record_end(run_dir: Path, status: str, reason: str) -> None:
     """Say in run.json how a job ended that may not have come as far as writing one."""
-    known = _known(run_dir)
-    if known.get("status") == "finished":
-        return
     with suppress(OSError):  # a full disk may be what stopped it
-        content = known | {"status": status, "reason": reason, "ended": _now()}
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        write_text_atomic(run_dir / RECORD_FILE, text + "\n")
+        try:
+            record = RunRecord.open(run_dir)
+        except (FileNotFoundError, ValueError):
+            nowhere = {"uri": None, "run_id": None, "error": None}
+            record = RunRecord(run_dir, started=now(), tracking=nowhere)
+        if record["status"] != "finished":
+            record.end(status, reason=reason)
 
 
-def _known(run_dir: Path) -> dict[str, Any]:
-    try:
-        return read_record(run_dir)
-    except (FileNotFoundError, ValueError):
-        return {"started": _now(), "tracking": {"uri": None, "run_id": None, "error": None}}
+def why_stopped(error: BaseException) -> str | None:
+    """In the words of run.json; None where it was a failure."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C"
+    return "terminated" if isinstance(error, SystemExit) else None
+
+
+def end_in_order_when_terminated() -> None:
+    """Let SIGTERM, from `kill` or a cluster's scheduler, run what is to be done at exit."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
 def _log_traceback() -> None:
@@ -54,7 +63,3 @@ def _log_traceback() -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(record)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,6 +7,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 METRICS_FILE = "metrics.json"
@@ -43,6 +44,21 @@ def write_text_atomic(path: Path, text: str) -> None:
     write_atomic(path, write)
 
 
+def write_json(path: Path, content: object) -> None:
+    """Write strict JSON for people to read, by `write_text_atomic`.
+
+    Raises:
+        ValueError: a number in it is not finite, which JSON cannot say.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    write_text_atomic(path, text + "\n")
+
+
+def now() -> str:
+    """This moment, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file; floats keep their full precision."""
     text = io.StringIO()
@@ -68,8 +84,7 @@ def write_metrics(run_dir: Path, metrics: Mapping[str, float]) -> None:
     if infinite:
         raise ValueError(f"a metric is a finite number or nan; infinite: {', '.join(infinite)}")
     values = {name: None if math.isnan(value) else float(value) for name, value in metrics.items()}
-    text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
-    write_text_atomic(run_dir / METRICS_FILE, text + "\n")
+    write_json(run_dir / METRICS_FILE, values)
 
 
 def read_metrics(run_dir: Path) -> dict[str, float]:

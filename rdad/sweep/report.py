@@ -11,7 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from rdad.results.summary import short
-from rdad.runs.stopping import end_in_order_when_terminated
+from rdad.runs.ending import end_in_order_when_terminated
 from rdad.sweep.comparison import Row, compared
 from rdad.sweep.comparison_files import write_comparison
 from rdad.sweep.comparison_text import counted, terminal, without_result

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.runs.stopping import end_in_order_when_terminated
+from rdad.runs.ending import end_in_order_when_terminated
 from rdad.sweep.report import report
 from rdad.tracking import store
 from rdad.tracking.open_run import Status

@@ -136,6 +136,11 @@ class MlflowTracker:
         return None if self._run is None else self._run.run_id
 
     @property
+    def shown_uri(self) -> str:
+        """Address of the store, as it may be shown and kept."""
+        return self.uri
+
+    @property
     def page(self) -> str:
         """Address of this run's page; for a local store, once `ui_command` runs."""
         address = store.page_address(self.uri)

@@ -3,28 +3,52 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from rdad.data.store import default_cache_dir
-from rdad.detector.model_file import MODEL_FILE
-from rdad.runs.files import write_text_atomic
+from rdad.detector.model_file import MODEL_FILE, take_trained_parts
+from rdad.model.torch_model import ReverseDistillationModel
+from rdad.runs.files import read_history, write_json
 from rdad.runs.record import read_record
+from rdad.training.callbacks import WATCHED
 
 log = logging.getLogger(__name__)
 
-AFTER_TRAINING = ("anomaly_map_mode", "sigma")  # of `model`: they act on what a training gave
 VERSIONS = ("rdad", "torch", "torchvision", "timm", "lightning")
+MEASURED = ("train_seconds", "images_per_second")
 LOCK_POLL_SECONDS = 0.2
+
+Fetch = Callable[[str, Path], tuple[Path, str] | None]
+"""Fingerprint and an empty folder -> where a training lies now, and whose it is."""
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """Another run's training, once the network has its weights.
+
+    Attributes:
+        source: Where it came from.
+        history: Its epochs, without what was watched, which was of the other run's maps.
+        measured: MEASURED of that run.
+    """
+
+    source: str
+    history: list[dict[str, float]]
+    measured: dict[str, float]
 
 
 def training_fingerprint(
-    cfg: DictConfig, *, data_digest: str, encoder_digest: str, of_any_length: bool = False
+    settings: Mapping[str, Any],
+    *,
+    data_digest: str,
+    encoder_digest: str,
+    of_any_length: bool = False,
 ) -> str:
     """What two runs must share for one training to serve both.
 
@@ -32,29 +56,50 @@ def training_fingerprint(
     reads, and the version of each package that computes.
 
     Args:
+        settings: As `rdad.config.parameters.training_settings` gives them.
         of_any_length: Leave out how many epochs there are, for trainings that are to go on.
     """
-    model: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)  # type: ignore[assignment]
-    for name in (*AFTER_TRAINING, "weights"):
-        model.pop(name)
-    model["layers"] = sorted(set(model["layers"]))
-    trainer: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore[assignment]
-    if of_any_length:
-        trainer.pop("max_epochs")
+    trainer = {key: value for key, value in settings["trainer"].items() if key != "max_epochs"}
     facts = {
-        "model": model,
-        "trainer": trainer,
-        "batch_size": cfg.dataset.batch_size,
-        "order": cfg.dataset.seed,
-        "validation": cfg.dataset.validation,
-        "seed": cfg.seed,
-        "cache_features": cfg.cache_features,
-        "compile": cfg.compile,
+        "settings": {**settings, "trainer": trainer} if of_any_length else settings,
         "data": data_digest,
         "encoder": encoder_digest,
         "versions": {name: version(name) for name in VERSIONS},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def take_over(
+    fingerprint: str, model: ReverseDistillationModel, *, folder: Path, fetch: Fetch
+) -> TakenOver | None:
+    """Fill the network from a finished training, of this machine or a fetched one, if there is one.
+
+    Args:
+        folder: For what is fetched, while it is read.
+    """
+    found = find_training(fingerprint)
+    if found is not None:
+        return _taken(found, str(found.absolute()), model)
+    with TemporaryDirectory(dir=folder) as place:
+        offered = fetch(fingerprint, Path(place))
+        return None if offered is None else _taken(*offered, model)
+
+
+def _taken(run_dir: Path, source: str, model: ReverseDistillationModel) -> TakenOver | None:
+    """None where the files of that training are gone or damaged."""
+    try:
+        take_trained_parts(run_dir / MODEL_FILE, model)
+        history, record = read_history(run_dir), read_record(run_dir)
+        measured = {name: record[name] for name in MEASURED}
+    except (OSError, ValueError, KeyError) as error:
+        log.warning("the training of %s was not taken over: %s", source, error)
+        return None
+    log.info("reused the training of %s", source)
+    own = [
+        {name: value for name, value in figures.items() if not name.startswith(WATCHED)}
+        for figures in history
+    ]
+    return TakenOver(source, own, measured)
 
 
 @contextmanager
@@ -95,8 +140,7 @@ def find_training(fingerprint: str) -> Path | None:
 def remember_training(fingerprint: str, run_dir: Path) -> None:
     """Let later runs find this one; a cache that cannot be written costs them their time only."""
     try:
-        text = json.dumps({"run_dir": str(run_dir.absolute())})
-        write_text_atomic(_entry(fingerprint), text + "\n")
+        write_json(_entry(fingerprint), {"run_dir": str(run_dir.absolute())})
     except OSError as error:
         log.warning("later runs will not find this training: %s", error)
 

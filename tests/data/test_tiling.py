@@ -10,8 +10,7 @@ from torch import Tensor
 
 from rdad.data.tiles import cut, pad_to_tile
 from rdad.data.tiling import Size, Tiling
-from rdad.detector.scoring import score
-from rdad.detector.stretching import stretched_map
+from rdad.detector.scoring import score, stretched_map
 from rdad.detector.tile_blend import TileBlend, window
 from rdad.model.anomaly_map import AnomalyMapGenerator, blur_map
 from rdad.model.torch_model import ReverseDistillationModel

@@ -15,9 +15,9 @@ from rdad import load_config, load_run, run
 from rdad.config.compose import ConfigError
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.stages import _started_from_outside
+from rdad.runs.ending import TERMINATED
 from rdad.runs.record import RunRecord, read_record
-from rdad.runs.stopping import TERMINATED
-from rdad.training.checkpoint import Checkpoint
+from rdad.training.callbacks import Checkpoint
 
 SMALL = (
     "backbone=resnet18",

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rdad.data.images import resize_image
-from rdad.detector.stretching import stretched_map
+from rdad.detector.scoring import stretched_map
 from rdad.export.resize import resized_pixels, stretched_maps
 
 SIZES = [  # (height, width): larger, smaller, both, odd, the same, lines and points

@@ -3,7 +3,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rdad.training.free_memory import free_memory
+from rdad.training.feature_cache import free_memory
 
 MIB = 2**20
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from mlflow_stores import new_store, server_over
+from omegaconf import OmegaConf, open_dict
 from PIL import Image
 
 from rdad import load_config, run
+from rdad.config.parameters import parameters, training_settings
 from rdad.runs.record import read_record
 from rdad.training.reuse import claimed, training_fingerprint
 
@@ -75,6 +77,11 @@ def test_another_mode_and_blur_reuse_the_training_bit_for_bit(data: Path) -> Non
 SAME = {"data_digest": "a", "encoder_digest": "b"}
 
 
+def fingerprint(*overrides: str, **digests: str) -> str:
+    settings = training_settings(load_config(*overrides))
+    return training_fingerprint(settings, **{**SAME, **digests})
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -94,14 +101,12 @@ SAME = {"data_digest": "a", "encoder_digest": "b"}
     ],
 )
 def test_a_change_in_what_training_reads_is_another_training(change: str) -> None:
-    before = training_fingerprint(load_config(), **SAME)
-    assert training_fingerprint(load_config(*change.split()), **SAME) != before
+    assert fingerprint(*change.split()) != fingerprint()
 
 
 @pytest.mark.parametrize("digest", SAME)
 def test_other_pixels_or_encoder_weights_are_another_training(digest: str) -> None:
-    before = training_fingerprint(load_config(), **SAME)
-    assert training_fingerprint(load_config(), **{**SAME, digest: "c"}) != before
+    assert fingerprint(**{digest: "c"}) != fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -115,8 +120,19 @@ def test_other_pixels_or_encoder_weights_are_another_training(digest: str) -> No
     ],
 )
 def test_what_acts_after_training_is_not(change: str) -> None:
-    before = training_fingerprint(load_config(), **SAME)
-    assert training_fingerprint(load_config(change), **SAME) == before
+    assert fingerprint(change) == fingerprint()
+
+
+@pytest.mark.parametrize("node", ["model.", "dataset.", "trainer.", "callbacks.", ""])
+def test_an_option_that_nobody_listed_is_another_training_and_a_parameter(node: str) -> None:
+    cfg = load_config()
+    before = training_settings(cfg), parameters(cfg, "data", "part")
+    with open_dict(cfg):
+        OmegaConf.update(cfg, f"{node}brightness", 1.5, force_add=True)
+    after = training_settings(cfg), parameters(cfg, "data", "part")
+    assert training_fingerprint(after[0], **SAME) != training_fingerprint(before[0], **SAME)
+    if node != "callbacks.":  # shown by the run folder
+        assert set(after[1].items()) - set(before[1].items()) == {("brightness", 1.5)}
 
 
 def test_one_pixel_of_a_training_image_makes_it_another_training(data: Path) -> None:
