@@ -216,17 +216,14 @@ def test_a_run_that_is_terminated_says_so(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_cached_features_are_those_of_the_runs_precision(tmp_path: Path) -> None:
-    losses = {
-        (cached, precision): float(
-            history(
-                run(
-                    small(f"cache_features={cached}", f"precision={precision}", "reuse=false"),
-                    tmp_path / f"{cached} {precision}",
-                ).output_dir
-            )[0]["train/loss"]
+    """In bf16, on one layer: without instructions for it a processor takes its time."""
+    shallow = ("layers=layer1", "precision=bf16", "reuse=false")
+    losses = [
+        float(
+            history(run(small(f"cache_features={kept}", *shallow), tmp_path / kept).output_dir)[0][
+                "train/loss"
+            ]
         )
-        for cached in ("none", "float32")
-        for precision in ("float32", "bf16")
-    }
-    for precision in ("float32", "bf16"):
-        assert losses["float32", precision] == pytest.approx(losses["none", precision], rel=1e-6)
+        for kept in ("none", "float32")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
