@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types check ui clean
+.PHONY: help install demo test quick lint types check ui clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,9 +24,13 @@ demo: $(STAMP) ## train on embedded photographs of brick, on what pip brings alo
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-lint: $(STAMP) ## check style and format
+quick: lint types ## lint, types and the tests that start no process and train no network
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+
+lint: $(STAMP) ## check style, format, and which room imports from which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 types: $(STAMP) ## check types
 	$(BIN)/pyright

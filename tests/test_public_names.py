@@ -51,7 +51,7 @@ def test_no_public_name_is_a_modules_name():
 
 
 def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="rdad.*Reverse"):
+    with pytest.raises(AttributeError, match=r"rdad.*Reverse"):
         rdad.Reverse  # noqa: B018
     with pytest.raises(ImportError):
         from rdad import Reverse  # noqa: F401

@@ -11,7 +11,7 @@ from mlflow_stores import new_store, server_over
 from omegaconf import OmegaConf, open_dict
 from PIL import Image
 
-from rdad import load_config, run
+from rdad import load_config, load_run, run
 from rdad.config.parameters import parameters, training_settings
 from rdad.runs.record import read_record
 from rdad.training.reuse import claimed, training_fingerprint
@@ -61,7 +61,9 @@ def train(data: Path, name: str, *overrides: str) -> dict[str, Any]:
     return read_record(run_dir) | {"scores": scores, "weights": weights}
 
 
-def test_another_mode_and_blur_reuse_the_training_bit_for_bit(data: Path) -> None:
+def test_another_mode_and_blur_reuse_the_training_bit_for_bit(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = train(data, "first")
     assert first["trained"]
     changes = (("mode=multiply",), ("mode=multiply", "model.sigma=2"))
@@ -72,6 +74,9 @@ def test_another_mode_and_blur_reuse_the_training_bit_for_bit(data: Path) -> Non
         assert taken["reused_from"] == str(data.parent / "first")
         assert taken["scores"] == trained["scores"] != first["scores"]
         assert all(torch.equal(trained["weights"][k], v) for k, v in taken["weights"].items())
+    caplog.clear()
+    load_run(data.parent / "reused1")
+    assert "unfinished" not in caplog.text  # it is finished, though it trained nothing itself
 
 
 SAME = {"data_digest": "a", "encoder_digest": "b"}
