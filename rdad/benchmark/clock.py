@@ -6,62 +6,66 @@ import gc
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import psutil
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 Task = Callable[[], object]
-
-_SAMPLE_EVERY_S = 0.01
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Calls of one task.
+    """Calls of one task: seconds of each, and what one call needs.
 
     Attributes:
-        seconds: Of each timed call.
-        peak_bytes: Memory at the worst moment of a call, above what there was before.
-        gflop: Floating point operations of one call / 1e9, a multiply-add counted as two.
+        peak_bytes: Memory at the worst moment, above what there was before.
+        gflop: Floating point operations / 1e9, a multiply-add counted as two.
     """
 
-    seconds: tuple[float, ...]
-    peak_bytes: int | None = None
-    gflop: float | None = None
+    seconds: Sequence[float]
+    peak_bytes: int = 0
+    gflop: float = 0
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
 
 
-def interleaved(
-    tasks: Mapping[str, Task], *, rounds: int, device: torch.device
-) -> dict[str, Timing]:
+@dataclass(frozen=True)
+class Row:
+    """A part of the work, timed in rdad and, where it has such a part, in the plain program.
+
+    Attributes:
+        images: How many images one call works on; 0 for what is done once a run.
+    """
+
+    group: str
+    name: str
+    images: int
+    rdad: Timing
+    plain: Timing | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times quicker rdad is."""
+        return None if self.plain is None else self.plain.median / self.rdad.median
+
+
+def in_turn(*tasks: Task, rounds: int, device: torch.device) -> list[Timing]:
     """Each task called once untimed, to see what it needs, then `rounds` times in turn: A B A B ….
 
     In turn, because a machine's speed drifts: both programs then meet the same weather.
     """
-    seen = {name: _needs(task, device) for name, task in tasks.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            seconds[name].append(seconds_of(task, device))
-    return {name: Timing(tuple(seconds[name]), *seen[name]) for name in tasks}
-
-
-def interleaved_long(
-    tasks: Mapping[str, Task], *, rounds: int, device: torch.device
-) -> dict[str, Timing]:
-    """As `interleaved` for calls of seconds: none is untimed, and operations are not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    peaks: dict[str, list[int]] = {name: [] for name in tasks}
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            with peak_memory(device) as peak:
-                seconds[name].append(seconds_of(task, device))
-            peaks[name] += peak
-    return {name: Timing(tuple(seconds[name]), max(peaks[name])) for name in tasks}
+    needs: list[tuple[int, float]] = []
+    for task in tasks:
+        with FlopCounterMode(display=False) as counter:
+            peak = peak_bytes(task, device)
+        needs.append((peak, counter.get_total_flops() / 1e9))
+    seconds = [[seconds_of(task, device) for task in tasks] for _ in range(rounds)]
+    return [Timing(one, *need) for one, need in zip(zip(*seconds, strict=True), needs, strict=True)]
 
 
 def seconds_of(task: Task, device: torch.device) -> float:
@@ -78,53 +82,32 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _needs(task: Task, device: torch.device) -> tuple[int, float | None]:
-    """Bytes at the worst moment, and 1e9 operations if there are any."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with peak_memory(device) as peak, FlopCounterMode(display=False) as counter:
-        task()
-    return peak[0], counter.get_total_flops() / 1e9 or None
-
-
-@contextlib.contextmanager
-def peak_memory(device: torch.device) -> Iterator[list[int]]:
-    """A list whose only item is, afterwards, the bytes needed above those in use before.
+def peak_bytes(task: Task, device: torch.device) -> int:
+    """Memory that a call needs at its worst moment, above what is in use before it.
 
     On a GPU the allocator's own count, on the CPU the process's resident memory, looked at every
     10 ms.
     """
-    found = [0]
     gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        yield found
-        found[0] = torch.cuda.max_memory_allocated(device) - before
-        return
-    _return_freed_memory()
-    before, done = _resident(), threading.Event()
+        task()
+        return torch.cuda.max_memory_allocated(device) - before
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)  # what is kept for later, so that its reuse is counted
+    process, done = psutil.Process(), threading.Event()
+    seen = [process.memory_info().rss]
 
     def watch() -> None:
-        while not done.wait(_SAMPLE_EVERY_S):
-            found[0] = max(found[0], _resident() - before)
+        while not done.wait(0.01):
+            seen.append(process.memory_info().rss)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield found
+        task()
     finally:
         done.set()
         watcher.join()
-
-
-def _resident() -> int:
-    import psutil
-
-    return psutil.Process().memory_info().rss
-
-
-def _return_freed_memory() -> None:
-    """Have the C library give back what it keeps for later, so that reuse is counted."""
-    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)
+    return max(seen) - seen[0]

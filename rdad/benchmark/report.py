@@ -1,151 +1,187 @@
-"""What was measured: as a table for people, as JSON for scripts, as a bar chart."""
+"""What was measured: a table and what it says for people, JSON for scripts, a bar chart."""
 
 import json
-from collections.abc import Sequence
+import logging
+import platform
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.benchmark.chart import draw_chart
-from rdad.benchmark.clock import Timing
-from rdad.benchmark.conclusion import conclusions
-from rdad.benchmark.growth import MEASURES, Growth
-from rdad.benchmark.machine import Machine
-from rdad.benchmark.rows import Row
-from rdad.model.precision import OF_LIGHTNING
+from rdad.benchmark.clock import Row, Timing, seconds_of
+from rdad.benchmark.parts import all_rows
+from rdad.benchmark.subject import Subject
+from rdad.model.precision import FLOAT32
 from rdad.runs.files import write_atomic, write_text_atomic
 
-JSON_FILE, CHART_FILE = "benchmark.json", "benchmark.png"
-HEADINGS = ("part", "rdad", "plain", "rdad is", "images/s", "GFLOP/s", "of peak", "memory")
+log = logging.getLogger(__name__)
+
+LINE = "{:<34}{:>9}{:>9}{:>10}{:>10}{:>11}"
+HEADINGS = ("part", "rdad", "plain", "rdad is", "images/s", "memory")
+WORTH_IT = 1.15  # a setting is worth changing from this ratio on
+MATRIX_SIDES = {"cpu": 2048, "cuda": 8192}
 
 
-class Report:
-    """The result of a benchmark."""
+def report(cfg: DictConfig, output_dir: Path) -> str:
+    """Measure everything, as `Subject` raises; gives the text for people.
 
-    def __init__(
-        self, machine: Machine, cfg: DictConfig, rows: Sequence[Row], growth: Sequence[Growth]
-    ) -> None:
-        self.machine, self.cfg, self.rows, self.growth = machine, cfg, rows, growth
-
-    def write(self, folder: Path) -> None:
-        """Leave `benchmark.json` and `benchmark.png` in `folder`."""
-        text = json.dumps(self.content(), indent=2, ensure_ascii=False)
-        write_text_atomic(folder / JSON_FILE, text + "\n")
-        title = f"{self.cfg.model.backbone} on {self.machine.name}"
-        write_atomic(folder / CHART_FILE, lambda draft: draw_chart(draft, self.rows, title))
-
-    def content(self) -> dict[str, Any]:
-        """As it stands in the JSON file; seconds, bytes, and 1e9 operations a call."""
-        return {
-            "settings": OmegaConf.to_container(self.cfg, resolve=True),
-            "machine": asdict(self.machine),
-            "parts": [self._part(row) for row in self.rows],
-            "growth": [
-                asdict(one) | {"slopes": {name: one.slope(name) for name in MEASURES}}
-                for one in self.growth
-            ],
-            "conclusions": conclusions(self.rows, self.machine, self.cfg.epochs),
-        }
-
-    def text(self) -> str:
-        """For the terminal."""
-        lines = [self._heading(), "", *_aligned(self._table())]
-        for one in self.growth:
-            lines += ["", *_aligned(_growth_table(one))]
-        return "\n".join([*lines, "", *conclusions(self.rows, self.machine, self.cfg.epochs)])
-
-    def _heading(self) -> str:
-        machine, cfg = self.machine, self.cfg
-        height, width = cfg.image_size
-        return (
-            f"{machine.name} ({machine.device}, {machine.threads} threads, torch {machine.torch}): "
-            f"matrix product {_speeds(machine)}; copy {machine.copy_gb_s:.0f} GB/s\n"
-            f"{cfg.model.backbone}, {height} x {width}, batches of {cfg.batch_size}, "
-            f"precision {OF_LIGHTNING[cfg.trainer.precision]}; the plain program in float32. "
-            f"Medians of {cfg.rounds} rounds in turn, ms an image unless s is said."
-        )
-
-    def _table(self) -> list[tuple[str, ...]]:
-        lines: list[tuple[str, ...]] = [HEADINGS]
-        group = ""
-        for row in self.rows:
-            if row.group != group:
-                group = row.group
-                lines.append((group, *[""] * (len(HEADINGS) - 1)))
-            lines.append(self._line(row))
-        return lines
-
-    def _line(self, row: Row) -> tuple[str, ...]:
-        rate = row.images_per_second(row.ours)
-        speed = _gflop_s(row.ours)
-        memory, peak = row.ours.peak_bytes, self.machine.gflop_s.get(row.precision)
-        return (
-            f"  {row.name}",
-            _cost(row, row.ours),
-            _cost(row, row.plain) if row.plain else "",
-            f"{row.ratio:.1f} x" if row.ratio else "",
-            f"{rate:.1f}" if rate else "",
-            f"{speed:.0f}" if speed else "",
-            f"{speed / peak:.0%}" if speed and peak else "",
-            f"{memory / 2**20:.0f} MiB" if memory else "",
-        )
-
-    def _part(self, row: Row) -> dict[str, Any]:
-        programs = {"rdad": row.ours, "plain": row.plain}
-        return {
-            "group": row.group,
-            "name": row.name.strip(),
-            "images": row.images,
-            "precision": row.precision,
-            "ratio": row.ratio,
-            **{name: _figures(row, timing) for name, timing in programs.items() if timing},
-        }
+    Leaves `benchmark.json` (seconds, bytes, 1e9 operations a call) and `benchmark.png`.
+    """
+    logging.getLogger("rdad").setLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory(prefix="rdad-benchmark-") as folder:
+        subject = Subject(cfg, Path(folder))
+        for name in ("rdad", "lightning.pytorch"):  # the word is left to the benchmark
+            logging.getLogger(name).setLevel(logging.ERROR)
+        log.setLevel(logging.INFO)
+        machine = measured_machine(subject.device, subject.precision)
+        rows = list(_told(all_rows(subject)))
+    content = {
+        "settings": OmegaConf.to_container(cfg, resolve=True),
+        "machine": machine,
+        "parts": [_part(row) for row in rows],
+        "conclusions": conclusions(rows, cfg.epochs, machine["gflop_s"]),
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    write_text_atomic(output_dir / "benchmark.json", text + "\n")
+    title = f"{cfg.model.backbone} on {machine['name']}"
+    write_atomic(output_dir / "benchmark.png", lambda draft: draw_chart(draft, rows, title))
+    return "\n".join([_heading(cfg, machine), "", *_table(rows), "", *content["conclusions"]])
 
 
-def _speeds(machine: Machine) -> str:
-    speeds = machine.gflop_s.items()
-    return ", ".join(f"{speed:.0f} GFLOP/s in {precision}" for precision, speed in speeds)
-
-
-def _figures(row: Row, timing: Timing) -> dict[str, Any]:
+def measured_machine(device: torch.device, precision: str) -> dict[str, Any]:
+    """What it is, and what a large matrix product reaches on it in 1e9 operations a second."""
+    side = MATRIX_SIDES[device.type]
+    dtype = torch.float32 if precision == FLOAT32 else torch.bfloat16
+    a, b = torch.randn(2, side, side, device=device, dtype=dtype)
+    best = min(seconds_of(lambda: a @ b, device) for _ in range(3))
+    name = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    elif (described := Path("/proc/cpuinfo")).is_file():  # Linux
+        name = "".join(re.findall(r"model name\s*: (.*)", described.read_text("utf-8"))[:1]) or name
     return {
-        "median_s": timing.median,
-        "seconds": timing.seconds,
-        "images_per_second": row.images_per_second(timing),
-        "gflop": timing.gflop,
-        "gflop_per_second": _gflop_s(timing),
-        "peak_bytes": timing.peak_bytes,
+        "device": device.type,
+        "name": name,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "precision": precision,
+        "gflop_s": 2 * side**3 / best / 1e9,
     }
 
 
-def _gflop_s(timing: Timing) -> float | None:
-    return timing.gflop / timing.median if timing.gflop else None
+def conclusions(rows: Sequence[Row], epochs: int, peak: float) -> list[str]:
+    """What the figures say, the most important first; nothing that was not measured.
+
+    Args:
+        peak: 1e9 operations a second of a large matrix product.
+    """
+    found = {row.name: row for row in rows}
+    epoch, evaluation, step = found["epoch"], found["evaluation"], found["step"].rdad
+    assert epoch.plain and evaluation.plain
+    once = found["decode, first time"].rdad.median + found["features, once"].rdad.median
+    ours = once + epochs * epoch.rdad.median + evaluation.rdad.median
+    plain = epochs * epoch.plain.median + evaluation.plain.median
+    pieces = {row.name.strip(): row.rdad.median for row in rows if row.name.startswith(" ")}
+    shares = {name: cost / sum(pieces.values()) for name, cost in pieces.items()}
+    dearest = sorted(shares, key=shares.__getitem__, reverse=True)
+    return [
+        f"Training: {epoch.ratio:.1f} times the plain program's images a second in an epoch; "
+        f"evaluation: {evaluation.ratio:.1f} times.",
+        f"{epochs} epochs of {epoch.images} images and the evaluation of {evaluation.images}, from "
+        f"empty caches, would take {ours:.0f} s instead of {plain:.0f} s ({plain / ours:.1f} x).",
+        f"A step consists of {', '.join(f'{name} {shares[name]:.0%}' for name in dearest)}; its "
+        f"arithmetic runs at {step.gflop / step.median / peak:.0%} of what a large matrix product "
+        "reaches here.",
+        _advice(found),
+    ]
 
 
-def _cost(row: Row, timing: Timing) -> str:
-    if not row.images:
+def _advice(found: dict[str, Row]) -> str:
+    other = next((name for name in found if name.startswith("step in ")), None)
+    if other is None:
+        return "This processor has no instructions for bf16: precision=float32 is the faster one."
+    gain = found["step"].rdad.median / found[other].rdad.median
+    precision = other.removeprefix("step in ")
+    if gain > WORTH_IT:
+        return f"precision={precision} would make a step {gain:.1f} times as fast on this machine."
+    return f"precision={precision} would not pay here: a step would be {gain:.1f} times as fast."
+
+
+def draw_chart(path: Path, rows: Sequence[Row], title: str) -> None:
+    """Write a PNG: what an image costs in each part, in both programs, on a logarithmic axis."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    shown = [row for row in rows if row.images][::-1]  # the first at the top
+    costs = {
+        "the published recipe, plainly": [_milliseconds(row, row.plain) for row in shown],
+        "rdad": [_milliseconds(row, row.rdad) for row in shown],
+    }
+    figure = Figure(figsize=(8, 0.36 * len(shown) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel("milliseconds an image")
+    pd.DataFrame(costs, [f"{row.name.strip()} {_ratio(row)}" for row in shown]).plot.barh(
+        ax=axes, logx=True, color=["#c9c3b8", "#2f6f9f"], width=0.8, title=title
+    )
+    figure.savefig(path, dpi=130)
+
+
+def _told(rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows, each with a line in the log as soon as it is measured."""
+    for row in rows:
+        log.info("%s, %s: %.3g s", row.group, row.name.strip(), row.rdad.median)
+        yield row
+
+
+def _part(row: Row) -> dict[str, Any]:
+    part = asdict(row) | {"name": row.name.strip(), "ratio": row.ratio}
+    part["rdad"]["median_s"] = row.rdad.median
+    if row.plain:
+        part["plain"]["median_s"] = row.plain.median
+    return part
+
+
+def _heading(cfg: DictConfig, machine: dict[str, Any]) -> str:
+    height, width = cfg.image_size
+    return (
+        f"{machine['name']} ({machine['device']}, {machine['threads']} threads, torch "
+        f"{machine['torch']}): matrix product {machine['gflop_s']:.0f} GFLOP/s in "
+        f"{machine['precision']}\n{cfg.model.backbone}, {height} x {width}, batches of "
+        f"{cfg.batch_size}, precision {machine['precision']}; the plain program in float32. "
+        f"Medians of {cfg.rounds} rounds in turn, ms an image unless s is said."
+    )
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    yield LINE.format(*HEADINGS)
+    group = ""
+    for row in rows:
+        if row.group != group:
+            yield (group := row.group)
+        rate = f"{row.images / row.rdad.median:.1f}" if row.images else ""
+        memory = f"{row.rdad.peak_bytes / 2**20:.0f} MiB" if row.rdad.peak_bytes else ""
+        costs = (_cost(row, row.rdad), _cost(row, row.plain))
+        yield LINE.format(f"  {row.name}", *costs, _ratio(row), rate, memory).rstrip()
+
+
+def _cost(row: Row, timing: Timing | None) -> str:
+    if timing is None:
+        return ""
+    cost = _milliseconds(row, timing)
+    if cost is None:
         return f"{timing.median:.2f} s"
-    cost = row.milliseconds(timing)
     return f"{cost:.0f} ms" if cost >= 100 else f"{cost:.2g} ms" if cost < 1 else f"{cost:.3g} ms"
 
 
-def _growth_table(growth: Growth) -> list[tuple[str, ...]]:
-    lines = [(f"growth with {growth.of}", *(f"{amount:,}" for amount in growth.amounts), "slope")]
-    for name in MEASURES:
-        figures = (f"{seconds:.2f} s" for seconds in growth.seconds[name])
-        lines.append((f"  {name}", *figures, f"{growth.slope(name):.2f}"))
-    memory = (f"{peak / 2**20:.0f} MiB" for peak in growth.peak_bytes)
-    return [*lines, ("  memory in training", *memory, "")]
+def _milliseconds(row: Row, timing: Timing | None) -> float | None:
+    """An image's; None where no image is worked on."""
+    return 1000 * timing.median / row.images if timing and row.images else None
 
 
-def _aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+def _ratio(row: Row) -> str:
+    return f"{row.ratio:.1f} x" if row.ratio else ""

@@ -8,8 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from rdad.benchmark.plain.metrics import plain_aupro, plain_auroc
-from rdad.benchmark.plain.recipe import PlainRecipe, plain_figures, plain_loss
+from rdad.benchmark.plain_recipe import (
+    PlainRecipe,
+    plain_aupro,
+    plain_auroc,
+    plain_figures,
+    plain_loss,
+)
 from rdad.data.batches import EpochShuffle
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples

@@ -6,14 +6,13 @@ Parameters stand in the order of `rdad.model`'s, so that weights are carried ove
 from collections.abc import Sequence
 from typing import Any
 
+import timm
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
-from rdad.model.architecture import RESNET_MIRRORS, Mirror
+from rdad.model.architecture import Mirror
 from rdad.model.encoder import Encoder
-from rdad.model.torch_model import ReverseDistillationModel
 
 
 class PlainEncoder(nn.Module):
@@ -24,31 +23,17 @@ class PlainEncoder(nn.Module):
 
     def __init__(self, backbone: str, encoder: Encoder) -> None:
         super().__init__()
-        self.is_resnet = backbone in RESNET_MIRRORS
-        self.network: Any
-        if self.is_resnet:
-            self.network = get_model(backbone, weights=None)
-            self.network.load_state_dict(encoder.network.state_dict(), strict=False)
-        else:
-            import timm
-
-            known: Any = encoder.network
-            self.indices = known.indices
-            self.network = timm.create_model(known.timm_name, pretrained=False)
-            self.network.load_state_dict(known.network.state_dict(), strict=False)
+        known: Any = encoder.network
+        weights = getattr(known, "network", known).state_dict()
+        self.network: Any = timm.create_model(getattr(known, "timm_name", backbone))
+        self.network.load_state_dict(weights, strict=False)
+        self.indices = getattr(known, "indices", [1, 2, 3])  # of a ResNet: behind its stem
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        if not self.is_resnet:
-            return self.network.forward_intermediates(  # not stopped early: to the last stage
-                images, indices=self.indices, output_fmt="NCHW", intermediates_only=True
-            )
-        net = self.network
-        x = net.maxpool(net.relu(net.bn1(net.conv1(images))))
-        layer1 = net.layer1(x)
-        layer2 = net.layer2(layer1)
-        layer3 = net.layer3(layer2)
-        net.layer4(layer3)  # the authors' encoder computes it, and nobody reads it
-        return [layer1, layer2, layer3]
+        """The last stage is computed too, as by the authors' encoder, and nobody reads it."""
+        return self.network.forward_intermediates(
+            images, indices=self.indices, output_fmt="NCHW", intermediates_only=True
+        )
 
 
 class PlainBottleneck(nn.Module):
@@ -65,7 +50,7 @@ class PlainBottleneck(nn.Module):
                 nn.Sequential(),
             ]
         )
-        self.embed = _stage(mirror, 3 * widths[2], planes=512, blocks=mirror.depths[3], up=False)
+        self.embed = _stage(mirror, 3 * widths[2], 512, mirror.depths[3], up=False)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         parts = zip(self.project, self.fuse, features, strict=True)
@@ -78,13 +63,7 @@ class PlainDecoder(nn.Module):
     def __init__(self, channels: Sequence[int], mirror: Mirror) -> None:
         super().__init__()
         self.stages = nn.ModuleList(
-            _stage(
-                mirror,
-                mirror.channels(k + 1),
-                planes=mirror.planes(k),
-                blocks=mirror.depths[3 - k],
-                up=True,
-            )
+            _stage(mirror, mirror.channels(k + 1), mirror.planes(k), mirror.depths[3 - k], up=True)
             for k in (3, 2, 1)
         )
         widths = [mirror.channels(k) for k in (1, 2, 3)]
@@ -94,35 +73,14 @@ class PlainDecoder(nn.Module):
         layer3 = self.stages[0](embedding)
         layer2 = self.stages[1](layer3)
         layer1 = self.stages[2](layer2)
-        found = (layer1, layer2, layer3)
-        return [project(x) for project, x in zip(self.project, found, strict=True)]
+        pairs = zip(self.project, (layer1, layer2, layer3), strict=True)
+        return [project(x) for project, x in pairs]
 
 
 def copy_weights(plain: nn.Module, ours: nn.Module) -> None:
     """Give `plain` the values of `ours`, whose parameters have other names and the same order."""
-    names, values = plain.state_dict(), ours.state_dict().values()
-    pairs = zip(names, values, strict=True)
+    pairs = zip(plain.state_dict(), ours.state_dict().values(), strict=True)
     plain.load_state_dict({name: value.contiguous() for name, value in pairs})
-
-
-def plain_copy(
-    model: ReverseDistillationModel, backbone: str
-) -> tuple[PlainEncoder, PlainBottleneck, PlainDecoder]:
-    """The same network with the same weights, on the model's device, the encoder in eval mode.
-
-    Raises:
-        ValueError: the model does not use all three layers, as the published recipe does.
-    """
-    if len(model.layers) != 3:
-        raise ValueError(f"the published recipe uses layer1, layer2, layer3; found {model.layers}")
-    device = model.encoder.pixel_mean.device
-    channels, mirror = model.encoder.channels, model.encoder.mirror
-    encoder = PlainEncoder(backbone, model.encoder).to(device).eval()
-    bottleneck = PlainBottleneck(channels, mirror).to(device)
-    decoder = PlainDecoder(channels, mirror).to(device)
-    copy_weights(bottleneck, model.bottleneck)
-    copy_weights(decoder, model.decoder)
-    return encoder, bottleneck, decoder
 
 
 def _halving(channels: int) -> list[nn.Module]:
@@ -141,18 +99,16 @@ def _projections(
     return [nn.Conv2d(a, b, 1) for a, b in zip(channels_in, channels_out, strict=True)]
 
 
-def _stage(mirror: Mirror, channels_in: int, *, planes: int, blocks: int, up: bool) -> nn.Module:
+def _stage(mirror: Mirror, channels_in: int, planes: int, blocks: int, *, up: bool) -> nn.Module:
     kind = BasicBlock if mirror.block_name == "basic" else Bottleneck
     width, channels = mirror.width_per_group, planes * kind.expansion
+    resized = _doubling(channels_in, channels) if up else conv1x1(channels_in, channels, 2)
+    skip = nn.Sequential(resized, nn.BatchNorm2d(channels))
+    first = kind(channels_in, planes, 1 if up else 2, skip, base_width=width)
     if up:
-        skip = nn.Sequential(_doubling(channels_in, channels), nn.BatchNorm2d(channels))
-        first = kind(channels_in, planes, 1, skip, base_width=width)
-        changed = "conv1" if kind is BasicBlock else "conv2"
-        inner = planes * width // 64 if kind is Bottleneck else channels_in
-        setattr(first, changed, _doubling(inner, planes * width // 64))
-    else:
-        skip = nn.Sequential(conv1x1(channels_in, channels, 2), nn.BatchNorm2d(channels))
-        first = kind(channels_in, planes, 2, skip, base_width=width)
+        name = "conv1" if kind is BasicBlock else "conv2"
+        conv = getattr(first, name)
+        setattr(first, name, _doubling(conv.in_channels, conv.out_channels))
     rest = [kind(channels, planes, base_width=width) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)
 

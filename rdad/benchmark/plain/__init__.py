@@ -1,1 +1,0 @@
-"""The published recipe written plainly, to compare with: nothing is kept, fused or batched."""
