@@ -23,7 +23,7 @@ from rdad.training.checkpoint import CHECKPOINT_FILE
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
-    from rdad.tracking.open_run import Status
+    from rdad.tracking.tracker import Status
 
 
 RESULTS = (
