@@ -183,9 +183,9 @@ class Store:
 
 def _refused_certificate(uri: str, failure: Exception) -> str:
     """What OpenSSL says, which stands inside what urllib3 and requests say, and the remedy."""
-    found = re.search(r"\[SSL[^]]*\] ([^(\"']*)", str(failure))
+    found = re.search(r"SSL\w*Error\(\d+, ['\"](?:\[[^]]*\] )?([^(\"']*)", str(failure))
     said = found[1].strip() if found else type(failure).__name__
-    if "certificate required" in said or "handshake failure" in said:
+    if "CERTIFICATE_VERIFY_FAILED" not in str(failure):
         return f"{uri}: {said}; MLFLOW_TRACKING_CLIENT_CERT_PATH names a client's certificate"
     return (
         f"{uri}: {said}; MLFLOW_TRACKING_SERVER_CERT_PATH names a certificate to trust, "
