@@ -41,13 +41,14 @@ ConfigStore.instance().store(name="register_schema", node=RegisterConfig)
 
 def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Register the named run folder or MLflow run; gives the exit code."""
-    from rdad.tracking.registry import register
+    from rdad.tracking.models import register
+    from rdad.tracking.store import shown_uri
 
     run_id, uri = _tracked(arguments[0], cfg.tracking_uri)
     version = register(run_id, name=cfg.name, alias=cfg.alias, tracking_uri=uri)
     address = f"models:/{cfg.name}@{cfg.alias}" if cfg.alias else f"models:/{cfg.name}/{version}"
     print(f"{address} is version {version} of {cfg.name}: run {run_id}\n\nserve it with")
-    print(f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}")
+    print(f"  export MLFLOW_TRACKING_URI={shlex.quote(shown_uri(uri))}")
     print(f"  mlflow models serve --env-manager local --port 5001 -m {shlex.quote(address)}")
     return 0
 
@@ -55,18 +56,18 @@ def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
 def _tracked(source: str, tracking_uri: str | None) -> tuple[str, str]:
     """The MLflow run that a folder became, or that is named, and its store."""
     from rdad.runs.record import read_record
-    from rdad.tracking.store import default_uri
-    from rdad.tracking.stored_model import RUN_ID
+    from rdad.tracking.models import RUN_ID
+    from rdad.tracking.store import default_uri, kept_uri
 
     if RUN_ID.fullmatch(source):
         return source, tracking_uri or default_uri()
-    tracking = read_record(Path(source)).get("tracking") or {}
-    uri = tracking_uri or tracking.get("uri")
-    if not tracking.get("run_id") or tracking.get("error") or uri is None:
+    known = read_record(Path(source)).get("tracking") or {}
+    uri = tracking_uri or known.get("uri")
+    if not known.get("run_id") or known.get("error") or uri is None:
         raise FileNotFoundError(
             f"{source} is not in MLflow; send it with  python -m rdad.upload {shlex.quote(source)}"
         )
-    return tracking["run_id"], uri
+    return known["run_id"], kept_uri(uri)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -50,10 +50,20 @@ class ServedModel:
         """
         import pandas as pd
 
-        with_maps = bool((params or {}).get("maps"))
-        rows = [_row(one, with_maps) for one in self._predictions(list(model_input["image"]))]
-        columns = ["score", "normalised_score", "label"] + ["anomaly_map"] * with_maps
-        return pd.DataFrame({name: _column([row[name] for row in rows]) for name in columns})
+        names = ["score", "normalised_score", "label"]
+        names += ["anomaly_map"] * bool((params or {}).get("maps"))
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        for prediction in self._predictions(list(model_input["image"])):
+            for name, values in columns.items():
+                value = getattr(prediction, name)
+                values.append(_tiff(value) if name == "anomaly_map" else value)
+        # None stays None, which JSON can say; pandas would make nan of it, which JSON cannot
+        return pd.DataFrame(
+            {
+                name: pd.Series(column, dtype=object if None in column else None)
+                for name, column in columns.items()
+            }
+        )
 
     def _predictions(self, images: Sequence[Any]) -> "Iterator[Prediction]":
         for first in range(0, len(images), AT_ONCE):
@@ -90,28 +100,12 @@ def _from_base64(content: bytes) -> bytes:
         return content
 
 
-def _row(prediction: "Prediction", with_map: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "score": prediction.score,
-        "normalised_score": prediction.normalised_score,
-        "label": prediction.label,
-    }
-    return row | ({"anomaly_map": _tiff(prediction.anomaly_map)} if with_map else {})
-
-
 def _tiff(anomaly_map: "NDArray[np.float32]") -> bytes:
     import tifffile
 
     file = io.BytesIO()
     tifffile.imwrite(file, anomaly_map)
     return file.getvalue()
-
-
-def _column(values: list[Any]) -> "pd.Series":
-    """None stays None, which JSON can say; pandas would make nan of it, which JSON cannot."""
-    import pandas as pd
-
-    return pd.Series(values, dtype=object if None in values else None)
 
 
 def _load_pyfunc(data_path: str) -> ServedModel:

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from rdad.runs.files import METRICS_FILE, read_history, read_metrics, write_text_atomic
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
-from rdad.tracking.store import DEFAULT_URI, default_uri
+from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
-    from rdad.tracking.open_run import Status
+    from rdad.tracking.tracker import Status
 
 STATUS: dict[str, "Status"] = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 """What run.json says -> what MLflow calls it."""
+
+FACTS = ("experiment", "run_name", "params", "tags")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,35 +58,30 @@ def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -
 
     record = _read_record(run_dir, was_killed=was_killed)
     before = record["tracking"]
-    target = uri or before["uri"] or default_uri()
+    known = shown_uri(before["uri"] or "")
+    target = uri or (kept_uri(before["uri"]) if known else default_uri())
     tracker = MlflowTracker(target, system_metrics=False, log_model=_wants_model(run_dir))
-    run_id = before["run_id"] if before["uri"] == tracker.uri else None
+    store = tracker.shown_uri
+    run_id = before["run_id"] if known == store else None
     if run_id and before["error"] is None and tracker.holds(run_id):
-        return f"{run_dir}: already in {tracker.uri} as run {run_id}"
+        return f"{run_dir}: already in {store} as run {run_id}"
     if tracker.error is None:
         _send(tracker, record, run_dir, run_id)
     if tracker.error is not None:
-        raise ConnectionError(f"MLflow store {tracker.uri} {tracker.error}")
+        raise ConnectionError(f"MLflow store {store} {tracker.error}")
     without = f", without its model: {tracker.model_error}" if tracker.model_error else ""
-    return f"{run_dir}: sent to {tracker.uri} as run {tracker.run_id}{without}"
+    return f"{run_dir}: sent to {store} as run {tracker.run_id}{without}"
 
 
 def _send(
     tracker: "MlflowTracker", record: dict[str, Any], run_dir: Path, run_id: str | None
 ) -> None:
     """The calls that a training makes, from what it left on disk."""
-    tracker.start(
-        experiment=record["experiment"],
-        run_name=record["run_name"],
-        params=record["params"],
-        tags=record["tags"],
-        run_id=run_id,
-        started=_moment(record, "started"),
-    )
+    facts = {name: record[name] for name in FACTS}
+    tracker.start(**facts, run_id=run_id, started=_moment(record, "started"))
     _note(tracker, record, run_dir, error="not sent in full")
     for figures in read_history(run_dir):
-        epoch = int(figures.pop("epoch"))
-        tracker.log_metrics(figures, step=epoch)
+        tracker.log_metrics(figures, step=int(figures.pop("epoch")))
     metrics = read_metrics(run_dir) if (run_dir / METRICS_FILE).is_file() else {}
     tracker.finish(run_dir, STATUS[record["status"]], metrics, _moment(record, "ended"))
     _note(tracker, record, run_dir, error=tracker.error)
@@ -108,7 +105,7 @@ def _note(
     """Write down the run's id as soon as there is one, so that a second try goes on in it."""
     if tracker.run_id is None:
         return
-    known = {"uri": tracker.uri, "run_id": tracker.run_id, "error": error}
+    known = {"uri": tracker.shown_uri, "run_id": tracker.run_id, "error": error}
     text = json.dumps(record | {"tracking": known}, indent=2, ensure_ascii=False)
     write_text_atomic(run_dir / RECORD_FILE, text + "\n")
 
@@ -116,12 +113,11 @@ def _note(
 def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
     """run.json, checked."""
     record = read_record(run_dir)
-    missing = {"status", "experiment", "run_name", "params", "tags"} - record.keys()
+    missing = {"status", *FACTS} - record.keys()
     if missing:
         raise ValueError(f"run.json lacks {', '.join(sorted(missing))}")
-    record["tracking"] = {"uri": None, "run_id": None, "error": None} | (
-        record.get("tracking") or {}
-    )
+    unknown = {"uri": None, "run_id": None, "error": None}
+    record["tracking"] = unknown | (record.get("tracking") or {})
     if record["status"] == "running" and was_killed:
         record["status"] = "interrupted"
     if record["status"] not in STATUS:

@@ -19,11 +19,12 @@ from rdad.runs.ending import why_stopped
 from rdad.runs.files import CALIBRATION_FILE, HISTORY_FILE, METRICS_FILE
 from rdad.runs.record import RECORD_FILE, RunRecord, overrides, read_record, write_config
 from rdad.tracking import source_tags
+from rdad.tracking.store import shown_uri
 from rdad.training.callbacks import CHECKPOINT_FILE
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
-    from rdad.tracking.open_run import Status
+    from rdad.tracking.tracker import Status
 
 RESULTS = (
     CALIBRATION_FILE,
@@ -97,7 +98,7 @@ class Book:
         cfg = self.cfg
         tracking = self.before.get("tracking") or NOWHERE
         uri = self.tracker and self.tracker.shown_uri
-        if tracking["uri"] != uri:
+        if shown_uri(tracking["uri"] or "") != uri:
             tracking = NOWHERE | {"uri": uri}
         if not self.before:
             _clear(self.run_dir)

@@ -64,7 +64,7 @@ def open_model(
         return load_trained_model(path, name=path.stem, weights=weights)
     if path.is_dir():
         return _run_folder(path, weights)
-    from rdad.tracking.stored_model import is_stored, open_stored_model
+    from rdad.tracking.models import is_stored, open_stored_model
 
     if is_stored(named):
         return open_stored_model(named, tracking_uri=tracking_uri, weights=weights)

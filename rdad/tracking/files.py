@@ -1,8 +1,12 @@
-"""Which files of a run folder MLflow gets a copy of, and under which names."""
+"""What MLflow gets a copy of: the files of a run folder, and trainings for other machines."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rdad.runs.files import HISTORY_FILE
+from rdad.runs.record import RECORD_FILE, read_record
+from rdad.tracking.store import shown_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -15,27 +19,46 @@ FILES = (
     "train.log",
     "report.html",
 )
-FOLDERS = {".hydra": "config", "overlays": "overlays", "curves": "curves"}
-"""Folder of the run -> folder of the page. anomaly_maps/ are large and stay behind."""
+CONFIG_FOLDER, CONFIG_SHOWN_AS = ".hydra", "config"
+FOLDERS = ("overlays", "curves")
+"""anomaly_maps/ are large and stay behind."""
+
+MAY_QUOTE_THE_STORE = (".yaml", ".json", ".log")
 
 TABLE = "scores.json"
 TABLE_TAG = "mlflow.loggedArtifacts"
 """By this tag MLflow's page knows which artifact to show as a table."""
 
+TRAINING_TAG = "rdad.training"
+TRAINING_FOLDER = "training"
+TRAINING_FILES = ("model.pt", HISTORY_FILE, RECORD_FILE)
 
-def upload_files(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
+
+def send_file(client: "MlflowClient", run_id: str, path: Path, folder: str = "") -> None:
+    """Copy a file, without the user and password of a store's address that it may quote."""
+    if path.suffix in MAY_QUOTE_THE_STORE:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if shown_uri(text) != text:
+            client.log_text(run_id, shown_uri(text), (Path(folder) / path.name).as_posix())
+            return
+    client.log_artifact(run_id, str(path), folder or None)
+
+
+def send_files(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
     """Copy what is there; a run that was interrupted lacks some. A second time replaces."""
     for name in FILES:
         if (run_dir / name).is_file():
-            client.log_artifact(run_id, str(run_dir / name))
-    for folder, shown_as in FOLDERS.items():
+            send_file(client, run_id, run_dir / name)
+    for path in sorted((run_dir / CONFIG_FOLDER).glob("*.yaml")):
+        send_file(client, run_id, path, CONFIG_SHOWN_AS)
+    for folder in FOLDERS:
         if (run_dir / folder).is_dir():
-            client.log_artifacts(run_id, str(run_dir / folder), shown_as)
+            client.log_artifacts(run_id, str(run_dir / folder), folder)
     if (run_dir / "scores.csv").is_file():
-        _upload_table(client, run_id, run_dir / "scores.csv")
+        _send_table(client, run_id, run_dir / "scores.csv")
 
 
-def _upload_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
+def _send_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
     """As `MlflowClient.log_table` does, which on a second call would append every row again."""
     import pandas as pd
 
@@ -43,3 +66,24 @@ def _upload_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
     table = filled.to_dict(orient="split", index=False)
     client.log_text(run_id, json.dumps(table), TABLE)
     client.set_tag(run_id, TABLE_TAG, json.dumps([{"path": TABLE, "type": "table"}]))
+
+
+def offer_training(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
+    """Copy what a run trained itself, and tag the run with the training's fingerprint."""
+    record = read_record(run_dir)
+    if record.get("trained"):
+        for name in TRAINING_FILES:
+            send_file(client, run_id, run_dir / name, TRAINING_FOLDER)
+        client.set_tag(run_id, TRAINING_TAG, record["training"])
+
+
+def fetch_training(
+    client: "MlflowClient", fingerprint: str, folder: Path
+) -> tuple[Path, str] | None:
+    """Download a training below `folder`: where it lies now, and the run that offers it."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    wanted = f"tags.`{TRAINING_TAG}` = '{fingerprint}'"
+    for run in client.search_runs(experiments, wanted, max_results=1):
+        where = client.download_artifacts(run.info.run_id, TRAINING_FOLDER, str(folder))
+        return Path(where), run.info.run_id
+    return None

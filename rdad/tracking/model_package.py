@@ -1,5 +1,8 @@
 """A run as an MLflow model: what it is made of, and how one is told from somebody else's.
 
+It is written by hand: `mlflow.pyfunc.save_model` loads what it wrote (2 s), and names options of
+its own that `run_inside` would have to allow.
+
 MLmodel                  names `rdad.served_model` as what loads it; brings no code along
 data/                    the run in small: model.pt with the encoder in it, run.json,
                          metrics.json, .hydra/config.yaml; `rdad.load_run` reads it
@@ -11,24 +14,28 @@ import base64
 import io
 import json
 import platform
-import shutil
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from rdad.runs.files import METRICS_FILE
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.tracking.store import shown_uri
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
     from mlflow.models import Model, ModelSignature
 
+MODEL_NAME = "model"
+WHOLE = "READY"
 DESCRIPTION = "MLmodel"
 FLAVOR = "python_function"
 LOADER = "rdad.served_model"
 DATA = "data"
-COPIED = (METRICS_FILE, str(CONFIG_FILE))
 PLAIN_KEYS = {"loader_module", "data", "env", "python_version"}
 """Of the flavour; any other key would bring in code, or options for it."""
 
@@ -37,6 +44,43 @@ COMPUTING = ("mlflow", "torch", "torchvision", "timm", "numpy", "pillow")
 
 EXAMPLE, SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 EXAMPLE_SIDE = 64  # pixels
+
+
+def log_model(client: "MlflowClient", run: "Run", run_dir: Path) -> None:
+    """Give the run its model, self-contained; one that is there already is not sent again.
+
+    Raises:
+        FileNotFoundError, ValueError: the model cannot be put together; the store is as it was.
+        Whatever MLflow, the network or the file system raise when the store fails.
+    """
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    if whole_models(client, run):
+        return
+    with TemporaryDirectory(dir=run_dir) as folder:
+        write_package(run_dir, Path(folder))
+        for unfinished in _models(client, run):  # of an upload that broke off
+            client.delete_logged_model(unfinished.model_id)
+        run_id, params = run.info.run_id, run.data.params
+        model = client.create_logged_model(
+            run.info.experiment_id, MODEL_NAME, source_run_id=run_id, params=params
+        )
+        described = Model(model.artifact_location, run_id, model_id=model.model_id)
+        describe_package(Path(folder), described)
+        client.log_model_artifacts(model.model_id, folder)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    client.finalize_logged_model(model.model_id, WHOLE)
+
+
+def whole_models(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
+    """The models that the run logged to the end."""
+    return [model for model in _models(client, run) if model.status == WHOLE]
+
+
+def _models(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
+    experiment, run_id = run.info.experiment_id, run.info.run_id
+    return list(client.search_logged_models([experiment], f"source_run_id = '{run_id}'"))
 
 
 def write_package(run_dir: Path, package: Path) -> None:
@@ -49,30 +93,24 @@ def write_package(run_dir: Path, package: Path) -> None:
     """
     from rdad.detector.model_file import MODEL_FILE, copy_with_encoder
 
-    data = package / DATA
-    copy_with_encoder(run_dir / MODEL_FILE, data / MODEL_FILE)
-    for name in COPIED:
+    copy_with_encoder(run_dir / MODEL_FILE, package / DATA / MODEL_FILE)
+    for name in (METRICS_FILE, CONFIG_FILE):
         if (run_dir / name).is_file():
-            (data / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(run_dir / name, data / name)
+            _write_text(package / DATA / name, (run_dir / name).read_text(encoding="utf-8"))
     # the run ends when its model is sent, and its own record says so only after that
-    _write_json(data / RECORD_FILE, read_record(run_dir) | {"status": "finished"})
+    _write_json(package / DATA / RECORD_FILE, read_record(run_dir) | {"status": "finished"})
     _write_environment(package)
     _write_example(package)
 
 
 def describe_package(package: Path, model: "Model") -> None:
-    """Write MLmodel by hand: `mlflow.pyfunc.save_model` looks through all installed packages.
-
-    Args:
-        model: What MLflow knows of it, as its id and run; the rest is filled in.
-    """
+    """Write MLmodel: what MLflow knows of `model`, as its id and run, and the rest."""
     import mlflow.pyfunc
 
     mlflow.pyfunc.add_to_model(
         model, LOADER, data=DATA, conda_env="conda.yaml", python_env="python_env.yaml"
     )
-    model.signature = signature()
+    model.signature = _signature()
     model.saved_input_example_info = {
         "artifact_path": EXAMPLE,
         "serving_input_path": SERVING_EXAMPLE,
@@ -84,7 +122,7 @@ def describe_package(package: Path, model: "Model") -> None:
     model.save(str(package / DESCRIPTION))
 
 
-def signature() -> "ModelSignature":
+def _signature() -> "ModelSignature":
     """One column `image`, the bytes of a file; out come score, verdict, and maps if asked for."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -97,7 +135,7 @@ def signature() -> "ModelSignature":
     ]
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.binary, "image")]),
-        outputs=Schema(list(outputs)),
+        outputs=Schema([*outputs]),
         params=ParamSchema([ParamSpec("maps", DataType.boolean, default=False)]),
     )
 
@@ -135,12 +173,12 @@ def _write_environment(package: Path) -> None:
     """
     packages = [f"{name}=={version(name).partition('+')[0]}" for name in COMPUTING]
     python = platform.python_version()
-    (package / "requirements.txt").write_text("\n".join(packages) + "\n")
     dependencies = [f"python={python}", "pip", {"pip": packages}]
     conda = {"name": "rdad", "channels": ["conda-forge"], "dependencies": dependencies}
-    (package / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False))
     virtual = {"python": python, "dependencies": ["-r requirements.txt"]}
-    (package / "python_env.yaml").write_text(yaml.safe_dump(virtual, sort_keys=False))
+    _write_text(package / "requirements.txt", "\n".join(packages) + "\n")
+    _write_text(package / "conda.yaml", yaml.safe_dump(conda, sort_keys=False))
+    _write_text(package / "python_env.yaml", yaml.safe_dump(virtual, sort_keys=False))
 
 
 def _write_example(package: Path) -> None:
@@ -160,4 +198,9 @@ def _picture(grey: int) -> str:
 
 
 def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(shown_uri(text), encoding="utf-8")

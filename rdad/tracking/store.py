@@ -1,8 +1,9 @@
-"""Finding and opening an MLflow store: addresses, the first initialisation, limits on waiting."""
+"""An MLflow store: its address, its first initialisation, limits on waiting for it."""
 
 import contextlib
 import logging
 import os
+import re
 import shlex
 import tempfile
 from pathlib import Path
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 DEFAULT_URI = "sqlite:///mlflow.db"
-SERVERS = ("http://", "https://")
 LOCAL_PAGE = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers unless it is told otherwise."""
+
+CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s\"'<>]*|[^/\s:]*:(?!\d+/)[^@\s]*)@")
+"""What stands before a host; a database's password may hold a slash, where a port ends at one."""
 
 KNOCK_SECONDS = 5
 LOCK_SECONDS = 120
@@ -28,84 +31,166 @@ QUIET_AND_PATIENT = {  # MLflow's own limits add up to minutes for each call
 }
 
 
-def resolve_uri(uri: str) -> str:
-    """`uri` with a relative SQLite path made absolute against the current folder.
-
-    Raises:
-        ValueError: it is empty, or names a folder, which MLflow no longer writes runs to.
-    """
-    is_address = "://" in uri or uri.startswith("databricks")
-    if not is_address or uri.startswith("file:"):
-        raise ValueError(
-            f"tracking.uri is {uri!r}, which MLflow cannot write runs to; allowed are a file "
-            "(sqlite:///mlflow.db), a server (http://host:5000) or a database (postgresql://...); "
-            "tracking=off trains without MLflow"
-        )
-    if not uri.startswith(SQLITE):
-        return uri
-    return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
-
-
 def default_uri() -> str:
     """The store that MLFLOW_TRACKING_URI names, else a file in the current folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def is_server(uri: str) -> bool:
-    return uri.startswith(SERVERS)
+def shown_uri(text: str) -> str:
+    """An address, or a text that quotes one, without its user and password.
+
+    All that is shown, kept or sent goes through here.
+    """
+    return CREDENTIALS.sub("", text)
 
 
-def page_address(uri: str) -> str:
-    """Where the web page of this store is found: the server itself, or a local `mlflow ui`."""
-    return uri.rstrip("/") if is_server(uri) else LOCAL_PAGE
-
-
-def ui_command(uri: str) -> str:
-    """What to type to see the store: a command, or for a server nothing but its address."""
-    if is_server(uri):
-        return page_address(uri)
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+def kept_uri(shown: str) -> str:
+    """The store that a run.json names, with the user and password of MLFLOW_TRACKING_URI."""
+    known = default_uri()
+    return known if shown_uri(known) == shown else shown
 
 
 def reason(failure: Exception, length: int = 200) -> str:
     """The beginning of what an exception says, on one line; MLflow's run over pages."""
-    said = " ".join(str(failure).split())
+    said = shown_uri(" ".join(str(failure).split()))
     return f"{said[:length]}{'...' if len(said) > length else ''} ({type(failure).__name__})"
 
 
-def open_client(uri: str) -> "MlflowClient":
-    """A client of the store, which is made if it is an SQLite file that is not there yet.
+class Store:
+    """One MLflow store; as a text, its address without user and password.
 
-    Processes that meet an empty file take turns: MLflow's own initialisation crashes when two do
-    it at once.
-
-    Raises:
-        Whatever MLflow, the network or the file system raise when there is no store to be had.
-    """
-    for variable, value in QUIET_AND_PATIENT.items():
-        os.environ.setdefault(variable, value)
-    if is_server(uri):
-        _knock(uri)
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # the tracker warns, once
-    with _one_at_a_time(uri):
-        if uri.startswith(SQLITE) and not _database(uri).exists():
-            _make_database(_database(uri))
-        return MlflowClient(tracking_uri=uri)
-
-
-def open_existing(uri: str) -> "MlflowClient":
-    """As `open_client`, to read: no store is made.
+    Args:
+        uri: A relative SQLite path counts from the current folder.
 
     Raises:
-        FileNotFoundError: the SQLite file is not there.
+        ValueError: `uri` is empty, or names a folder, which MLflow no longer writes runs to.
     """
-    if uri.startswith(SQLITE) and not _database(uri).is_file():
-        raise FileNotFoundError(
-            f"no MLflow store {uri}; MLFLOW_TRACKING_URI or tracking_uri name another"
-        )
-    return open_client(uri)
+
+    def __init__(self, uri: str) -> None:
+        is_address = "://" in uri or uri.startswith("databricks")
+        if not is_address or uri.startswith("file:"):
+            raise ValueError(
+                f"tracking.uri is {uri!r}, which MLflow cannot write runs to; allowed are a file "
+                "(sqlite:///mlflow.db), a server (http://host:5000) or a database "
+                "(postgresql://...); tracking=off trains without MLflow"
+            )
+        self.database: Path | None = None  # of SQLite
+        if uri.startswith(SQLITE):
+            uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
+            self.database = Path(uri.removeprefix(SQLITE).partition("?")[0])
+        self.uri = uri
+        self.is_server = uri.startswith(("http://", "https://"))
+
+    def __str__(self) -> str:
+        return shown_uri(self.uri)
+
+    @property
+    def page(self) -> str:
+        """Where the web page of this store is found: the server itself, or a local `mlflow ui`."""
+        return str(self).rstrip("/") if self.is_server else LOCAL_PAGE
+
+    @property
+    def ui_command(self) -> str:
+        """What to type to see the store: a command, or for a server nothing but its address."""
+        command = f"mlflow ui --backend-store-uri {shlex.quote(str(self))}"
+        return self.page if self.is_server else command
+
+    def open(self) -> "MlflowClient":
+        """A client of the store, which is made if it is an SQLite file that is not there yet.
+
+        Processes that meet an empty file take turns: MLflow's own initialisation crashes when two
+        do it at once.
+
+        Raises:
+            Whatever MLflow, the network or the file system raise when there is no store to be had.
+        """
+        for variable, value in QUIET_AND_PATIENT.items():
+            os.environ.setdefault(variable, value)
+        if self.is_server:
+            self._knock()
+        from mlflow import MlflowClient
+
+        logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # the tracker warns
+        with self._one_at_a_time():
+            if self.database and not self.database.exists():
+                _make_database(self.database)
+            return MlflowClient(tracking_uri=self.uri)
+
+    def open_existing(self) -> "MlflowClient":
+        """As `open`, to read: no store is made.
+
+        Raises:
+            FileNotFoundError: the SQLite file is not there.
+        """
+        if self.database and not self.database.is_file():
+            raise FileNotFoundError(
+                f"no MLflow store {self}; MLFLOW_TRACKING_URI or tracking_uri name another"
+            )
+        return self.open()
+
+    def experiment_id(self, client: "MlflowClient", name: str) -> str:
+        """The id of the experiment `name`, which is made if need be, its artifacts beside a file.
+
+        Raises:
+            RuntimeError: it was deleted, and MLflow keeps the name; says what to do.
+        """
+        with self._one_at_a_time():
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                return client.create_experiment(name, artifact_location=self._artifact_location())
+        if found.lifecycle_stage != "active":
+            raise RuntimeError(
+                f"the experiment {name!r} was deleted from the store; give another name "
+                "(tracking.experiment=...) or run: "
+                f"mlflow experiments restore -x {found.experiment_id}"
+            )
+        return found.experiment_id
+
+    def _artifact_location(self) -> str | None:
+        """Beside a local database; None leaves the choice to a server."""
+        if self.is_server or self.uri.startswith("databricks"):
+            return None
+        folder = self.database.parent if self.database else Path.cwd()
+        return (folder / "mlartifacts").as_uri()
+
+    def _one_at_a_time(self) -> contextlib.AbstractContextManager[object]:
+        if self.database is None:
+            return contextlib.nullcontext()
+        from filelock import FileLock
+
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{self.database}.lock", timeout=LOCK_SECONDS)
+
+    def _knock(self) -> None:
+        """Fail within seconds, and readably, where MLflow's client would retry."""
+        import requests
+        from mlflow import environment_variables as mlflow
+
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        insecure = mlflow.MLFLOW_TRACKING_INSECURE_TLS.get()
+        try:
+            requests.head(
+                self.uri,
+                timeout=(KNOCK_SECONDS, mlflow.MLFLOW_HTTP_REQUEST_TIMEOUT.get()),
+                verify=not insecure and (mlflow.MLFLOW_TRACKING_SERVER_CERT_PATH.get() or True),
+                cert=mlflow.MLFLOW_TRACKING_CLIENT_CERT_PATH.get(),
+            )
+        except requests.exceptions.SSLError as failure:
+            raise ConnectionError(_refused_certificate(str(self), failure)) from failure
+        except requests.RequestException as failure:
+            raise ConnectionError(f"no answer from {self}") from failure
+
+
+def _refused_certificate(uri: str, failure: Exception) -> str:
+    """What OpenSSL says, which stands inside what urllib3 and requests say, and the remedy."""
+    found = re.search(r"SSL\w*Error\(\d+, ['\"](?:\[[^]]*\] )?([^(\"']*)", str(failure))
+    said = found[1].strip() if found else type(failure).__name__
+    if "CERTIFICATE_VERIFY_FAILED" not in str(failure):
+        return f"{uri}: {said}; MLFLOW_TRACKING_CLIENT_CERT_PATH names a client's certificate"
+    return (
+        f"{uri}: {said}; MLFLOW_TRACKING_SERVER_CERT_PATH names a certificate to trust, "
+        "MLFLOW_TRACKING_INSECURE_TLS=true trusts any"
+    )
 
 
 def _make_database(database: Path) -> None:
@@ -116,54 +201,3 @@ def _make_database(database: Path) -> None:
         draft = Path(folder) / "mlflow.db"
         MlflowClient(tracking_uri=f"{SQLITE}{draft}")
         draft.replace(database)
-
-
-def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
-    """The id of the experiment `name`, which is made if need be, its artifacts beside the store.
-
-    Raises:
-        RuntimeError: it was deleted, and MLflow keeps the name; says what to do.
-    """
-    with _one_at_a_time(uri):
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            return client.create_experiment(name, artifact_location=_artifact_location(uri))
-    if found.lifecycle_stage != "active":
-        raise RuntimeError(
-            f"the experiment {name!r} was deleted from the store; give another name "
-            f"(tracking.experiment=...) or run: mlflow experiments restore -x {found.experiment_id}"
-        )
-    return found.experiment_id
-
-
-def _knock(uri: str) -> None:
-    """Fail within seconds, and readably, where MLflow's client would retry."""
-    import requests
-
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-    try:
-        requests.head(uri, timeout=KNOCK_SECONDS)
-    except requests.RequestException as failure:
-        raise ConnectionError(f"no answer from {uri}") from failure
-
-
-def _one_at_a_time(uri: str) -> contextlib.AbstractContextManager[object]:
-    if not uri.startswith(SQLITE):
-        return contextlib.nullcontext()
-    from filelock import FileLock
-
-    database = _database(uri)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(f"{database}.lock", timeout=LOCK_SECONDS)
-
-
-def _database(uri: str) -> Path:
-    return Path(uri.removeprefix(SQLITE).partition("?")[0])
-
-
-def _artifact_location(uri: str) -> str | None:
-    """Beside a local database; None leaves the choice to a server."""
-    if is_server(uri) or uri.startswith("databricks"):
-        return None
-    folder = _database(uri).parent if uri.startswith(SQLITE) else Path.cwd()
-    return (folder / "mlartifacts").as_uri()

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rdad.tracking.store import shown_uri
+
 PARENT_VARIABLE = "RDAD_PARENT_RUN_ID"
 """Environment variable by which a sweep tells its jobs the run they belong to."""
 
@@ -26,7 +28,7 @@ def source_tags(overrides: Sequence[str] = (), program: str = "rdad.train") -> d
     Outside a git checkout there is no commit; outside a sweep there is no parent.
     """
     tags = {
-        "rdad.overrides": shlex.join(overrides),
+        "rdad.overrides": shown_uri(shlex.join(overrides)),
         "rdad.python": platform.python_version(),
         "mlflow.source.name": program,
         "mlflow.source.type": "LOCAL",

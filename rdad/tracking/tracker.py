@@ -1,18 +1,37 @@
 """The tracker of a training: MLflow as far as it can be reached, and never a reason to stop."""
 
 import contextlib
-import functools
 import logging
+import math
+import time
+import traceback
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from rdad.tracking import store
-from rdad.tracking.open_run import OpenRun, Status, create_run, find_run, go_on
-from rdad.tracking.trainings import fetch_training
+from rdad.tracking.files import fetch_training, offer_training, send_files
+from rdad.tracking.model_package import log_model
+from rdad.tracking.store import Store, reason, shown_uri
+from rdad.tracking.tags import FOLDER_TAG, PARENT_TAG, parent_tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 log = logging.getLogger(__name__)
+
+Status = Literal["FINISHED", "KILLED", "FAILED"]
+LONGEST_PARAMETER = 6000
+LONGEST_TAG = 8000
+PARAMETERS_PER_CALL = 100
+DESCRIPTION_TAG = "mlflow.note.content"
+HEADLINES = {
+    "test/image_auroc": "image AUROC",
+    "test/pixel_auroc": "pixel AUROC",
+    "test/aupro": "AUPRO",
+}
 
 
 class MlflowTracker:
@@ -21,7 +40,8 @@ class MlflowTracker:
     No method raises because of the store. The first failure is logged as a warning and kept in
     `error`; every later call returns at once. The run folder then holds all that
     `python -m rdad.upload` needs to send the run later. `model_error` says why a model could not
-    be sent though the store was there.
+    be sent though the store was there. `uri` is for connecting; `shown_uri`, without user and
+    password, for all that is shown, kept or sent.
 
     Args:
         uri: Address of the store; a relative SQLite path counts from the current folder.
@@ -40,13 +60,17 @@ class MlflowTracker:
         system_metrics: bool = True,
         log_model: bool = True,
     ) -> None:
-        self.uri = store.resolve_uri(uri)
+        self._store = Store(uri)
+        self.uri, self.shown_uri = self._store.uri, str(self._store)
         self.error: str | None = None
         self.model_error: str | None = None
         self._experiment = experiment
         self._log_model = log_model
         self._system_metrics = system_metrics
-        self._run: OpenRun | None = None
+        self._client: MlflowClient
+        self._run: Run | None = None
+        self._points: set[tuple[str, int]] = set()
+        self._monitor: SystemMetricsMonitor | None = None
 
     def start(
         self,
@@ -65,24 +89,22 @@ class MlflowTracker:
         Args:
             started: When the run began, if that was not now.
         """
+        name = self._experiment or experiment
         with self._surviving("start the run"):
-            client = store.open_client(self.uri)
-            run = go_on(client, run_id) if run_id else None
-            if run is None:
-                name = self._experiment or experiment
-                group = functools.partial(store.experiment_id, client, self.uri, name)
-                run = create_run(client, group, run_name=run_name, tags=tags, started=started)
-            self._run = OpenRun(client, run, self.uri)
-            self._run.log_params(params)
+            self._client = self._store.open()
+            self._run = open_run(
+                self._store, self._client, run_id, name, run_name, tags=tags, started=started
+            )
+            self._points = logged_points(self._client, self._run)
+            log_params(self._client, self._run, params)
             if self._system_metrics:
-                self._run.start_system_metrics()
+                self._start_system_metrics(self._run.info.run_id)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Report the values of one step; those that are not finite are left out."""
-        if self._run is None or self.error is not None:
-            return
-        with self._surviving("log metrics"):
-            self._run.log_metrics(metrics, step)
+        if self._run is not None and self.error is None:
+            with self._surviving("log metrics"):
+                log_metrics(self._client, self._run, metrics, step, self._points)
 
     def finish(
         self,
@@ -95,19 +117,18 @@ class MlflowTracker:
         self.log_metrics(metrics, step=0)
         if self._run is None or self.error is not None:
             return
+        client, run_id = self._client, self._run.info.run_id
         with self._surviving("copy the artifacts and close the run"):
-            self._run.send_files(run_dir)
+            if self._monitor is not None:
+                self._monitor.finish()
+            send_files(client, run_id, run_dir)
+            if self._store.is_server:  # on this machine the run folder itself is found
+                offer_training(client, run_id, run_dir)
+            client.set_tag(run_id, FOLDER_TAG, str(run_dir.absolute()))
             if self._log_model and status == "FINISHED":
-                self._send_model(self._run, run_dir)
-            self._run.close(run_dir, status, metrics, ended)
-
-    def _send_model(self, run: OpenRun, run_dir: Path) -> None:
-        """A model that cannot be put together is no failure of the store: the rest is sent."""
-        try:
-            run.log_model(run_dir)
-        except (FileNotFoundError, ValueError) as error:
-            self.model_error = str(error)
-            log.warning("MLflow gets no model of this run: %s", error)
+                self._send_model(run_id, run_dir)
+            client.set_tag(run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
+            client.set_terminated(run_id, status, _milliseconds(ended))
 
     def fetch_training(self, fingerprint: str, folder: Path) -> tuple[Path, str] | None:
         """Download a training that a run on another machine offers below `folder`.
@@ -115,44 +136,53 @@ class MlflowTracker:
         Returns:
             Where it lies now, and its run; None if there is none, or if the store is a file.
         """
-        if self._run is None or self.error is not None or not store.is_server(self.uri):
+        if self._run is None or self.error is not None or not self._store.is_server:
             return None
         try:
-            return fetch_training(self._run.client, fingerprint, folder)
+            return fetch_training(self._client, fingerprint, folder)
         except Exception as failure:  # another run's files; this one's store may be well
-            log.warning("no training was taken over from %s: %s", self.uri, store.reason(failure))
+            log.warning("no training was taken over from %s: %s", self._store, reason(failure))
             return None
 
     def holds(self, run_id: str) -> bool:
         """Whether the store has this run, and has it as ended."""
         with self._surviving("look for the run"):
-            run = find_run(store.open_client(self.uri), run_id)
+            run = find_run(self._store.open(), run_id)
             return run is not None and run.info.status != "RUNNING"
         return False
 
     @property
     def run_id(self) -> str | None:
         """Also set when the store failed after it had made the run; None if it has none."""
-        return None if self._run is None else self._run.run_id
-
-    @property
-    def shown_uri(self) -> str:
-        """Address of the store, as it may be shown and kept."""
-        return self.uri
+        return None if self._run is None else self._run.info.run_id
 
     @property
     def page(self) -> str:
         """Address of this run's page; for a local store, once `ui_command` runs."""
-        address = store.page_address(self.uri)
         if self._run is None:
-            return address
-        run = f"experiments/{self._run.experiment_id}/runs/{self._run.run_id}"
-        return f"{address}/#/{run}?workflowType=machine_learning"
+            return self._store.page
+        run = f"experiments/{self._run.info.experiment_id}/runs/{self.run_id}"
+        return f"{self._store.page}/#/{run}?workflowType=machine_learning"
 
     @property
     def ui_command(self) -> str:
         """What to type to see the store: a command, or for a server nothing but its address."""
-        return store.ui_command(self.uri)
+        return self._store.ui_command
+
+    def _start_system_metrics(self, run_id: str) -> None:
+        """Record the machine's load from a thread, every 10 s or as MLflow's variables say."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        self._monitor = SystemMetricsMonitor(run_id, tracking_uri=self.uri, resume_logging=True)
+        self._monitor.start()
+
+    def _send_model(self, run_id: str, run_dir: Path) -> None:
+        """A model that cannot be put together is no failure of the store: the rest is sent."""
+        try:
+            log_model(self._client, self._client.get_run(run_id), run_dir)
+        except (FileNotFoundError, ValueError) as error:
+            self.model_error = str(error)
+            log.warning("MLflow gets no model of this run: %s", error)
 
     @contextlib.contextmanager
     def _surviving(self, doing: str) -> Iterator[None]:
@@ -161,13 +191,114 @@ class MlflowTracker:
         try:
             yield
         except Exception as failure:
-            self.error = f"could not {doing}: {store.reason(failure)}"
+            self.error = f"could not {doing}: {reason(failure)}"
             log.warning(
                 "MLflow store %s %s. Nothing more is sent; the run folder is whole, and "
                 "`python -m rdad.upload <run folder>` sends it later",
-                self.uri,
+                self._store,
                 self.error,
             )
-            log.debug("the store's failure in full", exc_info=True)
-            if self._run is not None:
-                self._run.abandon()
+            log.debug("the store's failure in full\n%s", shown_uri(traceback.format_exc()))
+            if self._monitor is not None:  # it ends by itself; waiting for a dead store is long
+                self._monitor._shutdown_event.set()
+
+
+def _description(run_dir: Path, metrics: Mapping[str, float]) -> str:
+    """Markdown at the top of the run's page: the figures that count, and where the rest lies."""
+    figures = [
+        f"**{name}** {'undefined' if math.isnan(metrics[key]) else format(metrics[key], '.4f')}"
+        for key, name in HEADLINES.items()
+        if key in metrics
+    ]
+    return " · ".join([*figures, f"run folder `{run_dir.absolute()}`"])
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def open_run(
+    store: Store,
+    client: "MlflowClient",
+    run_id: str | None,
+    experiment: str,
+    run_name: str,
+    *,
+    tags: Mapping[str, str],
+    started: datetime | None = None,
+) -> "Run":
+    """The run `run_id`, running again, or a new one if the store has no such run (any more).
+
+    A sweep's job stands below the sweep's run and in the same experiment, whatever `experiment`
+    says; a sweep that this store does not have is left out.
+    """
+    known = find_run(client, run_id)
+    if known is not None:
+        client.update_run(known.info.run_id, status="RUNNING")
+        return known
+    sent = parent_tags() | {key: shown_uri(value)[:LONGEST_TAG] for key, value in tags.items()}
+    sweep = find_run(client, sent.get(PARENT_TAG))
+    if sweep is None:
+        sent.pop(PARENT_TAG, None)
+    group = sweep.info.experiment_id if sweep else store.experiment_id(client, experiment)
+    return client.create_run(group, _milliseconds(started), sent, run_name)
+
+
+def find_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
+    """The run `run_id`; None if the store never had it or it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    if run_id is None:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as failure:
+        if failure.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def log_params(client: "MlflowClient", run: "Run", params: Mapping[str, Any]) -> None:
+    """Send the parameters that the run does not have yet."""
+    from mlflow.entities import Param
+
+    new = [
+        Param(key, str(value)[:LONGEST_PARAMETER])
+        for key, value in params.items()
+        if key not in run.data.params
+    ]
+    for first in range(0, len(new), PARAMETERS_PER_CALL):
+        client.log_batch(run.info.run_id, params=new[first : first + PARAMETERS_PER_CALL])
+
+
+def logged_points(client: "MlflowClient", run: "Run") -> set[tuple[str, int]]:
+    """Name and step of what the run has, so that sending it again leaves no duplicates."""
+    return {
+        (key, point.step)
+        for key in run.data.metrics
+        if not key.startswith("system/")
+        for point in client.get_metric_history(run.info.run_id, key)
+    }
+
+
+def log_metrics(
+    client: "MlflowClient",
+    run: "Run",
+    metrics: Mapping[str, float],
+    step: int,
+    points: set[tuple[str, int]],
+) -> None:
+    """One call for all that is not in `points`, where it is added; MLflow draws what is not finite
+    as a huge number, so that is left out."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    new = [
+        Metric(key, float(value), now, step)
+        for key, value in metrics.items()
+        if math.isfinite(value) and (key, step) not in points
+    ]
+    if new:
+        client.log_batch(run.info.run_id, metrics=new)
+        points.update((point.key, step) for point in new)

@@ -13,7 +13,7 @@ from trained_runs import make_trained_run, make_weights
 from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.trained_model import TrainedModel
 from rdad.experiment.sources import open_model
-from rdad.tracking.registry import register
+from rdad.tracking.models import register
 from rdad.upload import upload
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)

@@ -26,7 +26,7 @@ from trained_runs import make_trained_run
 
 from rdad import load_run
 from rdad.detector.loaded_run import LoadedRun
-from rdad.tracking.registry import register
+from rdad.tracking.models import register
 from rdad.upload import upload
 
 START_SECONDS = 240  # 20 on an idle machine of two cores

@@ -17,7 +17,7 @@ from rdad.experiment.sources import open_model
 from rdad.register import main
 from rdad.tracking import MlflowTracker
 from rdad.tracking.model_package import COMPUTING, run_inside
-from rdad.tracking.registry import register
+from rdad.tracking.models import register
 from rdad.upload import upload
 
 

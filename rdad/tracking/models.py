@@ -1,0 +1,191 @@
+"""Trained models in MLflow: registered under a name, and opened by run or by name."""
+
+import re
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rdad.runs.record import RECORD_FILE, read_record
+from rdad.tracking.model_package import run_inside, whole_models
+from rdad.tracking.store import Store, default_uri, reason
+from rdad.tracking.tags import FOLDER_TAG
+from rdad.tracking.tracker import find_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+
+    from rdad.detector.loaded_run import LoadedRun
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+SCHEME = "models:/"
+REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+RESERVED = "/@:"
+"""What separates the parts of an address, as in models:/<name>@<alias>."""
+
+
+def register(run_id: str, *, name: str, alias: str | None = None, tracking_uri: str) -> int:
+    """Make the run's model a version of `name`, and let `alias` point at it.
+
+    A model that is a version already stays that version.
+
+    Returns:
+        The version.
+
+    Raises:
+        ValueError: MLflow cannot take the name or the alias.
+        FileNotFoundError: the store has no such run, or the run no model.
+        ConnectionError: the store does not answer.
+    """
+    for what, chosen in (("name", name), ("alias", alias)):
+        if chosen is not None and (not chosen or set(RESERVED) & set(chosen)):
+            raise ValueError(
+                f"{what} is {chosen!r}; it must not be empty, nor hold any of {' '.join(RESERVED)}"
+            )
+    with _opened(tracking_uri) as (store, client):
+        models = whole_models(client, _run(store, client, run_id))
+        if not models:
+            raise FileNotFoundError(
+                f"the run {run_id} has no model in {store}: it did not finish, or "
+                "tracking.log_model was false"
+            )
+        version = _version(client, name, models[0])
+        if alias is not None:
+            client.set_registered_model_alias(name, alias, version)
+    return int(version)
+
+
+def _version(client: "MlflowClient", name: str, model: "LoggedModel") -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as failure:
+        if failure.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    for known in client.search_model_versions(f"name = '{name}'"):
+        if model.model_id in (known.source or ""):
+            return known.version
+    source, run_id = model.artifact_location, model.source_run_id
+    return client.create_model_version(name, source, run_id, model_id=model.model_id).version
+
+
+def is_stored(source: str) -> bool:
+    """Whether `source` reads as an MLflow run id or as the address of a registered model."""
+    return source.startswith(SCHEME) or RUN_ID.fullmatch(source) is not None
+
+
+def open_stored_model(
+    source: str, *, tracking_uri: str | None = None, weights: str | Path | None = None
+) -> "LoadedRun":
+    """The run behind an MLflow run id, models:/<name>@<alias> or models:/<name>/<version>.
+
+    A run whose folder is on this machine is read from there. All else is read from the model that
+    the run logged, and its `run_dir` is then None. Nothing that comes with a model is imported.
+
+    Args:
+        tracking_uri: By default MLFLOW_TRACKING_URI, then sqlite:///mlflow.db.
+        weights: Where the encoder's weights are now; a logged model needs none.
+
+    Raises:
+        FileNotFoundError: the store has no such run or model, or there is no store.
+        ValueError: the address cannot be read, or the model is not one that rdad logged.
+        ConnectionError: the store does not answer.
+    """
+    from rdad.detector.loaded_run import load_run
+
+    with _opened(tracking_uri or default_uri()) as (store, client):
+        if source.startswith(SCHEME):
+            return _downloaded(store, source, _location(store, client, source))
+        run = _run(store, client, source)
+        folder = Path(run.data.tags.get(FOLDER_TAG, ""))
+        if _is_folder_of(folder, source):
+            return load_run(folder, weights=weights)
+        models = whole_models(client, run)
+        if not models:
+            raise FileNotFoundError(
+                f"the run {source} has no model in {store} (it did not finish, or "
+                f"tracking.log_model was false), and its folder {folder} is not on this machine"
+            )
+        return _downloaded(store, f"the model of run {source}", models[0].artifact_location)
+
+
+def _run(store: Store, client: "MlflowClient", run_id: str) -> "Run":
+    run = find_run(client, run_id)
+    if run is None:
+        raise FileNotFoundError(f"the MLflow store {store} has no run {run_id}")
+    return run
+
+
+def _is_folder_of(folder: Path, run_id: str) -> bool:
+    from rdad.detector.model_file import MODEL_FILE
+
+    if not all((folder / name).is_file() for name in (RECORD_FILE, MODEL_FILE)):
+        return False
+    return (read_record(folder).get("tracking") or {}).get("run_id") == run_id
+
+
+def _location(store: Store, client: "MlflowClient", source: str) -> str:
+    """Where the files of a registered model are."""
+    from mlflow.exceptions import MlflowException
+
+    parts = REGISTERED.fullmatch(source)
+    if parts is None:
+        raise ValueError(
+            f"{source} is no address of a registered model; allowed are models:/<name>@<alias> and "
+            "models:/<name>/<version>"
+        )
+    name, alias, version = parts["name"], parts["alias"], parts["version"]
+    try:
+        found = (
+            client.get_model_version_by_alias(name, alias)
+            if alias
+            else client.get_model_version(name, version)
+        )
+    except MlflowException as failure:
+        if failure.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            raise FileNotFoundError(_instead(store, client, source, name)) from failure
+        raise
+    return client.get_model_version_download_uri(name, found.version)
+
+
+def _instead(store: Store, client: "MlflowClient", source: str, name: str) -> str:
+    """What the store has in place of `source`."""
+    models = {model.name: model for model in client.search_registered_models(max_results=20)}
+    if name not in models:
+        return f"{store} has no registered model {name}; it has {', '.join(models) or 'none'}"
+    versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{name}'"))
+    aliases = [f"@{alias}" for alias in models[name].aliases]
+    return f"{store} has no {source}; {name} has {', '.join([*aliases, *map(str, versions)])}"
+
+
+def _downloaded(store: Store, name: str, location: str) -> "LoadedRun":
+    from mlflow.artifacts import download_artifacts
+
+    from rdad.detector.loaded_run import load_run
+
+    with TemporaryDirectory(prefix="rdad-model-") as folder:
+        where = download_artifacts(location, dst_path=folder, tracking_uri=store.uri)
+        try:
+            run_dir = run_inside(Path(where))
+        except ValueError as error:
+            raise ValueError(f"{name} is {error}") from error
+        return replace(load_run(run_dir), run_dir=None)
+
+
+@contextmanager
+def _opened(uri: str) -> "Iterator[tuple[Store, MlflowClient]]":
+    """A store to read; MLflow's and the network's own exceptions become one that names it."""
+    store = Store(uri)
+    try:
+        yield store, store.open_existing()
+    except (ValueError, OSError):
+        raise
+    except Exception as failure:
+        if getattr(failure, "error_code", None) == "INVALID_PARAMETER_VALUE":
+            raise ValueError(f"MLflow refuses it: {reason(failure)}") from failure
+        raise ConnectionError(f"MLflow store {store}: {reason(failure)}") from failure
