@@ -18,7 +18,7 @@ from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.trained_model import TrainedModel
 from rdad.experiment.carried_thresholds import Wanted, carried_thresholds
 from rdad.experiment.rescore_config import configuration
-from rdad.experiment.sources import open_model
+from rdad.experiment.sources import opened
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING, Precision
@@ -112,14 +112,8 @@ def _case(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Case:
 
 
 def _opened(source: str, options: DictConfig) -> LoadedRun | TrainedModel:
-    return open_model(
-        source,
-        backbone=options.backbone,
-        layers=None if options.layers is None else list(options.layers),
-        image_size=None if options.image_size is None else list(options.image_size),
-        weights=options.weights,
-        tracking_uri=options.tracking_uri,
-    )
+    trained, run = opened(source, options)
+    return run or trained
 
 
 def _refuse_used_folder(output: str | None) -> None:

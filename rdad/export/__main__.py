@@ -9,6 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.command import Command
+from rdad.config.schema import SourceConfig
 
 if TYPE_CHECKING:
     from rdad.detector.loaded_run import LoadedRun
@@ -30,7 +31,7 @@ COMMAND = Command(
 
 
 @dataclass
-class ExportConfig:
+class ExportConfig(SourceConfig):
     """The options of conf/export.yaml."""
 
     format: str = MISSING
@@ -40,11 +41,6 @@ class ExportConfig:
     compare: int | None = MISSING
     quantisation_images: int = MISSING
     calls: int = MISSING
-    weights: str | None = MISSING
-    tracking_uri: str | None = MISSING
-    backbone: str | None = MISSING
-    layers: list[str] | None = MISSING
-    image_size: list[int] | None = MISSING
 
 
 ConfigStore.instance().store(name="export_schema", node=ExportConfig)
@@ -52,6 +48,7 @@ ConfigStore.instance().store(name="export_schema", node=ExportConfig)
 
 def export(named: list[str], cfg: DictConfig) -> int:
     """The command; gives the exit code."""
+    from rdad.experiment.sources import opened
     from rdad.export.export_model import Settings, export_model
     from rdad.export.formats import checked_format
     from rdad.export.summary import summary
@@ -65,24 +62,12 @@ def export(named: list[str], cfg: DictConfig) -> int:
         quantisation_images=cfg.quantisation_images,
         calls=cfg.calls,
     )
-    source = _opened(named[0], cfg)
+    trained, run = opened(named[0], cfg)
+    source = run or trained
     folder = _folder(source, cfg)
     written, trial = export_model(source, folder, settings)
     print(summary(written, trial, folder))
     return 0
-
-
-def _opened(source: str, cfg: DictConfig) -> "LoadedRun | TrainedModel":
-    from rdad.experiment.sources import open_model
-
-    return open_model(
-        source,
-        backbone=cfg.backbone,
-        layers=cfg.layers,
-        image_size=cfg.image_size,
-        weights=cfg.weights,
-        tracking_uri=cfg.tracking_uri,
-    )
 
 
 def _folder(source: "LoadedRun | TrainedModel", cfg: DictConfig) -> Path:

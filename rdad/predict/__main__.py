@@ -68,19 +68,10 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
 
 def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
     from rdad.detector.device import chosen_device
-    from rdad.detector.loaded_run import LoadedRun
-    from rdad.experiment.sources import open_model
+    from rdad.experiment.sources import opened
 
     device = chosen_device(cfg.device)
-    found = open_model(
-        source,
-        backbone=cfg.backbone,
-        layers=None if cfg.layers is None else list(cfg.layers),
-        image_size=None if cfg.image_size is None else list(cfg.image_size),
-        weights=cfg.weights,
-        tracking_uri=cfg.tracking_uri,
-    )
-    trained = found.trained if isinstance(found, LoadedRun) else found
+    trained, _ = opened(source, cfg)
     log.info("thresholds: %s", trained.thresholds or "none, so there are scores and no verdicts")
     return trained.to(device)
 

@@ -7,11 +7,12 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.compose import ConfigError
+from rdad.config.schema import SourceConfig
 from rdad.predict.rows import FILE_FORMATS, MAP, OVERLAY
 
 
 @dataclass
-class PredictConfig:
+class PredictConfig(SourceConfig):
     """The options of conf/predict.yaml, which says what they are for."""
 
     output: str | None = MISSING
@@ -21,11 +22,6 @@ class PredictConfig:
     overwrite: bool = MISSING
     batch_size: int = MISSING
     device: str = MISSING
-    weights: str | None = MISSING
-    tracking_uri: str | None = MISSING
-    backbone: str | None = MISSING
-    layers: list[str] | None = MISSING
-    image_size: list[int] | None = MISSING
 
 
 ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
