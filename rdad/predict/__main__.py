@@ -127,8 +127,8 @@ def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:
     if path is None:
         return lambda values: None, row_writer(sys.stdout, cfg.format or TABLE, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    opened = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-    file = row_writer(stack.enter_context(opened), cfg.format or FILE_FORMATS[0], columns)
+    output = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    file = row_writer(stack.enter_context(output), cfg.format or FILE_FORMATS[0], columns)
     stack.callback(lambda: log.info("results are in %s", path))
     return file, row_writer(sys.stdout, TABLE, columns)
 
