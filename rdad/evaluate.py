@@ -10,6 +10,7 @@ from omegaconf import MISSING, DictConfig
 
 from rdad.config.command import Command
 from rdad.config.compose import ConfigError
+from rdad.config.schema import SourceConfig
 from rdad.experiment.rescore_config import is_of_the_run
 
 COMMAND = Command(
@@ -48,7 +49,7 @@ class RatesConfig:
 
 
 @dataclass
-class EvaluateConfig:
+class EvaluateConfig(SourceConfig):
     """The options of conf/evaluate.yaml, which says what they are for."""
 
     output: str | None = MISSING
@@ -57,11 +58,6 @@ class EvaluateConfig:
     threshold: float | None = MISSING
     thresholds: RatesConfig = field(default_factory=RatesConfig)
     device: str = MISSING
-    weights: str | None = MISSING
-    tracking_uri: str | None = MISSING
-    backbone: str | None = MISSING
-    layers: list[str] | None = MISSING
-    image_size: list[int] | None = MISSING
 
 
 ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)

@@ -196,4 +196,15 @@ class TrainConfig:
     objective: Any = choice(*OBJECTIVES)  # a name, or several
 
 
+@dataclass
+class SourceConfig:
+    """What the commands that open a trained network take, as `rdad.open_model` means it."""
+
+    weights: str | None = MISSING
+    tracking_uri: str | None = MISSING
+    backbone: str | None = MISSING
+    layers: list[str] | None = MISSING
+    image_size: list[int] | None = MISSING
+
+
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)

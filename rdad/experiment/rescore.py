@@ -13,10 +13,9 @@ from rdad.config.compose import ConfigError
 from rdad.config.parameters import OF_TRAINING, parameters
 from rdad.detector.calibration import with_image_rate, with_image_value
 from rdad.detector.device import chosen_device, computing_in
-from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.trained_model import TrainedModel
 from rdad.experiment.rescore_config import configuration
-from rdad.experiment.sources import open_model
+from rdad.experiment.sources import opened
 from rdad.experiment.stages import Scoring
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
@@ -50,8 +49,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
     """
     _refuse_used_folder(options.output)
     device = chosen_device(options.device)
-    found = _opened(source, options)
-    trained, run = (found.trained, found) if isinstance(found, LoadedRun) else (found, None)
+    trained, run = opened(source, options)
     changed_map = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
     cfg = configuration(trained, run.cfg if run else None, of_the_run, changed_map)
     same_map = _choose_map(trained, cfg)
@@ -90,17 +88,6 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
     }
     write_json(scoring.folder / RECORD_FILE, content)
     return Rescored(tested.metrics, thresholds, scoring.folder)
-
-
-def _opened(source: str, options: DictConfig) -> LoadedRun | TrainedModel:
-    return open_model(
-        source,
-        backbone=options.backbone,
-        layers=None if options.layers is None else list(options.layers),
-        image_size=None if options.image_size is None else list(options.image_size),
-        weights=options.weights,
-        tracking_uri=options.tracking_uri,
-    )
 
 
 def _refuse_used_folder(output: str | None) -> None:

@@ -5,9 +5,13 @@ only those are taken that this program wrote.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from omegaconf import DictConfig, OmegaConf
+
+from rdad.config.schema import SourceConfig
 from rdad.runs.record import RECORD_FILE
 
 if TYPE_CHECKING:
@@ -69,6 +73,16 @@ def open_model(
     if is_stored(named):
         return open_stored_model(named, tracking_uri=tracking_uri, weights=weights)
     raise FileNotFoundError(f"found no {named}; {ALLOWED}")
+
+
+def opened(source: str, cfg: DictConfig) -> "tuple[TrainedModel, LoadedRun | None]":
+    """`open_model` with a command's options: the network, and its run where one was named."""
+    from rdad.detector.loaded_run import LoadedRun
+
+    names = [field.name for field in fields(SourceConfig)]
+    options: Any = OmegaConf.to_container(OmegaConf.masked_copy(cfg, names))
+    found = open_model(source, **options)
+    return (found.trained, found) if isinstance(found, LoadedRun) else (found, None)
 
 
 def _given(**choices: object) -> list[str]:

@@ -9,10 +9,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.command import Command
+from rdad.config.compose import ConfigError
+from rdad.config.schema import SourceConfig
+from rdad.experiment.sources import opened
+from rdad.export.formats import checked_format
 
 if TYPE_CHECKING:
     from rdad.detector.loaded_run import LoadedRun
-    from rdad.detector.trained_model import TrainedModel
 
 COMMAND = Command(
     name="export",
@@ -30,7 +33,7 @@ COMMAND = Command(
 
 
 @dataclass
-class ExportConfig:
+class ExportConfig(SourceConfig):
     """The options of conf/export.yaml."""
 
     format: str = MISSING
@@ -40,11 +43,6 @@ class ExportConfig:
     compare: int | None = MISSING
     quantisation_images: int = MISSING
     calls: int = MISSING
-    weights: str | None = MISSING
-    tracking_uri: str | None = MISSING
-    backbone: str | None = MISSING
-    layers: list[str] | None = MISSING
-    image_size: list[int] | None = MISSING
 
 
 ConfigStore.instance().store(name="export_schema", node=ExportConfig)
@@ -52,44 +50,29 @@ ConfigStore.instance().store(name="export_schema", node=ExportConfig)
 
 def export(named: list[str], cfg: DictConfig) -> int:
     """The command; gives the exit code."""
-    from rdad.export.export_model import Settings, export_model
-    from rdad.export.formats import checked_format
+    _check(cfg)  # before anything slow
+    from rdad.export.export_model import export_model
     from rdad.export.summary import summary
 
-    checked_format(cfg.format, cfg.precision)  # before anything slow
-    settings = Settings(
-        format=cfg.format,
-        precision=cfg.precision,
-        images=cfg.images,
-        compare=cfg.compare,
-        quantisation_images=cfg.quantisation_images,
-        calls=cfg.calls,
-    )
-    source = _opened(named[0], cfg)
-    folder = _folder(source, cfg)
-    written, trial = export_model(source, folder, settings)
+    trained, run = opened(named[0], cfg)
+    folder = _folder(run, cfg)
+    written, trial = export_model(trained, run, folder, cfg)
     print(summary(written, trial, folder))
     return 0
 
 
-def _opened(source: str, cfg: DictConfig) -> "LoadedRun | TrainedModel":
-    from rdad.experiment.sources import open_model
-
-    return open_model(
-        source,
-        backbone=cfg.backbone,
-        layers=cfg.layers,
-        image_size=cfg.image_size,
-        weights=cfg.weights,
-        tracking_uri=cfg.tracking_uri,
-    )
+def _check(cfg: DictConfig) -> None:
+    checked_format(cfg.format, cfg.precision)
+    for name, least in (("compare", 1), ("quantisation_images", 1), ("calls", 0)):
+        if cfg[name] is not None and cfg[name] < least:
+            raise ConfigError(f"{name} must be {least} or more; found {cfg[name]}")
 
 
-def _folder(source: "LoadedRun | TrainedModel", cfg: DictConfig) -> Path:
+def _folder(run: "LoadedRun | None", cfg: DictConfig) -> Path:
     """What output= names; else a folder in the run's, or in the current one."""
     if cfg.output is not None:
         return Path(cfg.output)
-    run_dir: Path | None = getattr(source, "run_dir", None)  # a run out of MLflow has none
+    run_dir = None if run is None else run.run_dir  # a run out of MLflow has none
     return (run_dir or Path()) / "exports" / f"{cfg.format}-{cfg.precision}"
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rdad.data.images import load_image
+from rdad.config.build import build_known
+from rdad.data.images import as_rgb, load_image
 from rdad.data.listing import images_of
-from rdad.export.formats import Images
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
     from rdad.detector.loaded_run import LoadedRun
-    from rdad.detector.trained_model import ImageSource, TrainedModel
+    from rdad.detector.trained_model import ImageSource
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Evidence:
 
 
 def find_evidence(
-    source: "LoadedRun | TrainedModel", folder: str | None, *, needs_training: bool = False
+    run: "LoadedRun | None", folder: str | None, *, needs_training: bool = False
 ) -> Evidence:
     """Images of the named folder; else the run's own; else generated ones, and a warning.
 
@@ -49,7 +50,7 @@ def find_evidence(
         FileNotFoundError: the folder is not there or holds no images.
     """
     named = [] if folder is None else images_of(Path(folder))
-    datamodule = _own_data(source) if needs_training or not named else None
+    datamodule = _own_data(run) if needs_training or not named else None
     training = named
     if datamodule is not None:
         training = [sample.image for sample in datamodule.train_samples]
@@ -63,23 +64,26 @@ def find_evidence(
     return Evidence("test images of the run", [one.image for one in test], labels, training)
 
 
-def loaded(image: "ImageSource") -> Images:
-    """One image as an export takes it: uint8 (1, H, W, 3)."""
-    from rdad.data.images import as_rgb
+def spread(images: Sequence["ImageSource"], most: int | None) -> list["ImageSource"]:
+    """At most so many of the images, evenly apart, the first and the last among them."""
+    if most is None or most >= len(images):
+        return list(images)
+    places = np.linspace(0, len(images) - 1, most)
+    return [images[place] for place in sorted({round(place) for place in places})]
 
+
+def loaded(image: "ImageSource") -> NDArray[np.uint8]:
+    """One image as an export takes it: uint8 (1, H, W, 3)."""
     opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
     return np.asarray(opened)[None]
 
 
-def _own_data(source: "LoadedRun | TrainedModel") -> "AnomalyDataModule | None":
+def _own_data(run: "LoadedRun | None") -> "AnomalyDataModule | None":
     """The run's images, unless it is not known or they are gone."""
-    from rdad.config.build import build_known
-    from rdad.detector.loaded_run import LoadedRun
-
-    if not isinstance(source, LoadedRun) or "dataset" not in source.cfg:
+    if run is None or "dataset" not in run.cfg:
         return None
     try:
-        datamodule = build_known(source.cfg.dataset)
+        datamodule = build_known(run.cfg.dataset)
         datamodule.prepare()
     except (OSError, ValueError) as error:
         log.warning("the run's own images cannot be used: %s", error)

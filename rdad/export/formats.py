@@ -1,39 +1,60 @@
-"""Which files there are and what each needs. Imports nothing slow."""
+"""What an export may be, and how each format is written and opened. Imports nothing slow."""
 
+import logging
 import sys
-from collections.abc import Callable
+import tempfile
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rdad.config.compose import ConfigError
+from rdad.export.quantisation import quantised
 
-Images: TypeAlias = NDArray[np.uint8]  # (B, H, W, 3), RGB
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from rdad.detector.trained_model import ImageSource
+
 Answers: TypeAlias = dict[str, NDArray[Any]]  # by the names in rdad.export.graph
-Ask: TypeAlias = Callable[[Images], Answers]
+Ask: TypeAlias = Callable[[NDArray[np.uint8]], Answers]  # of images (B, H, W, 3), RGB
+
+INPUT = "images"
 
 
-@dataclass(frozen=True)
-class Format:
-    """`file` is what a consumer opens; `weights`, if there is one, lies beside it."""
+class Format(ABC):
+    """A kind of export.
 
-    name: str
-    file: str
-    weights: str | None
-    precisions: tuple[str, ...]
-    _packages: tuple[str, ...]
+    Attributes:
+        files: A consumer opens the first; the others lie beside it.
+        run_with: What a consumer has to set for the same answers.
+    """
+
+    name: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16")
+    needed: ClassVar[tuple[str, ...]] = ()
+    run_with: ClassVar[dict[str, str]] = {}
 
     def packages(self, precision: str) -> tuple[str, ...]:
         """What has to be installed to write it."""
-        return self._packages + (("nncf",) if precision == "int8" else ())
+        return self.needed + (("nncf",) if precision == "int8" else ())
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        return (self.file,) if self.weights is None else (self.file, self.weights)
+    @abstractmethod
+    def write(
+        self, program: "ExportedProgram", written: "Written", training: Sequence["ImageSource"]
+    ) -> None:
+        """Write the files; in int8 with the ranges that `training` images show."""
+
+    @abstractmethod
+    def open(self, written: "Written", run_with: Mapping[str, str]) -> Ask:
+        """The files ready for images, on the CPU, with as many threads as torch uses."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +69,102 @@ class Written:
     @property
     def path(self) -> Path:
         """What a consumer opens."""
-        return self.folder / self.format.file
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Bytes by file."""
-        return {name: (self.folder / name).stat().st_size for name in self.format.files}
+        return self.folder / self.format.files[0]
 
 
-_TO_ONNX = ("onnx", "onnxscript")
-FORMATS = {
-    one.name: one
-    for one in (
-        Format("onnx", "model.onnx", None, ("fp32", "fp16"), (*_TO_ONNX, "onnxruntime")),
-        Format(
-            "openvino", "model.xml", "model.bin", ("fp32", "fp16", "int8"), (*_TO_ONNX, "openvino")
-        ),
-        Format("torch", "model.pt2", None, ("fp32", "fp16"), ()),
-    )
-}
+class Onnx(Format):
+    """For ONNX Runtime and whatever else reads ONNX."""
+
+    name = "onnx"
+    files = ("model.onnx",)
+    needed = ("onnx", "onnxscript", "onnxruntime")
+
+    def write(
+        self, program: "ExportedProgram", written: Written, training: Sequence["ImageSource"]
+    ) -> None:
+        _write_onnx(program, written.path, written.outputs)
+
+    def open(self, written: Written, run_with: Mapping[str, str]) -> Ask:
+        import onnxruntime
+        import torch
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        providers = ["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(written.path, options, providers=providers)
+
+        def ask(images: NDArray[np.uint8]) -> Answers:
+            found = map(np.asarray, session.run(written.outputs, {INPUT: images}))
+            return dict(zip(written.outputs, found, strict=True))
+
+        return ask
+
+
+class OpenVino(Format):
+    """For OpenVINO, made of the ONNX file."""
+
+    name = "openvino"
+    files = ("model.xml", "model.bin")
+    precisions = ("fp32", "fp16", "int8")
+    needed = ("onnx", "onnxscript", "openvino")
+    # Else OpenVINO computes in bfloat16 or float16 where the processor can, and maps differ by
+    # hundredths. A file cannot ask for it, so that who opens it has to.
+    run_with: ClassVar[dict[str, str]] = {"EXECUTION_MODE_HINT": "ACCURACY"}
+
+    def write(
+        self, program: "ExportedProgram", written: Written, training: Sequence["ImageSource"]
+    ) -> None:
+        _without_telemetry()
+        import openvino
+
+        with tempfile.TemporaryDirectory() as folder:
+            onnx = Path(folder) / "model.onnx"
+            _write_onnx(program, onnx, written.outputs)
+            model = openvino.Core().read_model(onnx)
+            if written.precision == "int8":
+                model = quantised(model, training)
+            # the program has its precision already; the default here is half precision
+            openvino.save_model(model, written.path, compress_to_fp16=False)
+
+    def open(self, written: Written, run_with: Mapping[str, str]) -> Ask:
+        _without_telemetry()
+        import openvino
+        import torch
+
+        properties = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), **run_with}
+        model = openvino.Core().compile_model(written.path, "CPU", properties)
+        return lambda images: {one.any_name: values for one, values in model(images).items()}
+
+
+class Torch(Format):
+    """For torch.export.load, which runs no code of the file's."""
+
+    name = "torch"
+    files = ("model.pt2",)
+
+    def write(
+        self, program: "ExportedProgram", written: Written, training: Sequence["ImageSource"]
+    ) -> None:
+        import torch
+
+        with warnings.catch_warnings():  # of weights that are stored with channels last
+            warnings.filterwarnings("ignore", message="No complete tensor found")
+            torch.export.save(program, written.path)
+
+    def open(self, written: Written, run_with: Mapping[str, str]) -> Ask:
+        import torch
+
+        network = torch.export.load(written.path).module()
+
+        def ask(images: NDArray[np.uint8]) -> Answers:
+            with torch.inference_mode():
+                found = network(torch.tensor(images))
+            return {name: one.numpy() for name, one in zip(written.outputs, found, strict=True)}
+
+        return ask
+
+
+FORMATS: dict[str, Format] = {one.name: one for one in (Onnx(), OpenVino(), Torch())}
 
 
 def checked_format(name: str, precision: str) -> Format:
@@ -91,7 +189,22 @@ def checked_format(name: str, precision: str) -> Format:
     return chosen
 
 
-def without_telemetry() -> None:
+def _write_onnx(program: "ExportedProgram", path: Path, outputs: Sequence[str]) -> None:
+    import torch
+
+    for talkative in ("onnx_ir", "onnxscript"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    converted = torch.onnx.export(
+        program, dynamo=True, input_names=[INPUT], output_names=list(outputs), verbose=False
+    )
+    assert converted is not None
+    converted.model.graph.metadata_props.clear()
+    for node in converted.model.graph:  # where in our files it came from
+        node.metadata_props.clear()
+    converted.save(path, external_data=False)
+
+
+def _without_telemetry() -> None:
     """Keep OpenVINO and NNCF from reporting what is done here.
 
     Both send usage data when `openvino_telemetry` can be imported, and do without it if not.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from rdad.metrics.thresholds import Thresholds
 
-INPUT = "images"
 RAW_OUTPUTS = ("score", "anomaly_map")
 ALL_OUTPUTS = ("score", "normalised_score", "label", "anomaly_map")
 
@@ -78,7 +77,7 @@ def traced(graph: InspectionGraph) -> "ExportedProgram":
     names = enumerate(("batch", "height", "width"))
     lengths = {place: torch.export.Dim(name, min=1) for place, name in names}
     with torch.no_grad():
-        program = torch.export.export(graph, (example,), dynamic_shapes={INPUT: lengths})
+        program = torch.export.export(graph, (example,), dynamic_shapes=(lengths,))
     program.example_inputs = None
     graphs = [one.graph for one in program.graph_module.modules() if isinstance(one, GraphModule)]
     for node in (node for one in graphs for node in one.nodes):  # where in our files it came from

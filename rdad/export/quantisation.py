@@ -4,19 +4,19 @@ import contextlib
 import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rdad.export.formats import Images, without_telemetry
+from rdad.export.evidence import loaded
 
 if TYPE_CHECKING:
     import openvino
 
+    from rdad.detector.trained_model import ImageSource
+
 _CONVOLUTIONS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData"}
 
 
-def quantised(
-    model: "openvino.Model", images: Sequence[Any], load: Callable[[Any], Images]
-) -> "openvino.Model":
+def quantised(model: "openvino.Model", images: Sequence["ImageSource"]) -> "openvino.Model":
     """The model with the network in int8, and all around it as it was.
 
     Cosine distances in 8 bits would leave maps of a few levels, and a resize with 8-bit weights
@@ -24,16 +24,14 @@ def quantised(
 
     Args:
         images: Training images; the ranges of activations are taken from them.
-        load: Gives one as (1, H, W, 3); called when its turn comes.
     """
-    without_telemetry()
     import nncf
 
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
         return nncf.quantize(
             model,
-            nncf.Dataset(images, load),
+            nncf.Dataset(images, loaded),
             subset_size=len(images),
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=outside_network(model), validate=False),

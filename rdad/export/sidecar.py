@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rdad.export.files import run_with
 from rdad.export.formats import Written
 from rdad.runs.files import write_text_atomic
 
@@ -57,7 +56,7 @@ LICENCE = (
 
 
 def write_sidecar(
-    written: Written, source: "LoadedRun | TrainedModel", trained: "TrainedModel", trial: "Trial"
+    written: Written, trained: "TrainedModel", run: "LoadedRun | None", trial: "Trial"
 ) -> None:
     """Write it into the folder that holds the export's files."""
     thresholds, chosen = trained.thresholds, written.format
@@ -69,10 +68,10 @@ def write_sidecar(
         "files": {name: _described(written.folder / name) for name in chosen.files},
         "input": INPUT,
         "outputs": {name: OUTPUTS[name] for name in written.outputs},
-        "run_with": run_with(chosen),
+        "run_with": chosen.run_with,
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
         "network": _network(trained),
-        "training": _training(source),
+        "training": _training(run),
         "versions": {name: version(name) for name in packages},
         "licence": LICENCE,
         **trial.to_dict(),
@@ -100,12 +99,11 @@ def _network(trained: "TrainedModel") -> dict[str, Any]:
     }
 
 
-def _training(source: "LoadedRun | TrainedModel") -> dict[str, Any] | str:
+def _training(run: "LoadedRun | None") -> dict[str, Any] | str:
     """What the run's record says of it."""
-    record = getattr(source, "record", None)
-    if record is None:
+    if run is None:
         return "not known: the export was made from a file alone"
-    kept = ("images", "encoder_digest", "data_digest", "started")
+    record, kept = run.record, ("images", "encoder_digest", "data_digest", "started")
     parameters = dict(record["params"])
     if "weights" in parameters:  # where it lay is nobody's business
         parameters["weights"] = Path(parameters["weights"]).name

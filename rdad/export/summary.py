@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rdad.export.files import run_with
 from rdad.export.formats import Written
 from rdad.export.sidecar import NO_THRESHOLDS
 from rdad.results.text_table import aligned
 
 if TYPE_CHECKING:
-    from rdad.export.agreement import Agreement
-    from rdad.export.trial import Trial
+    from rdad.export.trial import Agreement, Trial
 
 MB = 1e6
 
@@ -32,7 +30,7 @@ def summary(written: Written, trial: "Trial", shown: Path) -> str:
         lines.append(f"image AUROC  network {agreed.network_auroc:.4f}")
         lines[-1] += f"  export {agreed.export_auroc:.4f}"
     if trial.unhinted is not None and trial.unhinted.largest > 2 * agreed.largest:
-        needed = " ".join(f"{name}={value}" for name, value in run_with(written.format).items())
+        needed = " ".join(f"{name}={value}" for name, value in written.format.run_with.items())
         lines.append(f"opened without {needed} on this processor")
         lines.append(f"  {_differences(trial.unhinted)}")
     if "label" not in written.outputs:
@@ -54,9 +52,10 @@ def _table(written: Written, trial: "Trial") -> str:
     height, width = trial.timed_on
     threads = "1 thread" if trial.threads == 1 else f"{trial.threads} threads"
     where = f"one image of {height} x {width}, {threads}"
+    size = sum((written.folder / name).stat().st_size for name in written.format.files)
     rows = [
         ("network", "network in torch", trial.network_bytes),
-        ("export", f"{written.format.name} {written.precision}", sum(written.sizes.values())),
+        ("export", f"{written.format.name} {written.precision}", size),
     ]
     if not trial.latencies:
         return aligned([["", "MB"], *([name, f"{size / MB:.1f}"] for _, name, size in rows)])

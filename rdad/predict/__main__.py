@@ -5,14 +5,30 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig
 
 from rdad.config.command import BAD_INPUT, Command
-from rdad.predict.rows import ERROR, FILE_FORMATS, FIRST_COLUMNS, TABLE, Writer, row, row_writer
-from rdad.predict.settings import check_settings, file_kinds, results_file
+from rdad.config.compose import ConfigError
+from rdad.config.schema import SourceConfig
+from rdad.experiment.sources import opened
+from rdad.predict.paths import find_images
+from rdad.predict.rows import (
+    ERROR,
+    FILE_FORMATS,
+    FIRST_COLUMNS,
+    MAP,
+    OVERLAY,
+    TABLE,
+    Tally,
+    Writer,
+    row,
+    row_writer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -42,12 +58,25 @@ COMMAND = Command(
 )
 
 
+@dataclass
+class PredictConfig(SourceConfig):
+    """The options of conf/predict.yaml, which says what they are for."""
+
+    output: str | None = MISSING
+    format: str | None = MISSING
+    overlays: bool = MISSING
+    maps: bool = MISSING
+    overwrite: bool = MISSING
+    batch_size: int = MISSING
+    device: str = MISSING
+
+
+ConfigStore.instance().store(name="predict_schema", node=PredictConfig)
+
+
 def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Score the images that a command line names; gives the exit code."""
-    check_settings(cfg)
-    from rdad.predict.paths import find_images
-    from rdad.predict.tally import Tally
-
+    _check(cfg)
     source, *named = arguments
     images = find_images(named, sys.stdin)
     trained = _opened(source, cfg)
@@ -68,19 +97,9 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
 
 def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
     from rdad.detector.device import chosen_device
-    from rdad.detector.loaded_run import LoadedRun
-    from rdad.experiment.sources import open_model
 
     device = chosen_device(cfg.device)
-    found = open_model(
-        source,
-        backbone=cfg.backbone,
-        layers=None if cfg.layers is None else list(cfg.layers),
-        image_size=None if cfg.image_size is None else list(cfg.image_size),
-        weights=cfg.weights,
-        tracking_uri=cfg.tracking_uri,
-    )
-    trained = found.trained if isinstance(found, LoadedRun) else found
+    trained, _ = opened(source, cfg)
     log.info("thresholds: %s", trained.thresholds or "none, so there are scores and no verdicts")
     return trained.to(device)
 
@@ -89,27 +108,27 @@ def _results(
     trained: "TrainedModel", images: Sequence[Path], cfg: DictConfig
 ) -> "Iterator[Written]":
     """What came of each image, once the files that are asked for are written."""
-    from rdad.predict.pictures import Pictures
+    from rdad.predict.pictures import with_files
     from rdad.predict.stream import outcomes
 
     found = outcomes(trained, images, batch_size=cfg.batch_size, pictures=cfg.overlays)
-    if not (kinds := file_kinds(cfg)):
+    if not (kinds := _file_kinds(cfg)):
         return ((outcome, {}) for outcome in found)
-    folder = Path(cfg.output)
-    return Pictures(folder, images, kinds=kinds, thresholds=trained.thresholds).written(found)
+    folder, thresholds = Path(cfg.output), trained.thresholds
+    return with_files(found, images, folder, kinds=kinds, thresholds=thresholds)
 
 
 def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:
     """Write rows to the file in the output folder, where there is one, and to standard output."""
-    columns = (*FIRST_COLUMNS, *file_kinds(cfg), ERROR)
+    columns = (*FIRST_COLUMNS, *_file_kinds(cfg), ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
-    path = results_file(cfg)
+    path = _results_file(cfg)
     if path is None:
         return lambda values: None, row_writer(sys.stdout, cfg.format or TABLE, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    opened = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-    file = row_writer(stack.enter_context(opened), cfg.format or FILE_FORMATS[0], columns)
+    output = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    file = row_writer(stack.enter_context(output), cfg.format or FILE_FORMATS[0], columns)
     stack.callback(lambda: log.info("results are in %s", path))
     return file, row_writer(sys.stdout, TABLE, columns)
 
@@ -123,6 +142,29 @@ def _with_progress(results: "Iterable[Written]", count: int) -> "Generator[Writt
             bar.update()
             with bar.external_write_mode():
                 yield result
+
+
+def _check(cfg: DictConfig) -> None:
+    """Raises ConfigError where a value is not allowed, or results would be written over."""
+    if cfg.format not in (None, *FILE_FORMATS):
+        raise ConfigError(f"format={cfg.format}; allowed: {', '.join(FILE_FORMATS)}")
+    if cfg.batch_size < 1:
+        raise ConfigError(f"batch_size={cfg.batch_size}; allowed: 1 or more")
+    if _file_kinds(cfg) and not cfg.output:
+        raise ConfigError("overlays and maps need a folder, as in output=results")
+    path = _results_file(cfg)
+    if path and path.exists() and not cfg.overwrite:
+        raise ConfigError(f"{path} is there already; name another output, or say overwrite=true")
+
+
+def _results_file(cfg: DictConfig) -> Path | None:
+    """None where rows go to standard output alone."""
+    return Path(cfg.output, f"results.{cfg.format or FILE_FORMATS[0]}") if cfg.output else None
+
+
+def _file_kinds(cfg: DictConfig) -> list[str]:
+    """Which files are written of each image: OVERLAY, MAP, both or none."""
+    return [kind for kind, wanted in ((OVERLAY, cfg.overlays), (MAP, cfg.maps)) if wanted]
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from rdad.detector.scoring import stretched_map
-from rdad.predict.in_order import in_order
 from rdad.predict.rows import MAP, OVERLAY
+from rdad.predict.stream import Outcome, in_order
 from rdad.results.overlays import PNG_LEVEL
+from rdad.results.pictures import overlay
 from rdad.results.writer import write_map
 from rdad.runs.files import write_atomic
 
 if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
-    from rdad.predict.stream import Outcome
 
-Written: TypeAlias = "tuple[Outcome, dict[str, str]]"
+Written: TypeAlias = tuple[Outcome, dict[str, str]]
 
 FOLDERS = {OVERLAY: "overlays", MAP: "anomaly_maps"}
 SUFFIXES = {OVERLAY: ".png", MAP: ".tiff"}
@@ -25,55 +25,48 @@ THREADS = 4
 AHEAD = 8  # so many rows, at most, wait for their files
 
 
-class Pictures:
-    """Writes what is asked for of each image.
+def with_files(
+    outcomes: Iterable[Outcome],
+    images: Sequence[Path],
+    output: Path,
+    *,
+    kinds: Sequence[str],
+    thresholds: "Thresholds | None",
+) -> Iterator[Written]:
+    """Each outcome in order, once its files are there, with their names by column.
 
     A file lies where its image lies below the folder that all images have in common, as in
     overlays/left/007.png; images that differ in their endings alone get 007, 007_2, 007_3.
 
     Args:
-        output: The folder of the results.
         images: All of them.
+        output: The folder of the results.
         kinds: OVERLAY, MAP or both.
         thresholds: With them overlays show normalised maps, 0.5 being the pixel threshold, and
             outline what lies above it. None: raw maps, each on a scale of its own.
+
+    Raises:
+        OSError: a file cannot be written; names it.
     """
 
-    def __init__(
-        self,
-        output: Path,
-        images: Sequence[Path],
-        *,
-        kinds: Sequence[str],
-        thresholds: "Thresholds | None",
-    ) -> None:
-        self._output, self._kinds, self._thresholds = output, tuple(kinds), thresholds
-        self._names = _distinct_names(images)
-
-    def written(self, outcomes: "Iterable[Outcome]") -> Iterator[Written]:
-        """Each outcome in order, once its files are there, with their names by column.
-
-        Raises:
-            OSError: a file cannot be written; names it.
-        """
-        named = zip(outcomes, self._names, strict=True)
-        return in_order(self._write, named, threads=THREADS, ahead=AHEAD)
-
-    def _write(self, named: "tuple[Outcome, str]") -> Written:
+    def write(named: tuple[Outcome, str]) -> Written:
         outcome, name = named
         if outcome.prediction is None:
             return outcome, {}
-        files = {kind: f"{FOLDERS[kind]}/{name}{SUFFIXES[kind]}" for kind in self._kinds}
+        files = {kind: f"{FOLDERS[kind]}/{name}{SUFFIXES[kind]}" for kind in kinds}
         for kind, file in files.items():
-            path = self._output / file
+            path = output / file
             try:
                 if kind == MAP:
-                    _write_map(path, outcome)
+                    write_map(path, outcome.prediction.network_map, size=outcome.prediction.size)
                 else:
-                    _write_overlay(path, outcome, self._thresholds, title=name)
+                    _write_overlay(path, outcome, thresholds, title=name)
             except OSError as error:
                 raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
         return outcome, files
+
+    named = zip(outcomes, _distinct_names(images), strict=True)
+    return in_order(write, named, threads=THREADS, ahead=AHEAD)
 
 
 def _distinct_names(images: Sequence[Path]) -> list[str]:
@@ -92,16 +85,9 @@ def _distinct_names(images: Sequence[Path]) -> list[str]:
     return names
 
 
-def _write_map(path: Path, outcome: "Outcome") -> None:
-    assert outcome.prediction is not None
-    write_map(path, outcome.prediction.network_map, size=outcome.prediction.size)
-
-
 def _write_overlay(
-    path: Path, outcome: "Outcome", thresholds: "Thresholds | None", *, title: str
+    path: Path, outcome: Outcome, thresholds: "Thresholds | None", *, title: str
 ) -> None:
-    from rdad.results.pictures import overlay
-
     prediction, picture = outcome.prediction, outcome.picture
     assert prediction is not None and picture is not None
     shown, outlined = prediction.network_map, None

@@ -1,11 +1,12 @@
-"""Predictions as text: a table for people, CSV or JSON lines for programs; line by line."""
+"""Predictions as text: a table for people, CSV or JSON lines for programs; and their count."""
 
 import csv
-import io
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO, TypeAlias
+
+from rdad.data.images import SHOWN_PROBLEMS
 
 if TYPE_CHECKING:
     from rdad.predict.stream import Outcome
@@ -38,37 +39,30 @@ def row(outcome: "Outcome", files: Mapping[str, str]) -> Row:
     }
 
 
-@dataclass(frozen=True)
-class _Form:
-    header: Callable[[Sequence[str]], str | None]
-    line: Callable[[Row, Sequence[str]], str]
-
-
 def row_writer(file: TextIO, form: str, columns: Sequence[str]) -> Writer:
     """Write the header, if the form has one, now, and a row at each call; each is there at once.
 
     Args:
         form: TABLE or one of FILE_FORMATS.
-        columns: What CSV and JSON lines have; a table has columns of its own.
+        columns: What CSV has; a table has columns of its own.
     """
-    chosen = _FORMS[form]
-    header = chosen.header(columns)
-    if header is not None:
-        print(header, file=file, flush=True)
-    return lambda values: print(chosen.line(values, columns), file=file, flush=True)
+    if form == "jsonl":
+        return lambda values: print(json.dumps(values), file=file, flush=True)
+    if form == TABLE:
+        print(_aligned("score", "normalised", "label", "image"), file=file, flush=True)
+        return lambda values: print(_table_line(values), file=file, flush=True)
+    table = csv.DictWriter(file, columns, lineterminator="\n")
+    table.writeheader()
+    file.flush()
+
+    def write(values: Row) -> None:
+        table.writerow(values)
+        file.flush()
+
+    return write
 
 
-def _csv_line(values: Sequence[Value]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
-
-
-def _json_line(values: Row, columns: Sequence[str]) -> str:
-    return json.dumps({name: values[name] for name in columns if name in values})
-
-
-def _table_line(values: Row, _: Sequence[str]) -> str:
+def _table_line(values: Row) -> str:
     if ERROR in values:
         return _aligned("-", "-", "failed", f"{values['image']}: {values[ERROR]}")
     score = _figure(values["score"], ".4g")
@@ -85,8 +79,40 @@ def _aligned(score: str, normalised: str, label: str, image: str) -> str:
     return f"{score:>10}  {normalised:>10}  {label:<9}  {image}"
 
 
-_FORMS = {
-    TABLE: _Form(lambda _: _aligned("score", "normalised", "label", "image"), _table_line),
-    "csv": _Form(_csv_line, lambda values, columns: _csv_line([values.get(c) for c in columns])),
-    "jsonl": _Form(lambda _: None, _json_line),
-}
+class Tally:
+    """Counts outcomes, and keeps the first problems to show them together.
+
+    Args:
+        images: How many outcomes there will be.
+    """
+
+    def __init__(self, images: int) -> None:
+        self._images = images
+        self._labels: Counter[str | None] = Counter()
+        self._problems: list[str] = []
+        self.failed = 0
+
+    @property
+    def scored(self) -> int:
+        return self._labels.total()
+
+    def count(self, outcome: "Outcome") -> None:
+        if outcome.prediction is not None:
+            self._labels[outcome.prediction.label] += 1
+            return
+        self.failed += 1
+        if self.failed <= SHOWN_PROBLEMS:
+            self._problems.append(f"  {outcome.path}: {outcome.problem}")
+
+    def __str__(self) -> str:
+        """One line of counts, and one for each of the first images that failed."""
+        done = self.scored + self.failed
+        total = "1 image" if self._images == 1 else f"{self._images} images"
+        images = total if done == self._images else f"{done} of {total}"
+        counts = [f"{count} {label or 'scored'}" for label, count in sorted(self._labels.items())]
+        if self.failed:
+            counts.append(f"{self.failed} failed")
+        lines = [f"{images}: {', '.join(counts) or 'none scored'}", *self._problems]
+        if self.failed > SHOWN_PROBLEMS:
+            lines.append(f"  ... and {self.failed - SHOWN_PROBLEMS} more")
+        return "\n".join(lines)

@@ -2,10 +2,13 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +18,10 @@ from rdad.config.compose import ConfigError
 from rdad.data.decoding import MAX_THREADS
 from rdad.data.images import DataError, load_image
 from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
-from rdad.predict.in_order import in_order
 from rdad.results.pictures import panel
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +40,7 @@ class Outcome:
     picture: NDArray[np.uint8] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Opened:
-    image: PreparedImage | None
-    outcome: Outcome
+_Opened: TypeAlias = tuple[Outcome, PreparedImage | None]
 
 
 def outcomes(
@@ -55,10 +57,10 @@ def outcomes(
         try:
             image = load_image(path)
             picture = np.asarray(panel(np.asarray(image))) if pictures else None
-            return _Opened(trained.prepare(image), Outcome(path, picture=picture))
+            return Outcome(path, picture=picture), trained.prepare(image)
         except DataError as error:
             reason = "; ".join(error.problems).removeprefix(f"{path}: ")
-            return _Opened(None, Outcome(path, problem=reason))
+            return Outcome(path, problem=reason), None
 
     at_once = batch_size if trained.tiling is None else 1
     threads = min(os.cpu_count() or 1, MAX_THREADS)
@@ -68,18 +70,40 @@ def outcomes(
 
 
 def _scored(trained: TrainedModel, batch: Sequence[_Opened]) -> Iterator[Outcome]:
-    images = [one.image for one in batch if one.image is not None]
+    images = [image for _, image in batch if image is not None]
     try:
         predictions = iter(trained.predict_prepared(images))
     except torch.OutOfMemoryError as error:
         raise ConfigError(
             f"the GPU has no memory for {len(images)} images at once; name a smaller batch_size"
         ) from error
-    for one in batch:
-        yield one.outcome if one.image is None else _with(next(predictions), one.outcome)
+    for outcome, image in batch:
+        yield outcome if image is None else _with(next(predictions), outcome)
 
 
 def _with(prediction: Prediction, opened: Outcome) -> Outcome:
     if not math.isfinite(prediction.score):  # it would pass for good
         return Outcome(opened.path, problem=f"the network's score for it is {prediction.score}")
     return replace(opened, prediction=prediction)
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
+) -> Iterator[Result]:
+    """The function's result for each item.
+
+    Items are taken, in the caller's thread, until `ahead` of them are begun and not yet given
+    back; so memory does not grow with their number. What the function raises is raised in the
+    item's turn. Where the caller stops early, what has not begun is left undone.
+    """
+    begun: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                begun.append(pool.submit(function, item))
+                if len(begun) >= ahead:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig
 from PIL import Image
 from subjects import SIZES, images, trained_model
 
 from rdad.config.compose import ConfigError
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
-from rdad.export.evidence import find_evidence, loaded
-from rdad.export.export_model import Settings, export_model, in_place_of
-from rdad.export.files import open_export
+from rdad.export.__main__ import COMMAND
+from rdad.export.evidence import find_evidence
+from rdad.export.export_model import export_model, in_place_of
 from rdad.export.formats import FORMATS, Written
 from rdad.export.quantisation import quantised
 from rdad.export.trial import tried
@@ -56,6 +57,10 @@ print(json.dumps([answers["score"].tolist(), answers["label"].tolist()]))
 """
 
 
+def options(*given: str) -> DictConfig:
+    return COMMAND.read(["small", *given])[1]
+
+
 @pytest.fixture(scope="module")
 def trained() -> TrainedModel:
     return trained_model()
@@ -77,9 +82,9 @@ def written(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Written:
     folder = tmp_path_factory.mktemp("exports") / request.param
-    settings = Settings(request.param, images=str(photographs), calls=2)
+    chosen = options(f"format={request.param}", f"images={photographs}", "calls=2")
     tested_in_bf16 = replace(trained, precision="bf16")  # which no export is compared with
-    return export_model(tested_in_bf16, folder, settings)[0]
+    return export_model(tested_in_bf16, None, folder, chosen)[0]
 
 
 def about(written: Written) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def about(written: Written) -> dict[str, Any]:
 def test_any_batch_of_any_size_is_answered_as_the_network_does(
     written: Written, trained: TrainedModel
 ) -> None:
-    ask = open_export(written)
+    ask = written.format.open(written, written.format.run_with)
     for count in (1, 3, 16):
         for size in SIZES:
             pixels = images(count, size)
@@ -162,7 +167,7 @@ def test_a_torch_export_holds_no_pickle(written: Written) -> None:
 
 def test_an_export_that_answers_otherwise_is_an_error(written: Written, photographs: Path) -> None:
     other = trained_model(seed=1)
-    evidence = find_evidence(other, str(photographs))
+    evidence = find_evidence(None, str(photographs))
     with pytest.raises(ValueError, match=r"scores by up to .*, maps by up to .*0.001"):
         tried(written, other, evidence, compare=2, calls=0)
 
@@ -186,7 +191,7 @@ def test_int8_is_for_the_network_alone(written: Written, trained: TrainedModel) 
     import openvino
 
     pixels = images(4, (64, 96))
-    model = quantised(openvino.Core().read_model(written.path), list(pixels), loaded)
+    model = quantised(openvino.Core().read_model(written.path), list(pixels))
     nodes = model.get_ops()
     rounded = {node.get_friendly_name() for node in nodes if node.get_type_name() == "FakeQuantize"}
     assert len(rounded) > 20
@@ -202,8 +207,9 @@ def test_int8_is_for_the_network_alone(written: Written, trained: TrainedModel) 
 def test_int8_without_training_images_says_what_to_name(
     trained: TrainedModel, tmp_path: Path
 ) -> None:
+    chosen = options("format=openvino", "precision=int8")
     with pytest.raises(ConfigError, match="images=data/good"):
-        export_model(trained, tmp_path / "export", Settings("openvino", "int8"))
+        export_model(trained, None, tmp_path / "export", chosen)
 
 
 def test_a_folder_with_something_else_in_it_is_not_replaced(
@@ -211,10 +217,10 @@ def test_a_folder_with_something_else_in_it_is_not_replaced(
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="exists and is no earlier export"):
-        export_model(trained, tmp_path, Settings("torch"))
+        export_model(trained, None, tmp_path, options("format=torch"))
 
 
 def test_a_network_that_works_in_tiles_is_refused(trained: TrainedModel, tmp_path: Path) -> None:
     tiled = replace(trained, tiling=Tiling((64, 96)))
     with pytest.raises(ConfigError, match="works in tiles of 64 x 96 pixels"):
-        export_model(tiled, tmp_path / "export", Settings("torch"))
+        export_model(tiled, None, tmp_path / "export", options("format=torch"))

@@ -1,11 +1,12 @@
 """What may be asked for."""
 
+import re
 import sys
 
 import pytest
 
 from rdad.config.compose import ConfigError
-from rdad.export.export_model import Settings
+from rdad.export.__main__ import COMMAND, export
 from rdad.export.formats import checked_format
 
 
@@ -32,10 +33,12 @@ def test_missing_packages_are_named_with_the_extra_that_installs_them(
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError, match=r"needs onnxscript, nncf, .*'rdad\[export\]'"):
         checked_format("openvino", "int8")
-    assert checked_format("torch", "fp32").file == "model.pt2"
+    assert checked_format("torch", "fp32").files == ("model.pt2",)
 
 
 @pytest.mark.parametrize("setting", ["compare", "quantisation_images", "calls"])
-def test_numbers_below_what_makes_sense_are_refused(setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"{setting} must be . or more; found -1"):
-        Settings("onnx", **{setting: -1})
+def test_numbers_below_what_makes_sense_are_refused(
+    setting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert COMMAND.main(export, ["outputs/nothing", "format=torch", f"{setting}=-1"]) == 1
+    assert re.search(f"{setting} must be . or more; found -1", capsys.readouterr().err)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rdad.detector.trained_model import Prediction
+from rdad.predict.rows import Tally
 from rdad.predict.stream import Outcome
-from rdad.predict.tally import Tally
 
 FAILED = Outcome(Path("x.png"), problem="missing")
 

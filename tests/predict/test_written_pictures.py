@@ -10,7 +10,7 @@ from PIL import Image
 
 from rdad.detector.trained_model import TrainedModel
 from rdad.metrics.thresholds import Threshold
-from rdad.predict.pictures import Pictures
+from rdad.predict.pictures import with_files
 from rdad.predict.rows import MAP, OVERLAY
 from rdad.predict.stream import Outcome, outcomes
 
@@ -19,9 +19,10 @@ def test_images_of_one_name_in_different_folders_have_files_of_their_own(
     trained: TrainedModel, parts: Path, tmp_path: Path
 ):
     images = sorted(parts.rglob("*.png"))
-    pictures = Pictures(tmp_path, images, kinds=[OVERLAY, MAP], thresholds=trained.thresholds)
     found = outcomes(trained, images, batch_size=4, pictures=True)
-    written = list(pictures.written(found))
+    thresholds = trained.thresholds
+    kinds = [OVERLAY, MAP]
+    written = list(with_files(found, images, tmp_path, kinds=kinds, thresholds=thresholds))
     assert [outcome.path for outcome, _ in written] == images
     for outcome, files in written:
         if outcome.prediction is None:
@@ -52,8 +53,8 @@ def test_names_of_files_cannot_collide(
 ):
     (found,) = outcomes(trained, [parts / "left" / "000.png"], batch_size=1)
     paths = [Path(image) for image in images]
-    pictures = Pictures(tmp_path, paths, kinds=[MAP], thresholds=None)
-    written = pictures.written(Outcome(path, found.prediction) for path in paths)
+    all_found = (Outcome(path, found.prediction) for path in paths)
+    written = with_files(all_found, paths, tmp_path, kinds=[MAP], thresholds=None)
     assert [files[MAP] for _, files in written] == [f"anomaly_maps/{name}.tiff" for name in names]
 
 
@@ -61,8 +62,8 @@ def overlay_of(trained: TrainedModel, path: Path, folder: Path, at: float | None
     """The overlay of an image with a pixel threshold at a value, or without thresholds."""
     assert trained.thresholds is not None
     thresholds = None if at is None else replace(trained.thresholds, pixel=Threshold(at, 4.0))
-    pictures = Pictures(folder, [path], kinds=[OVERLAY], thresholds=thresholds)
-    ((_, files),) = pictures.written(outcomes(trained, [path], batch_size=1, pictures=True))
+    found = outcomes(trained, [path], batch_size=1, pictures=True)
+    ((_, files),) = with_files(found, [path], folder, kinds=[OVERLAY], thresholds=thresholds)
     return np.asarray(Image.open(folder / files[OVERLAY]))
 
 
@@ -86,6 +87,6 @@ def test_an_overlay_outlines_what_is_above_the_pixel_threshold(
 def test_a_file_that_cannot_be_written_is_named(trained: TrainedModel, parts: Path, tmp_path: Path):
     (tmp_path / "anomaly_maps").write_text("in the way")
     path = parts / "left" / "000.png"
-    pictures = Pictures(tmp_path, [path], kinds=[MAP], thresholds=None)
+    found = outcomes(trained, [path], batch_size=1)
     with pytest.raises(OSError, match=r"cannot write .*anomaly_maps/000\.tiff"):
-        list(pictures.written(outcomes(trained, [path], batch_size=1)))
+        list(with_files(found, [path], tmp_path, kinds=[MAP], thresholds=None))
