@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rdad.config.compose import CONF_DIR, TRAIN_SECONDS, ConfigError, objectives
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
-from rdad.results.summary import metrics_table, short
+from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import failed_job, record_end
 from rdad.runs.stopping import end_in_order_when_terminated, why_stopped
 from rdad.sweep.report import report_sweep
