@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
-from rdad.model.architecture import RESNET_MIRRORS, Mirror
+from rdad.model.blocks import RESNET_MIRRORS, Mirror
 from rdad.model.encoder import Encoder
 from rdad.model.torch_model import ReverseDistillationModel
 
