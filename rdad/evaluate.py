@@ -75,7 +75,7 @@ def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfi
     """Score the run that is named; prints what came of it."""
     _check(options)
     from rdad.experiment.rescore import rescore
-    from rdad.results.summary import metrics_table, short
+    from rdad.results.text_table import metrics_table, short
 
     found = rescore(named[0], options, of_the_run)
     print(metrics_table(found.metrics, found.thresholds))

@@ -12,7 +12,7 @@ from rdad.config.compose import CONF_DIR, ConfigError, objectives
 from rdad.config.schema import TRAIN_SECONDS
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
-from rdad.results.summary import metrics_table, short
+from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import end_in_order_when_terminated, failed_job, record_end, why_stopped
 from rdad.sweep.report import report_sweep
 from rdad.sweep.strategy import check_strategy_in_sweep

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
+from rdad.data.images import decode_mask, read_bytes, resize_mask
 from rdad.data.samples import Sample
+from rdad.metrics import AnomalyMetrics
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.results.report.contents import ReportSubject
 from rdad.results.writer import ArtifactWriter
@@ -45,6 +48,27 @@ def subject(images: int, title: str = "part") -> ReportSubject:
     return ReportSubject(title, settings, "2026-11-21T21:43:20+00:00", images)
 
 
+def computed_metrics(
+    samples: Sequence[Sample], scores: Sequence[float], maps: Sequence[np.ndarray]
+) -> AnomalyMetrics:
+    """The metrics of maps (H, W) of any sizes; without masks where a defect has none."""
+    metrics = AnomalyMetrics()
+    has_masks = all(sample.mask is not None for sample in samples if sample.label)
+    for sample, score, anomaly_map in zip(samples, scores, maps, strict=True):
+        mask = np.zeros(anomaly_map.shape, bool)
+        if has_masks and sample.mask is not None:
+            decoded = decode_mask(read_bytes(sample.mask), sample.mask)
+            mask = resize_mask(decoded, anomaly_map.shape)
+        metrics.update(
+            scores=torch.tensor([score]),
+            labels=torch.tensor([sample.label]),
+            maps=torch.from_numpy(anomaly_map)[None, None],
+            masks=torch.from_numpy(mask)[None, None] if has_masks else None,
+        )
+    metrics.compute()
+    return metrics
+
+
 def write_report(
     run_dir: Path,
     samples: Sequence[Sample],
@@ -62,10 +86,12 @@ def write_report(
         report=subject(len(samples), title),
         thresholds=thresholds,
     ) as writer:
-        for sample, score in zip(samples, scores, strict=True):
-            anomaly_map = np.full((32, 32), 0.1, np.float32)
+        maps = [np.full((32, 32), 0.1, np.float32) for _ in samples]
+        for sample, score, anomaly_map in zip(samples, scores, maps, strict=True):
             anomaly_map[8:16, 8:16] = score
             writer.add(sample, SIZE, anomaly_map, score)
+        if samples and np.isfinite(scores).all():
+            writer.take_curves(computed_metrics(samples, scores, maps))
     return run_dir / "report.html"
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
-from rdad.model.architecture import Mirror
+from rdad.model.blocks import Mirror
 from rdad.model.encoder import Encoder
 
 

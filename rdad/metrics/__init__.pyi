@@ -1,14 +1,14 @@
 from .at_threshold import ThresholdMetrics as ThresholdMetrics
 from .collection import AnomalyMetrics as AnomalyMetrics
-from .curves import Curve as Curve
-from .curves import pro_curve as pro_curve
-from .curves import roc_curve as roc_curve
 from .exact import aupro as aupro
 from .exact import aupro_per_image as aupro_per_image
 from .exact import auroc as auroc
 from .exact import average_precision as average_precision
 from .exact import f1_max as f1_max
+from .exact import pro_curve as pro_curve
+from .exact import roc_curve as roc_curve
 from .image import ImageMetrics as ImageMetrics
 from .pixel import AUPRO as AUPRO
 from .pixel import PixelMetrics as PixelMetrics
+from .ranking import Curve as Curve
 from .streaming import StreamingPixelMetrics as StreamingPixelMetrics

@@ -10,7 +10,6 @@ from torchmetrics import Metric
 if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
 
-_GOOD, _DEFECT = 0, 1  # rows of the pixel counts: of good images, and inside masks
 GOOD_IMAGE = "normal image"
 _CALLED, _ALL = 0, 1  # columns of all counts: called defective, and how many there are
 
@@ -57,21 +56,18 @@ class ThresholdMetrics(Metric):
         defect_types: Tensor | None = None,
     ) -> None:
         """Add a batch: as `AnomalyMetrics.update`, which checks it."""
-        codes = torch.zeros_like(labels) if defect_types is None else defect_types
-        if len(self.defect_types) < 2:
-            codes = torch.zeros_like(labels)
+        codes = torch.zeros_like(labels)
+        if defect_types is not None and len(self.defect_types) > 1:
+            codes = defect_types
         rows = torch.where(labels > 0, codes + 1, 0).to(self.images.device)
         called = (scores > self.thresholds.image.value).to(rows)
         added = torch.stack([called, torch.ones_like(called)], dim=1)
         self.images = self.images.index_add(0, rows, added)
         above = maps > self.thresholds.pixel.value
-        counts = [self._counted(above[labels == 0])]
-        if masks is None:
-            self.without_mask = self.without_mask + len(maps)
-            counts.append(torch.zeros_like(counts[0]))
-        else:
-            counts.append(self._counted(above[masks > 0]))
-        self.pixels = self.pixels + torch.stack(counts).to(self.pixels.device)
+        defects = above[:0] if masks is None else above[masks > 0]
+        self.without_mask = self.without_mask + (len(maps) if masks is None else 0)
+        counts = [[int(one.sum()), one.numel()] for one in (above[labels == 0], defects)]
+        self.pixels = self.pixels + self.pixels.new_tensor(counts)
 
     def compute(self) -> dict[str, float]:
         """All figures by name, in [0, 1] or nan."""
@@ -94,21 +90,17 @@ class ThresholdMetrics(Metric):
             super().reset()
         self.undefined = {}
 
-    def _counted(self, above: Tensor) -> Tensor:
-        """(2,), int64: how many of these pixels are called defective, and how many there are."""
-        return torch.stack([above.sum(), torch.tensor(above.numel(), device=above.device)])
-
     def _pixel_figures(self) -> dict[str, float]:
-        counts = self.pixels.tolist()
-        name = "pixel_false_alarm_rate"
-        figures = {"pixel_recall": float("nan"), name: self._share(name, counts[_GOOD], GOOD_IMAGE)}
+        good, defects = self.pixels.tolist()
+        false_alarms = self._share("pixel_false_alarm_rate", good, GOOD_IMAGE)
+        recall = float("nan")
         if self.without_mask:
             total = int(self.images[:, _ALL].sum())
             reason = f"{int(self.without_mask)} of {total} images came without a mask"
             self.undefined["pixel_recall"] = reason
-            return figures
-        recall = self._share("pixel_recall", counts[_DEFECT], "defect pixel in any mask")
-        return figures | {"pixel_recall": recall}
+        else:
+            recall = self._share("pixel_recall", defects, "defect pixel in any mask")
+        return {"pixel_recall": recall, "pixel_false_alarm_rate": false_alarms}
 
     def _share(self, name: str, counts: Sequence[int], missing: str) -> float:
         if not counts[_ALL]:

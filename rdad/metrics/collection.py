@@ -7,10 +7,9 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from rdad.metrics.at_threshold import ThresholdMetrics
-from rdad.metrics.curves import Curve
 from rdad.metrics.image import ImageMetrics
-from rdad.metrics.pixel import PixelMetrics
-from rdad.metrics.pixel_state import AuproDefinition
+from rdad.metrics.pixel import AuproDefinition, PixelMetrics
+from rdad.metrics.ranking import Curve
 from rdad.metrics.streaming import StreamingPixelMetrics
 
 if TYPE_CHECKING:
@@ -64,6 +63,11 @@ class AnomalyMetrics(MetricCollection):
     def curves(self) -> dict[str, Curve]:
         """Of the last `compute`, for plots: `image_roc`, `pixel_roc`, `pro`; empty if undefined."""
         return self._image.curves | self._pixel.curves
+
+    @property
+    def curve_areas(self) -> dict[str, float]:
+        """Under the `curves` that are defined; `pro` up to `fpr_limit`, whatever `aupro` is."""
+        return self._image.curve_areas | self._pixel.curve_areas
 
     def update(
         self,

@@ -5,13 +5,12 @@ Labels and masks are boolean, or hold 0 and 1, with 1 for a positive: an anomaly
 Where a figure is not defined, because all labels are the same, it is nan.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rdad.metrics.ranking import Ranking, rank
+from rdad.metrics.ranking import Curve, Ranking, rank
 from rdad.metrics.regions import image_aupros, region_areas
 
 
@@ -25,7 +24,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     Raises:
         ValueError: shapes differ, a score is NaN, or a label is neither 0 nor 1.
     """
-    return ranked(scores, labels).auroc()
+    return _ranked(scores, labels).auroc()
 
 
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
@@ -33,7 +32,7 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
 
     Arguments and errors as in `auroc`; with positives only it is nan, where scikit-learn says 1.
     """
-    return ranked(scores, labels).average_precision()
+    return _ranked(scores, labels).average_precision()
 
 
 def f1_max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
@@ -41,7 +40,7 @@ def f1_max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
 
     Arguments and errors as in `auroc`. What it says about test data is no threshold to deploy.
     """
-    return ranked(scores, labels).f1_max()
+    return _ranked(scores, labels).f1_max()
 
 
 def aupro(maps: ArrayLike, masks: ArrayLike, *, fpr_limit: float = 0.3) -> float:
@@ -60,7 +59,7 @@ def aupro(maps: ArrayLike, masks: ArrayLike, *, fpr_limit: float = 0.3) -> float
 
     Source: Bergmann et al., IJCV 2021, section 5.1.
     """
-    return ranked_regions(maps, masks).partial_area(checked_limit(fpr_limit))
+    return _ranked_regions(maps, masks).partial_area(checked_limit(fpr_limit))
 
 
 def aupro_per_image(maps: ArrayLike, masks: ArrayLike, *, fpr_limit: float = 0.3) -> float:
@@ -74,34 +73,28 @@ def aupro_per_image(maps: ArrayLike, masks: ArrayLike, *, fpr_limit: float = 0.3
     return float(each.mean()) if each.size else float("nan")
 
 
-def ranked(scores: ArrayLike, labels: ArrayLike) -> Ranking:
-    """The ranking from which `auroc`, `average_precision` and `f1_max` are read, sorted once."""
+def roc_curve(scores: ArrayLike, labels: ArrayLike, *, points: int = 1000) -> Curve:
+    """The ROC curve at no more than `points` thresholds; arguments and errors as in `auroc`."""
+    return _ranked(scores, labels).roc(points)
+
+
+def pro_curve(maps: ArrayLike, masks: ArrayLike, *, points: int = 1000) -> Curve:
+    """Mean per-region overlap over the FPR of all normal pixels; arguments as in `aupro`.
+
+    The whole curve up to a rate of 1, of which AUPRO takes the part below its limit.
+    """
+    return _ranked_regions(maps, masks).pro(points)
+
+
+def _ranked(scores: ArrayLike, labels: ArrayLike) -> Ranking:
     scores, labels = _checked(scores, labels)
     return rank(scores.ravel(), scores[labels])
 
 
-def ranked_regions(maps: ArrayLike, masks: ArrayLike) -> Ranking:
-    """The ranking of pixels whose weights are those of AUPRO; also for the pixel figures."""
+def _ranked_regions(maps: ArrayLike, masks: ArrayLike) -> Ranking:
     maps, masks = _checked(maps, masks)
     areas, count = region_areas(_stacked(masks))
     return rank(maps.ravel(), maps[masks], 1 / (areas * max(count, 1)))
-
-
-def ranked_regions_of_each(
-    images: Iterable[tuple[NDArray[np.floating], NDArray[np.bool_]]],
-) -> Ranking:
-    """As `ranked_regions`, of one map and mask (H, W) after the other, which may differ in size."""
-    pixels: list[NDArray[np.floating]] = [np.zeros(0, np.float32)]
-    defects: list[NDArray[np.floating]] = [np.zeros(0, np.float32)]
-    areas, regions = [np.zeros(0, np.int64)], 0
-    for anomaly_map, mask in images:
-        area, count = region_areas(mask[None])
-        pixels.append(anomaly_map.ravel())
-        defects.append(anomaly_map[mask])
-        areas.append(area)
-        regions += count
-    weights = 1 / (np.concatenate(areas) * max(regions, 1))
-    return rank(np.concatenate(pixels), np.concatenate(defects), weights)
 
 
 def checked_limit(fpr_limit: float) -> float:

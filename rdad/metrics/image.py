@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from rdad.metrics.curves import Curve, roc_of
-from rdad.metrics.pixel_state import joined
-from rdad.metrics.ranking import rank
+from rdad.metrics.pixel import joined
+from rdad.metrics.ranking import Curve, Ranking, rank
 
 
 class ImageMetrics(Metric):
@@ -18,7 +16,7 @@ class ImageMetrics(Metric):
 
     With more than one defect type also `image_auroc/<type>` and so on, that type's images against
     all normal images. A figure that is not defined is nan; after `compute`, `undefined` maps its
-    name to the reason, and `curves` holds `image_roc`.
+    name to the reason, `curves` holds `image_roc`, and `curve_areas` what lies under it.
 
     Memory: 12 bytes an image.
 
@@ -36,6 +34,7 @@ class ImageMetrics(Metric):
         self.defect_types = tuple(defect_types)
         self.undefined: dict[str, str] = {}
         self.curves: dict[str, Curve] = {}
+        self.curve_areas: dict[str, float] = {}
         for state in ("scores", "labels", "codes"):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
@@ -66,25 +65,28 @@ class ImageMetrics(Metric):
         scores, codes = joined(self.scores), joined(self.codes)
         anomalous = joined(self.labels) > 0
         self.undefined = {}
-        figures = self._figures(scores, anomalous, "")
-        self.curves = {"image_roc": roc_of(rank(scores, scores[anomalous]))}
+        ranking = rank(scores, scores[anomalous])
+        figures = self._figures(ranking, "")
+        self.curves = {"image_roc": ranking.roc()}
+        self.curve_areas = {"image_roc": figures["image_auroc"]}
         if len(self.defect_types) > 1:
             for code, name in enumerate(self.defect_types):
                 chosen = ~anomalous | (codes == code)
-                figures |= self._figures(scores[chosen], anomalous[chosen], f"/{name}")
+                ranking = rank(scores[chosen], scores[anomalous & chosen])
+                figures |= self._figures(ranking, f"/{name}")
         return figures
 
     def reset(self) -> None:
         """Forget all batches."""
         super().reset()
-        self.undefined, self.curves = {}, {}
+        self.undefined, self.curves, self.curve_areas = {}, {}, {}
 
-    def _figures(self, scores: np.ndarray, anomalous: np.ndarray, suffix: str) -> dict[str, float]:
-        ranking = rank(scores, scores[anomalous])
+    def _figures(self, ranking: Ranking, suffix: str) -> dict[str, float]:
         figures = {f"image_{name}{suffix}": value for name, value in ranking.figures().items()}
         if ranking.one_class:
-            missing = "normal" if anomalous.any() else "anomalous"
-            reason = f"there is no {missing} image" if scores.size else "no image was scored"
+            missing = "normal" if ranking.positive_count else "anomalous"
+            scored = ranking.positive_count + ranking.negative_count
+            reason = f"there is no {missing} image" if scored else "no image was scored"
             self.undefined |= dict.fromkeys(figures, reason)
         return figures
 

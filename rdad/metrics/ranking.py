@@ -3,12 +3,25 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """Points of a rising curve from (0, 0) to (1, 1), to be joined by straight lines.
+
+    Attributes:
+        fpr: (K,) false-positive rates.
+        found: (K,) true-positive rates, or mean per-region overlaps.
+    """
+
+    fpr: Floats
+    found: Floats
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,28 @@ class Ranking:
             "ap": self.average_precision(),
             "f1_max": self.f1_max()[0],
         }
+
+    def roc(self, points: int = 1000) -> Curve:
+        """The ROC curve at no more than `points` thresholds; empty where a class is missing."""
+        return self._curve(self.positives / max(self.positive_count, 1), points)
+
+    def pro(self, points: int = 1000) -> Curve:
+        """As `roc`, of weighted recall: the curve that `partial_area` takes a part of."""
+        return self._curve(self.weights, points)
+
+    def _curve(self, shares: Floats, points: int) -> Curve:
+        if self.one_class:
+            return Curve(np.zeros(0), np.zeros(0))
+        found = np.cumsum(shares)
+        reached = self.negatives_above + self.negatives_tied
+        # Each entry is a slope between two corners; level stretches join the slopes.
+        corners = np.stack([self.negatives_above, reached], axis=1).ravel()
+        fpr = np.r_[0.0, corners / self.negative_count, 1.0]
+        heights = np.r_[0.0, np.stack([found - shares, found], axis=1).ravel(), 1.0]
+        along = fpr + heights
+        kept = np.searchsorted(along, np.linspace(0, along[-1], points))
+        kept = np.unique(np.r_[0, kept[1:-1], along.size - 1])
+        return Curve(fpr[kept], np.minimum(heights[kept], 1.0))
 
 
 def rank(

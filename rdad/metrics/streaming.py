@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdad.metrics.pixel import PixelMetrics
-from rdad.metrics.pixel_state import joined
+from rdad.metrics.pixel import PixelMetrics, joined
 from rdad.metrics.ranking import Ranking, rank
 
 BITS = 21  # sign, exponent and 12 bits of the mantissa: bins 0.01 to 0.02 % wide at any size

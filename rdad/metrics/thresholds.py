@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -81,20 +81,7 @@ class Thresholds:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, strings and lists of them."""
-        thresholds = {
-            name: {"value": one.value, "steepness": one.steepness}
-            for name, one in (("image", self.image), ("pixel", self.pixel))
-        }
-        return {
-            "format": FORMAT,
-            **thresholds,
-            "image_rate": self.image_rate,
-            "pixel_rate": self.pixel_rate,
-            "images": self.images,
-            "guaranteed": self.guaranteed,
-            "note": self.note,
-            "scores": list(self.scores),
-        }
+        return {"format": FORMAT, **asdict(self), "scores": list(self.scores)}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:

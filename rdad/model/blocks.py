@@ -1,11 +1,11 @@
-"""Residual blocks of ResNet, and the same blocks run backwards for the decoder."""
+"""The ResNet around an encoder: its blocks, run forwards and, for the decoder, backwards."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
 
 Resample = Literal["down", "same", "up"]
-BlockName = Literal["basic", "bottleneck"]
 
 
 def spatial_conv(channels_in: int, channels_out: int, resample: Resample) -> nn.Module:
@@ -36,12 +36,7 @@ class BasicBlock(nn.Module):
     expansion = 1
 
     def __init__(
-        self,
-        channels_in: int,
-        planes: int,
-        *,
-        resample: Resample = "same",
-        width_per_group: int = 64,
+        self, channels_in: int, planes: int, *, resample: Resample, width_per_group: int
     ) -> None:
         super().__init__()
         self.conv1 = spatial_conv(channels_in, planes, resample)
@@ -63,12 +58,7 @@ class BottleneckBlock(nn.Module):
     expansion = 4
 
     def __init__(
-        self,
-        channels_in: int,
-        planes: int,
-        *,
-        resample: Resample = "same",
-        width_per_group: int = 64,
+        self, channels_in: int, planes: int, *, resample: Resample, width_per_group: int
     ) -> None:
         super().__init__()
         width = planes * width_per_group // 64
@@ -89,24 +79,55 @@ class BottleneckBlock(nn.Module):
         return self.relu(branch + self.skip(x))
 
 
-Block = type[BasicBlock] | type[BottleneckBlock]
-BLOCKS: dict[BlockName, Block] = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
+BLOCKS = {"basic": BasicBlock, "bottleneck": BottleneckBlock}
 
 
-def stage(
-    block: Block,
-    channels_in: int,
-    planes: int,
-    *,
-    blocks: int,
-    resample: Resample,
-    width_per_group: int,
-) -> nn.Sequential:
-    """`blocks` residual blocks, the first of which changes the resolution."""
-    channels_out = planes * block.expansion
-    first = block(channels_in, planes, resample=resample, width_per_group=width_per_group)
-    rest = [block(channels_out, planes, width_per_group=width_per_group) for _ in range(blocks - 1)]
-    return nn.Sequential(first, *rest)
+@dataclass(frozen=True)
+class Mirror:
+    """The ResNet that bottleneck and decoder are built like.
+
+    Args:
+        block_name: The residual block.
+        depths: Blocks in the stages layer1 to layer4.
+        width_per_group: 64, or 128 in wide ResNets.
+        projected: The encoder is no ResNet: its features pass a 1×1 convolution to this ResNet's
+            widths before the bottleneck, and back to their own after the decoder.
+    """
+
+    block_name: Literal["basic", "bottleneck"]
+    depths: tuple[int, int, int, int]
+    width_per_group: int = 64
+    projected: bool = False
+
+    def planes(self, stage_number: int) -> int:
+        """Planes of stage 1 (layer1) to 4 (layer4)."""
+        return 64 * 2 ** (stage_number - 1)
+
+    def channels(self, stage_number: int) -> int:
+        return self.planes(stage_number) * BLOCKS[self.block_name].expansion
+
+    def stage(
+        self, channels_in: int, stage_number: int, *, blocks: int, resample: Resample
+    ) -> nn.Sequential:
+        """`blocks` residual blocks, the first of which changes the resolution."""
+        block, planes = BLOCKS[self.block_name], self.planes(stage_number)
+        channels, wide = self.channels(stage_number), self.width_per_group
+        return nn.Sequential(
+            block(channels_in, planes, resample=resample, width_per_group=wide),
+            *(
+                block(channels, planes, resample="same", width_per_group=wide)
+                for _ in range(blocks - 1)
+            ),
+        )
+
+
+RESNET_MIRRORS = {
+    "resnet18": Mirror("basic", (2, 2, 2, 2)),
+    "resnet34": Mirror("basic", (3, 4, 6, 3)),
+    "resnet50": Mirror("bottleneck", (3, 4, 6, 3)),
+    "wide_resnet50_2": Mirror("bottleneck", (3, 4, 6, 3), width_per_group=128),
+}
+OTHER_MIRROR = Mirror("basic", (2, 2, 2, 2), projected=True)
 
 
 def initialise(module: nn.Module) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rdad.model.architecture import Mirror
-from rdad.model.blocks import initialise, stage
+from rdad.model.blocks import Mirror, initialise
 from rdad.model.geometry import number
 
 
@@ -50,14 +49,8 @@ class Bottleneck(nn.Module):
             _halving_convs(mirror.channels(number(layer)), deepest - number(layer))
             for layer in layers
         )
-        self.embed = stage(
-            mirror.block,
-            len(layers) * mirror.channels(deepest),
-            mirror.planes(deepest + 1),
-            blocks=mirror.depths[3],
-            resample="down",
-            width_per_group=mirror.width_per_group,
-        )
+        fused = len(layers) * mirror.channels(deepest)
+        self.embed = mirror.stage(fused, deepest + 1, blocks=mirror.depths[3], resample="down")
         initialise(self)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

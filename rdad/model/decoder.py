@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from rdad.model.architecture import Mirror
-from rdad.model.blocks import initialise, stage
+from rdad.model.blocks import Mirror, initialise
 from rdad.model.geometry import number
 
 
@@ -30,13 +29,8 @@ class Decoder(nn.Module):
         self.layers = tuple(layers)
         self.stages = nn.ModuleDict(
             {
-                f"layer{k}": stage(
-                    mirror.block,
-                    mirror.channels(k + 1),
-                    mirror.planes(k),
-                    blocks=mirror.depths[3 - k],
-                    resample="up",
-                    width_per_group=mirror.width_per_group,
+                f"layer{k}": mirror.stage(
+                    mirror.channels(k + 1), k, blocks=mirror.depths[3 - k], resample="up"
                 )
                 for k in range(deepest, shallowest - 1, -1)
             }

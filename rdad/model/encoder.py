@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rdad.model.architecture import OTHER_MIRROR, RESNET_MIRRORS
+from rdad.model.blocks import OTHER_MIRROR, RESNET_MIRRORS
 from rdad.model.geometry import LAYERS, STRIDES, checked_layers, number
 from rdad.model.weights import (
     OTHER_WAYS,
@@ -50,13 +50,9 @@ class _ResNet(nn.Module):
                 found.append(x)
         return found
 
-    def load(self, weights: str) -> None:
-        if Path(weights).is_file():
-            state_dict = read_state_dict(Path(weights))
-        else:
-            name = RESNET_WEIGHTS if weights == DEFAULT_WEIGHTS else weights
-            state_dict = torchvision_state_dict(self.backbone, name)
-        load_what_is_read(self, state_dict, source=weights)
+    def named_state_dict(self, weights: str) -> StateDict:
+        name = RESNET_WEIGHTS if weights == DEFAULT_WEIGHTS else weights
+        return torchvision_state_dict(self.backbone, name)
 
 
 class _Timm(nn.Module):
@@ -98,14 +94,7 @@ class _Timm(nn.Module):
             )
         )
 
-    def load(self, weights: str) -> None:
-        if Path(weights).is_file():
-            state_dict = read_state_dict(Path(weights))
-        else:
-            state_dict = self._named_state_dict(weights)
-        load_what_is_read(self.network, state_dict, source=weights)
-
-    def _named_state_dict(self, weights: str) -> dict[str, Tensor]:
+    def named_state_dict(self, weights: str) -> StateDict:
         import timm
 
         if weights != DEFAULT_WEIGHTS:
@@ -128,18 +117,15 @@ class _EfficientNetLite0(_Timm):
 
     def __init__(self, layers: Sequence[str]) -> None:
         super().__init__("tf_efficientnet_lite0", layers)
-        self.mean, self.std = (
-            (127 / 255,) * 3,
-            (128 / 255,) * 3,
-        )  # their (x − 127) / 128
+        self.mean, self.std = (127 / 255,) * 3, (128 / 255,) * 3  # their (x − 127) / 128
 
-    def _named_state_dict(self, weights: str) -> dict[str, Tensor]:
+    def named_state_dict(self, weights: str) -> StateDict:
         if weights != DEFAULT_WEIGHTS:
             raise ValueError(
                 f"weights {weights!r} is no file; for efficientnet_lite0 give a file or "
                 f"{DEFAULT_WEIGHTS} (the package's ImageNet weights)"
             )
-        return dict(efficientnet_lite0_state_dict())
+        return efficientnet_lite0_state_dict()
 
 
 def _network(backbone: str | nn.Module, layers: Sequence[str]) -> Any:
@@ -227,7 +213,10 @@ class Encoder(nn.Module):
             named = backbone if isinstance(backbone, str) else type(backbone).__name__
             log.warning("the encoder %s is untrained: maps from it mean little", named)
         elif isinstance(weights, str):
-            network.load(weights)
+            file = Path(weights)
+            found = read_state_dict(file) if file.is_file() else network.named_state_dict(weights)
+            read = network.network if isinstance(network, _Timm) else network
+            load_what_is_read(read, found, source=weights)
         else:
             load_what_is_read(network, weights, source="the model file")
         self.network = network.requires_grad_(False).eval()

@@ -7,8 +7,7 @@ loss.png                  the losses of `history.csv`
 """
 
 import logging
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,50 +17,53 @@ from rdad.runs.files import read_history, write_atomic, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from rdad.data.samples import Sample
-    from rdad.metrics.ranking import Ranking
-    from rdad.results.map_spool import MapSpool
+    from rdad.metrics import Curve
 
 log = logging.getLogger(__name__)
 
 FOLDER = "curves"
-LARGEST_PIXEL_COUNT = 2**24  # 256 maps of 256 x 256: every test set of MVTec AD is taken whole
 
 
 def write_test_curves(
     run_dir: Path,
     samples: "Sequence[Sample]",
     scores: Sequence[float],
-    maps: "MapSpool",
+    curves: "Mapping[str, Curve]",
+    areas: Mapping[str, float],
     *,
     fpr_limit: float = 0.3,
-) -> None:
+) -> "dict[str, Curve]":
     """Write what the results define: no ROC of one class, no pixel curves without masks.
 
     Args:
         scores: Raw, one a sample.
-        maps: One a sample, of any shapes. Pixel curves need a mask for each defect.
+        curves, areas: `AnomalyMetrics.curves` and `curve_areas`. Pixel curves need a mask for
+            each defect.
         fpr_limit: To which AUPRO goes.
+
+    Returns:
+        The curves that were written.
     """
-    from rdad.metrics.exact import ranked
     from rdad.results.figures import score_histogram
 
     if not np.isfinite(scores).all():
         log.warning("no curves: %d scores are not finite", np.sum(~np.isfinite(scores)))
-        return
+        return {}
     if samples:
         types = [sample.defect_type for sample in samples]
         _save(run_dir, "score_histogram", score_histogram(scores, types))
-    image = ranked(scores, [sample.label for sample in samples])
-    if image.one_class:
+    drawn = {name: curve for name, curve in curves.items() if curve.fpr.size}
+    if "image_roc" not in drawn:
         log.info("no ROC curve: it needs normal and anomalous test images")
-        return
-    pixel = _pixel_ranking(samples, maps)
-    _write_roc(run_dir, {"image": image} if pixel is None else {"image": image, "pixel": pixel})
-    if pixel is not None:
-        _write_pro(run_dir, pixel, fpr_limit=fpr_limit)
+        return {}
+    if any(sample.label and sample.mask is None for sample in samples):
+        drawn = {"image_roc": drawn["image_roc"]}
+    _write_roc(run_dir, drawn, areas)
+    if "pro" in drawn:
+        _write_pro(run_dir, drawn["pro"], areas["pro"], fpr_limit=fpr_limit)
+    return drawn
 
 
 def write_loss_curve(run_dir: Path) -> None:
@@ -73,67 +75,24 @@ def write_loss_curve(run_dir: Path) -> None:
         _save(run_dir, "loss", loss_figure(history))
 
 
-def _write_roc(run_dir: Path, rankings: "dict[str, Ranking]") -> None:
-    from rdad.metrics.curves import roc_of
+def _write_roc(run_dir: Path, curves: "Mapping[str, Curve]", areas: Mapping[str, float]) -> None:
     from rdad.results.figures import roc_figure
 
-    curves = {name: roc_of(ranking) for name, ranking in rankings.items()}
-    areas = {name: ranking.auroc() for name, ranking in rankings.items()}
-    _save(run_dir, "roc", roc_figure(curves, areas))
-    points = [(name, *point) for name, curve in curves.items() for point in _points(curve)]
+    shown = {name: curves[f"{name}_roc"] for name in ("image", "pixel") if f"{name}_roc" in curves}
+    _save(run_dir, "roc", roc_figure(shown, {name: areas[f"{name}_roc"] for name in shown}))
+    points = [
+        (name, *point) for name, curve in shown.items() for point in np.transpose(curve).tolist()
+    ]
     columns = ("curve", "false_positive_rate", "true_positive_rate")
     write_table(run_dir / FOLDER / "roc.csv", columns, points)
 
 
-def _write_pro(run_dir: Path, ranking: "Ranking", *, fpr_limit: float) -> None:
-    from rdad.metrics.curves import pro_of
+def _write_pro(run_dir: Path, curve: "Curve", area: float, *, fpr_limit: float) -> None:
     from rdad.results.figures import pro_figure
 
-    curve = pro_of(ranking)
-    area = ranking.partial_area(fpr_limit)
     _save(run_dir, "pro", pro_figure(curve, area, fpr_limit=fpr_limit))
     columns = ("false_positive_rate", "per_region_overlap")
-    write_table(run_dir / FOLDER / "pro.csv", columns, _points(curve))
-
-
-def _points(curve: "Sequence[NDArray[np.floating]]") -> Iterable[tuple[float, float]]:
-    return zip(curve[0].tolist(), curve[1].tolist(), strict=True)
-
-
-def _pixel_ranking(samples: "Sequence[Sample]", maps: "MapSpool") -> "Ranking | None":
-    """The pixels ranked for ROC and PRO; None where masks are missing.
-
-    Of very many pixels only every k-th row and column is taken, to bound the memory. The curves
-    look the same, and the areas written beside them may differ in the third digit.
-    """
-    from rdad.metrics.exact import ranked_regions_of_each
-
-    if any(sample.label and sample.mask is None for sample in samples):
-        return None
-    total = sum(height * width for height, width in maps.shapes())
-    step = max(1, math.ceil(math.sqrt(total / LARGEST_PIXEL_COUNT)))
-    if step > 1:
-        log.info("pixel curves are drawn from every %d-th row and column of the maps", step)
-    ranking = ranked_regions_of_each(_thinned(samples, maps, step))
-    return None if ranking.one_class else ranking
-
-
-def _thinned(
-    samples: "Sequence[Sample]", maps: "MapSpool", step: int
-) -> "Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]":
-    """Every `step`-th row and column of each map and mask."""
-    for number, sample in enumerate(samples):
-        anomaly_map = maps[number]
-        mask = np.zeros(anomaly_map.shape, dtype=bool)
-        if sample.mask is not None:
-            mask = _mask(sample.mask, anomaly_map.shape)
-        yield anomaly_map[::step, ::step], mask[::step, ::step]
-
-
-def _mask(path: Path, size: tuple[int, int]) -> "NDArray[np.bool_]":
-    from rdad.data.images import decode_mask, read_bytes, resize_mask
-
-    return resize_mask(decode_mask(read_bytes(path), path), size)
+    write_table(run_dir / FOLDER / "pro.csv", columns, np.transpose(curve).tolist())
 
 
 def _save(run_dir: Path, name: str, figure: "Figure") -> None:

@@ -124,7 +124,10 @@ def evaluate(
         )
         if writer is not None:
             _write(writer, datamodule, scored)
-    return metrics.compute()
+    figures = metrics.compute()
+    if writer is not None:
+        writer.take_curves(metrics)
+    return figures
 
 
 def _scored(

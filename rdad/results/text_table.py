@@ -1,13 +1,34 @@
-"""Tables as text: figures, marks for the best, columns for a terminal or for Markdown."""
+"""Figures as text: of one run, and tables with marks for the best, aligned or in Markdown."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from rdad.metrics.thresholds import Thresholds
 
 Mark: TypeAlias = Callable[[str], str]
 Table: TypeAlias = list[list[str]]  # the first line is the header
 
 LESS_IS_BETTER = "false_alarm_rate"
+
+
+def metrics_table(metrics: Mapping[str, float], thresholds: "Thresholds | None") -> str:
+    """The metrics over all defect types, a line each, and the thresholds that some of them use."""
+    overall = {name: value for name, value in metrics.items() if name.count("/") == 1}
+    width = max(map(len, overall))
+    lines = [
+        "",
+        *(f"  {name:<{width}}  {figure(value, '.4f')}" for name, value in overall.items()),
+        "",
+    ]
+    return "\n".join([*lines, f"thresholds  {thresholds or 'none'}"])
+
+
+def short(path: Path) -> Path:
+    """The path from here, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def figures(

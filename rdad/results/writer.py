@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from rdad.detector.scoring import stretched_map
-from rdad.results.map_spool import MapSpool
 from rdad.results.report.writer import REPORT_FILE, ReportWriter
+from rdad.results.spool import Spool
 from rdad.runs.files import write_atomic, write_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rdad.data.layouts import Sample
+    from rdad.metrics import AnomalyMetrics, Curve
     from rdad.metrics.thresholds import Thresholds
     from rdad.results.report.contents import ReportSubject
 
@@ -80,11 +81,13 @@ class ArtifactWriter:
         self._thresholds = thresholds
         self._samples: list[Sample] = []
         self._scores: list[float] = []
+        self._curves: dict[str, Curve] = {}
+        self._areas: dict[str, float] = {}
         self._low, self._high = np.inf, -np.inf
         self._error: Exception | None = None
         self._waiting = BoundedSemaphore(MAPS_WAITING)
         run_dir.mkdir(parents=True, exist_ok=True)
-        self._spool = MapSpool(run_dir)
+        self._spool = Spool(run_dir)
         self._report = None if report is None else ReportWriter(run_dir, report)
         self._threads = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="artifacts")
 
@@ -126,6 +129,10 @@ class ArtifactWriter:
         if self._report is not None:
             draw = partial(self._report.draw, len(self._scores) - 1, sample)
             self._submit(self._run_dir / REPORT_FILE, draw)
+
+    def take_curves(self, metrics: "AnomalyMetrics") -> None:
+        """Take the curves of metrics that have been computed of what was added."""
+        self._curves, self._areas = metrics.curves, metrics.curve_areas
 
     def close(self) -> None:
         """Wait for the maps, then write scores, overlays, curves and report.
@@ -220,8 +227,13 @@ class ArtifactWriter:
     def _write_curves(self) -> None:
         from rdad.results.curves import write_test_curves
 
-        write_test_curves(
-            self._run_dir, self._samples, self._scores, self._spool, fpr_limit=self._fpr_limit
+        self._curves = write_test_curves(
+            self._run_dir,
+            self._samples,
+            self._scores,
+            self._curves,
+            self._areas,
+            fpr_limit=self._fpr_limit,
         )
 
     def _write_report(self) -> None:
@@ -230,6 +242,7 @@ class ArtifactWriter:
                 self._samples,
                 self._scores,
                 self._spool,
+                curves=self._curves,
                 limits=(self._low, self._high),
                 fpr_limit=self._fpr_limit,
                 thresholds=self._thresholds,

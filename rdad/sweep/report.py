@@ -10,7 +10,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from rdad.results.summary import short
+from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated
 from rdad.sweep.comparison import Row, compared
 from rdad.sweep.comparison_files import write_comparison

@@ -5,7 +5,7 @@ import pytest
 import torch
 from maps_to_score import odd_maps, smooth_maps
 
-from rdad.metrics import AnomalyMetrics, aupro, auroc, pro_curve, roc_curve
+from rdad.metrics import AnomalyMetrics, PixelMetrics, aupro, auroc, pro_curve, roc_curve
 
 
 @pytest.mark.parametrize("name", odd_maps())
@@ -42,3 +42,14 @@ def test_the_collection_keeps_the_curves_of_its_last_result():
     metric.compute()
     assert list(metric.curves) == ["image_roc", "pixel_roc", "pro"]
     np.testing.assert_allclose(metric.curves["pro"], pro_curve(maps, masks), atol=1e-12)
+    assert list(metric.curve_areas) == ["image_roc", "pixel_roc", "pro"]
+    assert metric.curve_areas["pixel_roc"] == pytest.approx(auroc(maps, masks), abs=1e-12)
+
+
+def test_the_area_beside_the_pro_curve_is_that_of_the_curve_also_with_per_image():
+    maps, masks = smooth_maps(8, seed=1)
+    metric = PixelMetrics(aupro="per_image")
+    metric.update(torch.from_numpy(maps)[:, None], torch.from_numpy(masks)[:, None])
+    figures = metric.compute()
+    assert metric.curve_areas["pro"] == pytest.approx(aupro(maps, masks), abs=1e-12)
+    assert metric.curve_areas["pro"] != pytest.approx(figures["aupro"], abs=1e-3)

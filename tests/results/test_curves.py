@@ -2,17 +2,17 @@
 
 import csv
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from report_folders import computed_metrics
 
 from rdad.data.samples import Sample
 from rdad.metrics.exact import aupro, auroc
-from rdad.results import curves
 from rdad.results.curves import write_loss_curve, write_test_curves
-from rdad.results.map_spool import MapSpool
 from rdad.runs.files import append_history
 
 LABELS = (0, 0, 0, 1, 1, 1)
@@ -20,14 +20,21 @@ SCORES = [0.1, 0.5, 0.2, 0.4, 0.9, 0.8]
 
 
 @pytest.fixture
-def maps(tmp_path: Path) -> MapSpool:
-    spool = MapSpool(tmp_path)
+def maps() -> list[np.ndarray]:
     random = np.random.default_rng(0)
-    for label in LABELS:
-        anomaly_map = random.random((32, 32), dtype=np.float32)
+    made = [random.random((32, 32), dtype=np.float32) for _ in LABELS]
+    for label, anomaly_map in zip(LABELS, made, strict=True):
         anomaly_map[8:16, 8:24] += 0.5 * label
-        spool.append(anomaly_map)
-    return spool
+    return made
+
+
+def write_curves(
+    folder: Path, samples: list[Sample], scores: list[float], maps: list[np.ndarray]
+) -> list[str]:
+    """The names of the curves that were written."""
+    metrics = computed_metrics(samples, scores, maps)
+    areas = metrics.curve_areas
+    return list(write_test_curves(folder, samples, scores, metrics.curves, areas))
 
 
 def make_samples(folder: Path, *, masks: bool, labels: tuple[int, ...] = LABELS) -> list[Sample]:
@@ -55,11 +62,12 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_points_of_the_curves_have_the_areas_of_the_metrics(tmp_path: Path, maps: MapSpool):
-    write_test_curves(tmp_path, make_samples(tmp_path, masks=True), SCORES, maps)
+def test_points_of_the_curves_have_the_areas_of_the_metrics(tmp_path: Path, maps: list[np.ndarray]):
+    written = write_curves(tmp_path, make_samples(tmp_path, masks=True), SCORES, maps)
+    assert written == ["image_roc", "pixel_roc", "pro"]
     masks = np.zeros((6, 32, 32), dtype=bool)
     masks[3:, 8:16, 8:24] = True
-    values = np.stack([maps[number] for number in range(6)])
+    values = np.stack(maps)
     for curve, area in (("image", auroc(SCORES, LABELS)), ("pixel", auroc(values, masks))):
         points = [row for row in rows(tmp_path / "curves/roc.csv") if row["curve"] == curve]
         false_positives = [float(row["false_positive_rate"]) for row in points]
@@ -73,52 +81,53 @@ def test_points_of_the_curves_have_the_areas_of_the_metrics(tmp_path: Path, maps
     assert area == pytest.approx(aupro(values, masks), abs=1e-3)
 
 
-def test_without_masks_there_is_only_the_image_curve(tmp_path: Path, maps: MapSpool):
-    write_test_curves(tmp_path, make_samples(tmp_path, masks=False), SCORES, maps)
+def test_without_masks_there_is_only_the_image_curve(tmp_path: Path, maps: list[np.ndarray]):
+    write_curves(tmp_path, make_samples(tmp_path, masks=False), SCORES, maps)
     assert names(tmp_path) == {"roc.png", "roc.csv", "score_histogram.png"}
     assert {row["curve"] for row in rows(tmp_path / "curves/roc.csv")} == {"image"}
 
 
-def test_with_one_class_there_is_only_the_histogram(tmp_path: Path, maps: MapSpool):
+def test_with_one_class_there_is_only_the_histogram(tmp_path: Path, maps: list[np.ndarray]):
     samples = make_samples(tmp_path, masks=True, labels=(0,) * 6)
-    write_test_curves(tmp_path, samples, SCORES, maps)
+    write_curves(tmp_path, samples, SCORES, maps)
     assert names(tmp_path) == {"score_histogram.png"}
 
 
 def test_scores_that_are_not_finite_draw_nothing_and_warn(
-    tmp_path: Path, maps: MapSpool, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, maps: list[np.ndarray], caplog: pytest.LogCaptureFixture
 ):
     scores = [*SCORES[:5], float("nan")]
     with caplog.at_level(logging.WARNING):
-        write_test_curves(tmp_path, make_samples(tmp_path, masks=True), scores, maps)
+        samples = make_samples(tmp_path, masks=True)
+        metrics = computed_metrics(samples, SCORES, maps)
+        write_test_curves(tmp_path, samples, scores, metrics.curves, metrics.curve_areas)
     assert not (tmp_path / "curves").exists()
     assert "no curves: 1 scores are not finite" in caplog.text
 
 
-def test_very_many_pixels_are_thinned_with_little_effect(
-    tmp_path: Path, maps: MapSpool, monkeypatch: pytest.MonkeyPatch
+def test_a_defect_without_a_mask_leaves_out_the_pixel_curves(
+    tmp_path: Path, maps: list[np.ndarray]
 ):
     samples = make_samples(tmp_path, masks=True)
-    whole = curves._pixel_ranking(samples, maps)
-    monkeypatch.setattr(curves, "LARGEST_PIXEL_COUNT", 6 * 32 * 32 // 4)
-    thinned = curves._pixel_ranking(samples, maps)
-    assert whole is not None and thinned is not None
-    assert thinned.positive_count == whole.positive_count // 4
-    assert thinned.auroc() == pytest.approx(whole.auroc(), abs=0.05)
+    metrics = computed_metrics(samples, SCORES, maps)
+    samples[-1] = replace(samples[-1], mask=None)
+    written = write_test_curves(tmp_path, samples, SCORES, metrics.curves, metrics.curve_areas)
+    assert list(written) == ["image_roc"]
+    assert names(tmp_path) == {"roc.png", "roc.csv", "score_histogram.png"}
 
 
 def test_maps_of_different_shapes_have_the_areas_that_their_pixels_have(tmp_path: Path):
-    spool, random, pieces = MapSpool(tmp_path), np.random.default_rng(0), []
+    maps, random, pieces = [], np.random.default_rng(0), []
     for number, shape in enumerate([(32, 32), (40, 17), (32, 32), (9, 80)]):
         values = random.random(shape, dtype=np.float32)
         mask = np.zeros(shape, dtype=bool)
         if number == 2:
             values[8:16, 8:24] += 0.5
             mask[8:16, 8:24] = True
-        spool.append(values)
+        maps.append(values)
         pieces.append((values.ravel(), mask.ravel()))
     samples = make_samples(tmp_path, masks=True, labels=(0, 0, 1, 0))
-    write_test_curves(tmp_path, samples, [0.1, 0.2, 0.3, 0.4], spool)
+    write_curves(tmp_path, samples, [0.1, 0.2, 0.3, 0.4], maps)
     pixels, defects = (np.concatenate(each) for each in zip(*pieces, strict=True))
     points = [row for row in rows(tmp_path / "curves" / "roc.csv") if row["curve"] == "pixel"]
     x, y = ([float(row[f"{kind}_positive_rate"]) for row in points] for kind in ("false", "true"))

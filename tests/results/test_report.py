@@ -76,7 +76,8 @@ def test_page_holds_metrics_losses_curves_and_thresholds_of_the_run_folder(tmp_p
 
 
 def test_folder_without_metrics_and_history_has_a_page_without_them(tmp_path: Path):
-    facts = contents(tmp_path, subject(0), limits=(np.inf, -np.inf), fpr_limit=0.3, thresholds=None)
+    limits = (np.inf, -np.inf)
+    facts = contents(tmp_path, subject(0), curves={}, limits=limits, fpr_limit=0.3, thresholds=None)
     assert (facts["metrics"], facts["loss"], facts["curves"]) == ({}, {}, {})
     assert facts["limits"] == [None, None] and facts["thresholds"] is None
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from report_folders import computed_metrics
 
 from rdad.data.samples import Sample
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.results import writer as artifacts
-from rdad.results.map_spool import MapSpool
+from rdad.results.spool import Spool
 from rdad.results.writer import MAPS_WAITING, ArtifactWriter
 
 
@@ -57,10 +58,12 @@ def samples(tmp_path: Path) -> list[Sample]:
 
 def write_all(run_dir: Path, samples: list[Sample], **options: object) -> None:
     random = np.random.default_rng(0)
+    maps = [random.random((10, 15), dtype=np.float32) + sample.label for sample in samples]
+    scores = [float(anomaly_map.max()) for anomaly_map in maps]
     with ArtifactWriter(run_dir, category="part", **options) as writer:  # pyright: ignore
-        for sample in samples:
-            anomaly_map = random.random((10, 15), dtype=np.float32) + sample.label
-            writer.add(sample, (20, 30), anomaly_map, float(anomaly_map.max()))
+        for sample, anomaly_map, score in zip(samples, maps, scores, strict=True):
+            writer.add(sample, (20, 30), anomaly_map, score)
+        writer.take_curves(computed_metrics(samples, scores, maps))
 
 
 def test_run_folder_holds_every_artifact(tmp_path: Path, samples: list[Sample]):
@@ -221,7 +224,7 @@ def test_disk_full_for_the_spool_does_not_stop_the_test(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(MapSpool, "append", full)
+    monkeypatch.setattr(Spool, "append", full)
     with pytest.raises(OSError, match="the disk is full"):
         write_all(tmp_path / "run", samples)
     assert len((tmp_path / "run/scores.csv").read_text().splitlines()) == 6
@@ -325,10 +328,9 @@ def test_importing_artifacts_loads_no_slow_library():
 def test_spool_gives_back_maps_of_any_shape(tmp_path: Path):
     random = np.random.default_rng(0)
     maps = [random.random(shape, dtype=np.float32) for shape in ((3, 4), (1, 1), (50, 20))]
-    spool = MapSpool(tmp_path)
+    spool = Spool(tmp_path)
     for anomaly_map in maps:
         spool.append(anomaly_map[::-1])
-    assert spool.shapes() == [(3, 4), (1, 1), (50, 20)]
     for number in (2, 0, 1):
         np.testing.assert_array_equal(spool[number], maps[number][::-1])
     assert len(spool) == 3

@@ -1,6 +1,5 @@
 """What a report says beside its images, gathered from the run folder as plain data."""
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from rdad.runs.files import read_history, read_metrics
 
 if TYPE_CHECKING:
+    from rdad.metrics import Curve
     from rdad.metrics.thresholds import Thresholds
 
 CURVE_POINTS = 300  # about the pixels that a chart of the page is wide
@@ -39,6 +39,7 @@ def contents(
     run_dir: Path,
     subject: ReportSubject,
     *,
+    curves: "Mapping[str, Curve]",
     limits: tuple[float, float],
     fpr_limit: float,
     thresholds: "Thresholds | None",
@@ -49,7 +50,6 @@ def contents(
         limits: Of the heat maps' colour scale.
         fpr_limit: To which AUPRO goes.
     """
-    from rdad.results.curves import FOLDER
     from rdad.results.figures import COLOURS, NORMAL_COLOUR
 
     return {
@@ -58,7 +58,7 @@ def contents(
         "date": subject.date,
         "metrics": _metrics(run_dir),
         "loss": _losses(run_dir),
-        "curves": _rates(run_dir / FOLDER / "roc.csv") | _overlaps(run_dir / FOLDER / "pro.csv"),
+        "curves": {name: _thinned(curve) for name, curve in curves.items()},
         "fpr_limit": fpr_limit,
         "thresholds": None if thresholds is None else _stored(thresholds),
         "colours": {"normal": NORMAL_COLOUR, "defects": COLOURS, "heat": _heat_colours()},
@@ -100,39 +100,11 @@ def _losses(run_dir: Path) -> dict[str, list[list[float]]]:
     }
 
 
-def _rates(path: Path) -> dict[str, list[list[float]]]:
-    rows = _rows(path)
-    return {
-        f"{name}_roc": _thinned(
-            [
-                (float(row["false_positive_rate"]), float(row["true_positive_rate"]))
-                for row in rows
-                if row["curve"] == name
-            ]
-        )
-        for name in dict.fromkeys(row["curve"] for row in rows)
-    }
-
-
-def _overlaps(path: Path) -> dict[str, list[list[float]]]:
-    points = [
-        (float(row["false_positive_rate"]), float(row["per_region_overlap"])) for row in _rows(path)
-    ]
-    return {"pro": _thinned(points)} if points else {}
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _thinned(points: list[tuple[float, float]]) -> list[list[float]]:
+def _thinned(curve: "Curve") -> list[list[float]]:
     """As many points as a chart can show, the first and the last among them."""
-    count = min(len(points), CURVE_POINTS)
-    kept = np.unique(np.rint(np.linspace(0, len(points) - 1, count)).astype(int))
-    return [[round(value, 5) for value in points[number]] for number in kept]
+    count = min(len(curve.fpr), CURVE_POINTS)
+    kept = np.unique(np.rint(np.linspace(0, len(curve.fpr) - 1, count)).astype(int))
+    return [[round(value, 5) for value in point] for point in np.transpose(curve)[kept].tolist()]
 
 
 def _heat_colours() -> list[str]:

@@ -2,10 +2,12 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rdad.results.report.contents import ReportSubject, contents
 from rdad.results.report.page import write_page
@@ -14,8 +16,8 @@ from rdad.results.spool import Spool
 
 if TYPE_CHECKING:
     from rdad.data.samples import Sample
+    from rdad.metrics import Curve
     from rdad.metrics.thresholds import Thresholds
-    from rdad.results.map_spool import MapSpool
 
 REPORT_FILE = "report.html"
 DRAWING_THREADS = 2
@@ -46,20 +48,21 @@ class ReportWriter:
             DataError: the image or its mask is not there any more.
             OSError: the disk is full.
         """
-        drawn = json.dumps(draw_sample(sample, side=self._side))
-        self._places[number] = self._spool.append(drawn.encode("ascii"))
+        drawn = json.dumps(draw_sample(sample, side=self._side)).encode("ascii")
+        self._places[number] = self._spool.append(np.frombuffer(drawn, np.uint8))
 
     def write(
         self,
         samples: "Sequence[Sample]",
         scores: Sequence[float],
-        maps: "MapSpool",
+        maps: Spool,
         *,
+        curves: "Mapping[str, Curve]",
         limits: tuple[float, float],
         fpr_limit: float,
         thresholds: "Thresholds | None" = None,
     ) -> None:
-        """Write the page from the run folder's metrics, history and curves, and these results.
+        """Write the page from the run folder's metrics and history, and these results.
 
         Args:
             scores: Raw, one a sample.
@@ -70,13 +73,14 @@ class ReportWriter:
         facts = contents(
             self._run_dir,
             self._subject,
+            curves=curves,
             limits=limits,
             fpr_limit=fpr_limit,
             thresholds=thresholds,
         )
         images = (
             _described(sample, scores[number], thresholds)
-            | json.loads(self._spool[self._places[number]])
+            | json.loads(self._spool[self._places[number]].tobytes())
             | {"heat": heat}
             for (number, sample), heat in zip(
                 enumerate(samples), self._heat(maps, limits), strict=True
@@ -88,7 +92,7 @@ class ReportWriter:
     def close(self) -> None:
         self._spool.close()
 
-    def _heat(self, maps: "MapSpool", limits: tuple[float, float]) -> Iterator[str]:
+    def _heat(self, maps: Spool, limits: tuple[float, float]) -> Iterator[str]:
         """The heat maps in their order, drawn in threads a little ahead of their use."""
 
         def draw(number: int) -> str:
