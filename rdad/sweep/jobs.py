@@ -117,7 +117,7 @@ def _job(run_dir: Path) -> Job:
     facts: dict[str, Any] = {}
     try:
         record = facts["record"] = _record(run_dir)
-        facts |= {"params": _params(record), "changed": _changed(run_dir)}
+        facts |= {"params": record.get("params", {}), "changed": _changed(run_dir)}
         status, reason = record.get("status", "running"), record.get("reason", UNFINISHED)
         if status == FINISHED:
             reason = ""
@@ -138,19 +138,13 @@ def _record(run_dir: Path) -> dict[str, Any]:
         record = read_record(run_dir)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is not a JSON object")
     kinds = {"status": str, "reason": str, "params": dict, "tracking": dict | None}
-    if not isinstance(record, dict) or any(
-        name in record and not isinstance(record[name], kind) for name, kind in kinds.items()
-    ):
-        raise ValueError(f"{path} is not what a run writes")
+    wrong = [name for name in kinds if name in record and not isinstance(record[name], kinds[name])]
+    if wrong or any(isinstance(one, dict | list) for one in record.get("params", {}).values()):
+        raise ValueError(f"{path} is not what a run writes: {', '.join(wrong) or 'params'}")
     return record
-
-
-def _params(record: Mapping[str, Any]) -> Mapping[str, Value]:
-    params = record.get("params", {})
-    if any(isinstance(value, dict | list) for value in params.values()):
-        raise ValueError(f"the params in {RECORD_FILE} are not all plain values")
-    return params
 
 
 def _metrics(run_dir: Path) -> dict[str, float]:

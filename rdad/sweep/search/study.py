@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
@@ -66,6 +64,8 @@ def only_process(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: another process is in it.
     """
+    from filelock import FileLock, Timeout  # Hydra imports its plugins at each start
+
     try:
         with FileLock(folder / ".search.lock", timeout=0):
             yield
