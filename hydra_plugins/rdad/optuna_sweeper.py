@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.rdad.launcher import reason
-from rdad.sweep.search.space import SearchSpace, search_space, varied
+from rdad.sweep.search.space import search_space, varied
 from rdad.sweep.search.study import only_process
 from rdad.sweep.search.trials import Proposal, Search
 
@@ -76,12 +76,15 @@ class OptunaSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
+        texts = [f"{key}={value}" for key, value in self._params.items()] + arguments
+        returns: list[Sequence[JobReturn]] = []
         try:
-            space = self._space(arguments)
+            space = search_space(self._parser.parse_overrides(texts))
             self.validate_batch_is_legal(space.samples())
             with only_process(folder):
                 search = Search(space, folder, directions=self._directions, **self._study)
-                returns = [jobs for batch in self._batches(search) for jobs in batch]
+                while proposals := search.ask(self._n_jobs, n_trials=self._n_trials):
+                    returns += [self._run(search, run) for run in _consecutive(proposals)]
         except ModuleNotFoundError as error:
             raise SearchError(
                 f"hydra/sweeper=rdad_optuna needs {error.name}, which is not installed: "
@@ -91,14 +94,6 @@ class OptunaSweeper(Sweeper):
             raise SearchError(f"Optuna sweeper: {error}") from error
         self._report(search, folder)
         return returns
-
-    def _space(self, arguments: list[str]) -> SearchSpace:
-        texts = [f"{key}={value}" for key, value in self._params.items()] + arguments
-        return search_space(self._parser.parse_overrides(texts))
-
-    def _batches(self, search: Search) -> Iterator[list[Sequence[JobReturn]]]:
-        while proposals := search.ask(self._n_jobs, n_trials=self._n_trials):
-            yield [self._run(search, run) for run in _consecutive(proposals)]
 
     def _run(self, search: Search, proposals: list[Proposal]) -> Sequence[JobReturn]:
         """Jobs with the numbers of their trials, which the launcher counts up from the first."""
@@ -132,7 +127,9 @@ class OptunaSweeper(Sweeper):
             values = ", ".join(f"{value:.6g}" for value in best["values"])
             log.info("best: %s  %s", values, " ".join(varied(best["params"])))
         if self._failures:
-            raise SearchError("\n".join(_listed(self._failures)))
+            lines = [f"  {', '.join(map(str, of))}: {said}" for said, of in self._failures.items()]
+            count = sum(map(len, self._failures.values()))
+            raise SearchError("\n".join([f"{count} trials failed", *lines]))
 
 
 def _consecutive(proposals: list[Proposal]) -> Iterator[list[Proposal]]:
@@ -140,13 +137,6 @@ def _consecutive(proposals: list[Proposal]) -> Iterator[list[Proposal]]:
     places = enumerate(proposals)
     for _, run in groupby(places, key=lambda place: place[1].number - place[0]):
         yield [proposal for _, proposal in run]
-
-
-def _listed(failures: Mapping[str, list[int]]) -> Iterator[str]:
-    """Which trials failed, by reason."""
-    yield f"{sum(map(len, failures.values()))} trials failed"
-    for said, numbers in failures.items():
-        yield f"  {', '.join(map(str, numbers))}: {said}"
 
 
 def _numbers(returned: Any) -> list[float]:

@@ -35,12 +35,13 @@ class ParallelLauncher(ExtraLauncher):
     def __init__(self, again: Sequence[str] = (), **options: Any) -> None:
         super().__init__(**options)
         self._again = list(again)
-        self._notes = tempfile.TemporaryDirectory(prefix="rdad-jobs-")
+        self._kept = tempfile.TemporaryDirectory(prefix="rdad-jobs-")
+        self._notes = Path(self._kept.name)
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        noted = NotedTask(task_function, Path(self._notes.name))
+        noted = NotedTask(task_function, self._notes)
         super().setup(hydra_context=hydra_context, task_function=noted, config=config)
 
     def launch(
@@ -66,12 +67,11 @@ class ParallelLauncher(ExtraLauncher):
         return returns
 
     def _note(self, number: int) -> str:
-        folder = Path(self._notes.name)
-        notes = [note for note in ("ended", "began") if (folder / f"{number}.{note}").exists()]
+        notes = [one for one in ("ended", "began") if (self._notes / f"{number}.{one}").exists()]
         return notes[0] if notes else "waits"
 
     def _ended(self, overrides: Sequence[str], number: int) -> JobReturn:
-        status, returned = pickle.loads((Path(self._notes.name) / f"{number}.ended").read_bytes())
+        status, returned = pickle.loads((self._notes / f"{number}.ended").read_bytes())
         return JobReturn(overrides, status=status, _return_value=returned)
 
     def _alone(self, overrides: Sequence[str], number: int) -> JobReturn:

@@ -1,8 +1,8 @@
 """A comparison as a picture: a panel a metric, a row a setting, a dot a job."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
@@ -11,20 +11,22 @@ from rdad.sweep.comparison import (
     CATEGORY,
     HEADLINES,
     SEED,
+    SETTING,
     Row,
-    grouped,
+    complete,
     mean,
     metric_names,
     over_categories,
+    results,
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 MOST_SETTINGS = 40
 LONGEST_NAME = 48
 TITLES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
-Groups: TypeAlias = Mapping[str, Sequence[Row]]
 SINGLE, MEAN, SMALL_PRINT = "#A6A6A6", COLOURS[0], {"fontsize": 8, "color": "#555555"}
 
 
@@ -37,43 +39,37 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
     metrics = metric_names(rows, HEADLINES)
     if not metrics:
         return _empty("no job has a result")
-    groups = _groups(rows)
-    means = {metric: _means(rows, groups, metric) for metric in metrics}
-    drawn = _best(means[metrics[0]])
+    jobs, means = _by_setting(rows, metrics)
+    best = means.sort_values(metrics[0], kind="stable", na_position="first").tail(MOST_SETTINGS)
+    drawn = [setting for setting in means.index if setting in best.index]
     figure = Figure(figsize=(11, 1.7 + 0.36 * len(drawn)), dpi=130)
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         axes.set_title(TITLES[metric], loc="left", fontsize=11)
-        values = [[row.job.metrics.get(metric, math.nan) for row in groups[one]] for one in drawn]
-        _panel(axes, values, [means[metric][one] for one in drawn])
+        values = [list(jobs.loc[[setting], metric]) for setting in drawn]
+        _panel(axes, values, list(means.loc[drawn, metric]))
     panels[0].set_yticks(range(len(drawn)), [_cut(setting) for setting in drawn])
     panels[0].set_ylim(len(drawn) - 0.5, -0.6)
-    figure.supxlabel(_caption(groups, len(drawn)), x=0.01, ha="left", **SMALL_PRINT)
+    figure.supxlabel(_caption(jobs, len(drawn)), x=0.01, ha="left", **SMALL_PRINT)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.08)
     return figure
 
 
-def _groups(rows: Sequence[Row]) -> Groups:
-    """Seeds and categories are dots of a setting; categories are rows where no setting varies."""
-    groups = grouped(rows, without=[SEED, CATEGORY])
-    return groups if len(groups) > 1 else grouped(rows, without=[SEED])
+def _by_setting(rows: Sequence[Row], metrics: list[str]) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """The metrics of the jobs and their means, both by setting.
 
+    Seeds and categories are dots of a setting; categories are rows where no setting varies. The
+    means over categories are of those in which every setting has the metric, as in the tables.
+    """
+    import pandas as pd
 
-def _means(rows: Sequence[Row], groups: Groups, metric: str) -> dict[str, float]:
-    """As the tables have them: over categories, of those in which every setting has the metric."""
-    table = over_categories(rows)
-    if table is not None and set(table.settings) == set(groups):
-        return {setting: table.mean(setting, metric) for setting in groups}
-    return {
-        setting: mean(row.job.metrics.get(metric, math.nan) for row in group)
-        for setting, group in groups.items()
-    }
-
-
-def _best(means: Mapping[str, float]) -> list[str]:
-    order = sorted(means, key=lambda one: -math.inf if math.isnan(means[one]) else means[one])
-    kept = set(order[-MOST_SETTINGS:])
-    return [setting for setting in means if setting in kept]
+    jobs = results(rows, without=[SEED, CATEGORY]).set_index(SETTING).filter(metrics)
+    if jobs.index.nunique() == 1:
+        jobs = results(rows, without=[SEED]).set_index(SETTING).filter(metrics)
+    elif (table := over_categories(rows)) is not None:
+        means = {metric: complete(table, metric).agg(mean) for metric in metrics}
+        return jobs, pd.DataFrame(means, index=jobs.index.unique())
+    return jobs, pd.DataFrame(jobs.groupby(SETTING, sort=False).agg(mean))
 
 
 def _panel(axes: "Axes", values: Sequence[Sequence[float]], means: Sequence[float]) -> None:
@@ -102,11 +98,11 @@ def _finish(axes: "Axes", *, has_values: bool) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _caption(groups: Groups, drawn: int) -> str:
-    several = any(len(group) > 1 for group in groups.values())
-    parts = ["grey: single jobs; blue: the mean" if several else "one job a row"]
-    if drawn < len(groups):
-        parts.append(f"the best {drawn} of {len(groups)} settings by image AUROC")
+def _caption(jobs: "pd.DataFrame", drawn: int) -> str:
+    settings = jobs.index.nunique()
+    parts = ["one job a row" if settings == len(jobs) else "grey: single jobs; blue: the mean"]
+    if drawn < settings:
+        parts.append(f"the best {drawn} of {settings} settings by image AUROC")
     return "; ".join(parts)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.runs.files import write_atomic, write_table, write_text_atomic
-from rdad.sweep.comparison import COSTS, Row, compared, metric_names
+from rdad.sweep.comparison import Row, compared, metric_names
 from rdad.sweep.comparison_text import markdown
 from rdad.sweep.jobs import read_jobs
 
@@ -42,8 +42,8 @@ def job_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "job": row.name,
             **row.setting,
             **{name: row.job.metrics.get(name, math.nan) for name in metrics},
-            **{name: row.cost(name) for name in COSTS},
-            "reused": row.reused,
+            **row.job.costs,
+            "reused": row.job.reused,
             "status": row.job.status,
             "reason": row.job.reason,
         }

@@ -1,7 +1,9 @@
 """A comparison as text: a table for the terminal, and a Markdown page."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING
 
 from rdad.results.text_table import (
     Mark,
@@ -15,18 +17,22 @@ from rdad.results.text_table import (
     unmarked,
 )
 from rdad.sweep.comparison import (
-    COSTS,
+    CATEGORY,
     HEADLINES,
-    PaperTable,
+    SETTING,
     Row,
-    Spread,
+    complete,
+    mean,
     metric_names,
     over_categories,
     over_seeds,
     value_text,
     with_result,
 )
-from rdad.sweep.jobs import FINISHED
+from rdad.sweep.jobs import COSTS, FINISHED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COST_FORMS = dict(zip(COSTS, (".1f", ".1f", ".0f"), strict=True))
 LONGEST_JOB, LONGEST_TABLE = 16, 20
@@ -59,20 +65,21 @@ def markdown(rows: Sequence[Row], *, picture: str) -> str:
     parts = [f"# Comparison of {counted(rows)}"]
     if with_result(rows):
         mark = unmarked if summaries else bold
-        parts.append(piped(_job_table(rows, metrics, mark=mark, name=str)))
+        parts.append(_page_table(_job_table(rows, metrics, mark=mark, name=str)))
     for title, summary in summaries:
-        parts += [f"## {title}", piped(summary)]
+        parts += [f"## {title}", _page_table(summary)]
     parts.append(f"![image AUROC, pixel AUROC and AUPRO by setting]({picture})")
     lost = [[row.name, row.job.status, row.job.reason] for row in without_result(rows)]
     if lost:
-        parts += ["## Jobs without a result", piped([["job", "status", "reason"], *lost])]
+        parts += ["## Jobs without a result", _page_table([["job", "status", "reason"], *lost])]
     return "\n\n".join(parts) + "\n"
 
 
 def counted(rows: Sequence[Row]) -> str:
     """As "4 jobs: 3 finished, 1 failed"."""
     states = [row.job.status for row in rows]
-    each = [f"{states.count(state)} {state}" for state in sorted(set(states), key=_finished_first)]
+    in_order = sorted(set(states), key=lambda state: (state != FINISHED, state))
+    each = [f"{states.count(state)} {state}" for state in in_order]
     return f"{len(rows)} job{'s' if len(rows) > 1 else ''}: {', '.join(each)}"
 
 
@@ -80,76 +87,72 @@ def without_result(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.job.status != FINISHED]
 
 
-def _finished_first(state: str) -> tuple[bool, str]:
-    return (state != FINISHED, state)
+def _page_table(table: Table) -> str:
+    """Names and reasons are text, also where they look like HTML."""
+    return piped([[escape(cell, quote=False) for cell in line] for line in table])
+
+
+def _table(columns: Mapping[str, Sequence[str]]) -> Table:
+    return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
 
 def _job_table(
     rows: Sequence[Row], metrics: Sequence[str], *, mark: Mark, name: Callable[[str], str]
 ) -> Table:
+    """Of the jobs with a result, of which there must be one."""
     done = with_result(rows)
     columns = {"job": [name(row.name) for row in done]}
-    for key in done[0].setting if done else ():
+    for key in done[0].setting:
         columns[key] = [value_text(row.setting[key]) for row in done]
     for metric in metrics:
         values = [row.job.metrics.get(metric, math.nan) for row in done]
         columns[metric] = figures(metric, values, mark)
     for cost, form in COST_FORMS.items():
-        columns[cost] = [figure(row.cost(cost), form) for row in done]
-    columns["reused"] = ["yes" if row.reused else "no" for row in done]
-    return [list(columns), *map(list, zip(*columns.values(), strict=True))]
+        columns[cost] = [figure(row.job.costs[cost], form) for row in done]
+    columns["reused"] = ["yes" if row.job.reused else "no" for row in done]
+    return _table(columns)
 
 
 def _summaries(
     rows: Sequence[Row], metrics: Sequence[str], mark: Mark
 ) -> Iterator[tuple[str, Table]]:
     """Title and table of what there is to say over seeds and over categories."""
-    if spreads := over_seeds(rows):
-        yield "Over n seeds: mean ± sample standard deviation", _seed_table(spreads, metrics, mark)
-    if (table := over_categories(rows)) is not None:
-        title = f"Over categories, per cent: {' / '.join(table.metrics)}"
-        partial = any(len(table.complete(one)) < len(table.categories) for one in table.metrics)
-        yield f"{title}. {PARTIAL}" if partial else title, _paper_table(table, mark)
+    if (spread := over_seeds(rows)) is not None:
+        yield "Over n seeds: mean ± sample standard deviation", _seed_table(spread, metrics, mark)
+    if (means := over_categories(rows)) is not None:
+        title = f"Over categories, per cent: {' / '.join(means)}"
+        count = means.index.unique(CATEGORY).size
+        partial = any(len(complete(means, metric)) < count for metric in means)
+        yield f"{title}. {PARTIAL}" if partial else title, _paper_table(means, mark)
 
 
-def _seed_table(spreads: Sequence[Spread], metrics: Sequence[str], mark: Mark) -> Table:
-    columns = {
-        "setting": [one.setting for one in spreads],
-        "n": [str(one.count) for one in spreads],
-    }
+def _seed_table(spread: "pd.DataFrame", metrics: Sequence[str], mark: Mark) -> Table:
+    columns = {"setting": list(spread.index), "n": list(map(str, spread["n"]))}
     for metric in metrics:
-        cells = figures(metric, [one.mean[metric] for one in spreads], mark)
+        cells = figures(metric, list(spread["mean", metric]), mark)
         columns[metric] = [
-            cell if math.isnan(one.std[metric]) else f"{cell} ± {one.std[metric]:.4f}"
-            for cell, one in zip(cells, spreads, strict=True)
+            cell if math.isnan(deviation) else f"{cell} ± {deviation:.4f}"
+            for cell, deviation in zip(cells, spread["std", metric], strict=True)
         ]
-    return [list(columns), *map(list, zip(*columns.values(), strict=True))]
+    return _table(columns)
 
 
-def _paper_table(table: PaperTable, mark: Mark) -> Table:
+def _paper_table(means: "pd.DataFrame", mark: Mark) -> Table:
     """Cells such as "98.9 / 97.1 / 93.0", the best of a line marked metric by metric."""
+    settings = means.index.unique(SETTING)
     lines = {
-        category: [
-            [table.figures.get((category, one, metric)) for one in table.settings]
-            for metric in table.metrics
-        ]
-        for category in table.categories
+        category: {
+            metric: [means[metric].get((category, one)) for one in settings] for metric in means
+        }
+        for category in sorted(means.index.unique(CATEGORY))
     }
-    lines["mean"] = [
-        [table.mean(one, metric) for one in table.settings] for metric in table.metrics
-    ]
-    cells = {
-        name: [
-            figures(metric, values, mark, ".1%")
-            for metric, values in zip(table.metrics, line, strict=True)
-        ]
-        for name, line in lines.items()
-    }
-    joined = [
-        [name, *(" / ".join(cell) for cell in zip(*line, strict=True))]
-        for name, line in cells.items()
-    ]
-    return [["category", *table.settings], *joined]
+    whole = {metric: complete(means, metric) for metric in means}
+    lines["mean"] = {metric: [mean(whole[metric][one]) for one in settings] for metric in means}
+    table = [["category", *settings]]
+    for name, line in lines.items():
+        cells = [figures(metric, values, mark, ".1%") for metric, values in line.items()]
+        table.append([name, *map(" / ".join, zip(*cells, strict=True))])
+    return table
 
 
 def _short(job: str) -> str:

@@ -1,23 +1,24 @@
 """The jobs of a sweep, read from their folders: what was varied, how each ended, what it gave."""
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 
-from rdad.runs.files import read_metrics
+from rdad.runs.files import METRICS_FILE, read_metrics
 from rdad.runs.record import RECORD_FILE, overrides, read_record
 
 Value: TypeAlias = str | int | float
 FINISHED = "finished"
 UNFINISHED = "killed or still running"  # a killed process could not write down that it ended
-HYDRA_FOLDER = ".hydra"
 LOG_FILE = "train.log"
+COSTS = ("train_seconds", "images_per_second", "peak_memory_mib")
+MEBIBYTE = 1024**2
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,23 @@ class Job:
         params: What run.json says of the setting; empty for a job that failed before it was known.
         changed: What the command line set.
         metrics: The overall metrics without their `test/`; empty without a result.
+        costs: Of each of COSTS; nan without a result.
         record: All of run.json.
     """
 
     folder: Path
     status: str
     reason: str
-    params: Mapping[str, Value]
-    changed: Mapping[str, str]
-    metrics: Mapping[str, float]
-    record: Mapping[str, Any]
+    params: Mapping[str, Value] = field(default_factory=dict)
+    changed: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, math.nan))
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reused(self) -> bool:
+        """Whether the training, and so its seconds, were another run's."""
+        return self.record.get("reused_from") is not None
 
 
 def read_jobs(folders: Iterable[Path]) -> list[Job]:
@@ -94,57 +102,72 @@ def swept(jobs: Sequence[Job]) -> dict[str, list[Value | None]]:
 def _run_dirs(folder: Path) -> list[Path]:
     """Also of jobs that ended before they could write a run.json: Hydra's folder is there."""
     recorded = {path.parent for path in folder.rglob(RECORD_FILE)}
-    begun = {path.parent for path in folder.rglob(HYDRA_FOLDER) if path.is_dir()}
+    begun = {path.parent for path in folder.rglob(".hydra") if path.is_dir()}
     return [*recorded | begun]
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """So that job 10 comes behind job 9."""
     parts = re.findall(r"\d+|\D+", str(path.resolve()))
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _job(run_dir: Path) -> Job:
+    """One that another program or a broken disk left has failed, and costs no other its place."""
+    facts: dict[str, Any] = {}
+    try:
+        record = facts["record"] = _record(run_dir)
+        facts |= {"params": record.get("params", {}), "changed": _changed(run_dir)}
+        status, reason = record.get("status", "running"), record.get("reason", UNFINISHED)
+        if status == FINISHED:
+            reason = ""
+            facts |= {"metrics": _metrics(run_dir), "costs": _costs(record)}
+    except (FileNotFoundError, ValueError) as error:
+        status, reason = "failed", str(error)
+    except Exception as error:
+        status, reason = "failed", f"its files cannot be read: {type(error).__name__}: {error}"
+    return Job(run_dir, status, " ".join(reason.split()), **facts)
+
+
+def _record(run_dir: Path) -> dict[str, Any]:
+    """run.json; empty where the job ended before it could write one."""
+    path = run_dir / RECORD_FILE
+    if not path.is_file():
+        return {}
     try:
         record = read_record(run_dir)
-    except (FileNotFoundError, ValueError):
-        record = {}
-    status = record.get("status", "running")
-    metrics: Mapping[str, float] = {}
-    reason = "" if status == FINISHED else record.get("reason", UNFINISHED)
-    if status == FINISHED:
-        try:
-            metrics = _overall(read_metrics(run_dir))
-        except (FileNotFoundError, ValueError) as error:
-            status, reason = "failed", str(error)
-    return Job(
-        folder=run_dir,
-        status=status,
-        reason=" ".join(reason.split()),
-        params=record.get("params", {}),
-        changed=_changed(run_dir),
-        metrics=metrics,
-        record=record,
-    )
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is not a JSON object")
+    kinds = {"status": str, "reason": str, "params": dict, "tracking": dict | None}
+    wrong = [name for name in kinds if name in record and not isinstance(record[name], kinds[name])]
+    if wrong or any(isinstance(one, dict | list) for one in record.get("params", {}).values()):
+        raise ValueError(f"{path} is not what a run writes: {', '.join(wrong) or 'params'}")
+    return record
 
 
-def _overall(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Without those of single defect types."""
-    return {
-        name.removeprefix("test/"): value for name, value in metrics.items() if name.count("/") == 1
-    }
+def _metrics(run_dir: Path) -> dict[str, float]:
+    """The overall ones, without those of single defect types."""
+    found = read_metrics(run_dir)
+    metrics = {name.removeprefix("test/"): found[name] for name in found if name.count("/") == 1}
+    if not metrics or any(map(math.isinf, metrics.values())):
+        raise ValueError(
+            f"{run_dir / METRICS_FILE} has an infinite metric, or none over all images"
+        )
+    return metrics
+
+
+def _costs(record: Mapping[str, Any]) -> dict[str, float]:
+    measured = {name: float(record.get(name, math.nan)) for name in COSTS[:2]}
+    return measured | {COSTS[2]: record.get("peak_memory_bytes", math.nan) / MEBIBYTE}
 
 
 def _changed(run_dir: Path) -> dict[str, str]:
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides(run_dir))
-    except HydraException:
-        return {}
-    return {
-        one.key_or_group: str(one.get_value_string())
-        for one in parsed
-        if one.key_or_group != "resume"  # how a job was run, not what it computes
-    }
+    """All but `resume`, which is how a job was run and not what it computes."""
+    parsed = OverridesParser.create().parse_overrides(overrides(run_dir))
+    given = {one.key_or_group: str(one.get_value_string()) for one in parsed}
+    return {key: value for key, value in given.items() if key != "resume"}
 
 
 def _differ(values: Iterable[Value | None]) -> bool:

@@ -1,6 +1,7 @@
-"""What the folders of a sweep's jobs are named after: what varies, and nothing else."""
+"""What a sweep will run: how many jobs, in folders of what names, with which strategies."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -9,8 +10,12 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from rdad.config.compose import ConfigError
+
 RESUME = "resume"  # what a launcher adds to a job that it starts again, in the same folder
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+IN_ONE_COMMAND = ("spawn", "fork", "notebook")  # start their processes without the command line
 
 
 class JobFolders(Callback):
@@ -29,13 +34,6 @@ class JobFolders(Callback):
             config.hydra.overrides.hydra.append(f"{EXCLUDED}={json.dumps(left_out)}")
 
 
-def _is_plain(override: Override) -> bool:
-    """Whether all values can stand in a folder's name, and that name on a command line."""
-    if override.is_interval_sweep() or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
-        return True
-    return all(re.fullmatch(r"[\w.+-]+", value) for value in override.sweep_string_iterator())
-
-
 def overrides(config: DictConfig) -> dict[str, Override]:
     """A sweep's overrides of the task by their keys: a named sweep's, and the command line's,
     which win."""
@@ -43,3 +41,44 @@ def overrides(config: DictConfig) -> dict[str, Override]:
     texts = [f"{key}={value}" for key, value in named.items()] + [*config.hydra.overrides.task]
     parsed = OverridesParser.create().parse_overrides(texts)
     return {one.key_or_group: one for one in parsed}
+
+
+def planned_jobs(config: DictConfig) -> int | None:
+    """How many jobs the overrides ask for; None where the sweeper decides on the way."""
+    if config.hydra.sweeper._target_ != BASIC_SWEEPER:
+        return None
+    varied = [one for one in overrides(config).values() if one.is_sweep_override()]
+    if not all(one.is_discrete_sweep() for one in varied):
+        return None
+    return math.prod(len(list(one.sweep_string_iterator())) for one in varied)
+
+
+def check_strategy_in_sweep(strategy: str, devices: Any) -> None:
+    """Refuse what starts the command again on each device: in a sweep, that is all its jobs.
+
+    Args:
+        strategy, devices: As of Lightning's Trainer.
+
+    Raises:
+        ConfigError: the strategy is of that kind.
+    """
+    several = strategy == "auto" and not _is_one(devices)  # Lightning then takes ddp
+    named = strategy.startswith(("ddp", "fsdp", "deepspeed"))
+    if several or (named and not any(word in strategy for word in IN_ONE_COMMAND)):
+        raise ConfigError(
+            f"trainer.strategy={strategy} with trainer.devices={devices} starts the command again "
+            "for each device, and in a sweep each of them would run all jobs; give each job one "
+            "device (trainer=gpu), several at a time with hydra/launcher=parallel"
+        )
+
+
+def _is_plain(override: Override) -> bool:
+    """Whether all values can stand in a folder's name, and that name on a command line."""
+    if override.is_interval_sweep() or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
+        return True
+    return all(re.fullmatch(r"[\w.+-]+", value) for value in override.sweep_string_iterator())
+
+
+def _is_one(devices: Any) -> bool:
+    """A number of devices, or a list of their indices."""
+    return devices in (1, "1") or (not isinstance(devices, str | int) and len(devices) == 1)

@@ -1,7 +1,6 @@
 """How a sweep ends: the comparison of its jobs, and one list of those that gave no result."""
 
 import logging
-import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +15,10 @@ from rdad.sweep.comparison import Row, compared
 from rdad.sweep.comparison_files import write_comparison
 from rdad.sweep.comparison_text import counted, terminal, without_result
 from rdad.sweep.jobs import LOG_FILE, read_jobs
-from rdad.sweep.plan import overrides
+from rdad.sweep.plan import planned_jobs
 
 log = logging.getLogger(__name__)
 
-BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 LONGEST_REASON = 300
 
 _planned: dict[Path, int | None] = {}
@@ -60,16 +58,6 @@ def report(sweep_dir: Path) -> None:
     except OSError as error:
         log.warning("the comparison could not be written: %s", error)
     print("\n".join(_lines(rows, sweep_dir)), flush=True)
-
-
-def planned_jobs(config: DictConfig) -> int | None:
-    """How many jobs the overrides ask for; None where the sweeper decides on the way."""
-    if config.hydra.sweeper._target_ != BASIC_SWEEPER:
-        return None
-    varied = [one for one in overrides(config).values() if one.is_sweep_override()]
-    if not all(one.is_discrete_sweep() for one in varied):
-        return None
-    return math.prod(len(list(one.sweep_string_iterator())) for one in varied)
 
 
 def _lines(rows: Sequence[Row], sweep_dir: Path) -> list[str]:

@@ -14,7 +14,7 @@ from sweep_folders import make_job
 
 from rdad import compare_runs
 from rdad.compare import main
-from rdad.sweep.comparison import compared, over_categories, over_seeds
+from rdad.sweep.comparison import compared, complete, over_categories, over_seeds
 from rdad.sweep.comparison_figure import comparison_figure
 from rdad.sweep.comparison_text import markdown, terminal
 from rdad.sweep.jobs import read_jobs, swept
@@ -84,19 +84,22 @@ def test_over_seeds_mean_and_sample_deviation_are_those_of_statistics(tmp_path: 
         for seed, value in enumerate(several):
             make_job(tmp_path, f"{mode}_{seed}", figures(value), mode=mode, seed=seed)
     make_job(tmp_path, "multiply_1", mode="multiply", seed=1)
-    add, multiply = over_seeds(compared(read_jobs([tmp_path])))
-    assert (add.setting, add.count, multiply.count) == ("add", 3, 1)
-    assert add.mean["image_auroc"] == pytest.approx(statistics.mean(values["add"]))
-    assert add.std["image_auroc"] == pytest.approx(statistics.stdev(values["add"]))
-    assert math.isnan(multiply.std["image_auroc"])
+    table = over_seeds(compared(read_jobs([tmp_path])))
+    assert table is not None
+    assert dict(table["n"]) == {"add": 3, "multiply": 1}
+    add, multiply = table.loc["add"], table.loc["multiply"]
+    assert add["mean", "image_auroc"] == pytest.approx(statistics.mean(values["add"]))
+    assert add["std", "image_auroc"] == pytest.approx(statistics.stdev(values["add"]))
+    assert math.isnan(multiply["std", "image_auroc"])
     assert "0.9300 ± 0.0265" in terminal(compared(read_jobs([tmp_path])))
 
 
 def test_a_metric_undefined_for_one_seed_is_undefined_for_the_setting(tmp_path: Path) -> None:
     make_job(tmp_path, "0", figures(0.9), seed=0)
     make_job(tmp_path, "1", figures(0.9, pixel=None), seed=1)
-    (all_jobs,) = over_seeds(compared(read_jobs([tmp_path])))
-    assert math.isnan(all_jobs.mean["pixel_auroc"])
+    table = over_seeds(compared(read_jobs([tmp_path])))
+    assert table is not None
+    assert table["mean", "pixel_auroc"].isna().tolist() == [True]
     assert "undefined" in terminal(compared(read_jobs([tmp_path])))
 
 
@@ -106,8 +109,10 @@ def test_the_same_setting_in_two_sweeps_counts_once(tmp_path: Path) -> None:
             make_job(tmp_path / sweep_dir, f"{seed}", figures(value), seed=seed)
     rows = compared(read_jobs([tmp_path / "a", tmp_path / "b", tmp_path / "b"]))
     assert [row.name for row in rows] == ["a/0", "a/1", "b/0", "b/1"]
-    (all_jobs,) = over_seeds(rows)
-    assert (all_jobs.count, all_jobs.mean["image_auroc"]) == (2, pytest.approx(0.9))
+    table = over_seeds(rows)
+    assert table is not None
+    assert table["n"].tolist() == [2]
+    assert table["mean", "image_auroc"].tolist() == [pytest.approx(0.9)]
 
 
 def test_over_categories_the_mean_is_of_categories_that_all_settings_have(tmp_path: Path) -> None:
@@ -120,9 +125,10 @@ def test_over_categories_the_mean_is_of_categories_that_all_settings_have(tmp_pa
     rows = compared(read_jobs([tmp_path]))
     table = over_categories(rows)
     assert table is not None
-    assert table.categories == ["bottle", "cable", "grid"]
-    assert table.mean("add", "image_auroc") == pytest.approx(0.92)
-    assert table.mean("multiply", "image_auroc") == pytest.approx(0.94)
+    assert ("grid", "add") in table.index
+    whole = complete(table, "image_auroc")
+    assert list(whole.index) == ["bottle", "cable"]
+    assert dict(whole.mean()) == {"add": pytest.approx(0.92), "multiply": pytest.approx(0.94)}
     lines = [line.split("|") for line in markdown(rows, picture="x.png").splitlines()]
     shown = {
         line[1].strip(): [cell.strip() for cell in line[2:4]] for line in lines if len(line) == 5
@@ -189,6 +195,50 @@ def test_the_command_writes_a_table_that_is_the_frame(
     assert (sweep / "comparison.md").read_text().startswith("# Comparison of 5 jobs")
     with Image.open(sweep / "comparison.png") as picture:
         assert min(picture.size) > 250
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        *[("run.json", text) for text in ("[1, 2]", "null", DEEP, "{", "\xff")],
+        ("run.json", '{"status": "finished", "params": ["mode"]}'),
+        ("run.json", '{"status": "finished", "params": {"mode": ["add"]}}'),
+        ("run.json", '{"status": 1}'),
+        ("run.json", '{"status": "finished", "tracking": [1]}'),
+        ("run.json", '{"status": "finished", "train_seconds": []}'),
+        *[("metrics.json", text) for text in ("[]", "{}", DEEP, '{"test/image_auroc": Infinity}')],
+        *[(".hydra/overrides.yaml", text) for text in ("1", "mode: add", "- ][", "{", DEEP[:1000])],
+    ],
+)
+def test_a_broken_job_is_a_failed_row_with_a_reason_and_the_others_stand(
+    sweep: Path, file: str, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sweep / "0_mode-add" / file).write_bytes(content.encode("latin-1"))
+    assert main([str(sweep)]) == 0
+    assert "5 jobs: 1 finished, 2 failed, 2 running" in capsys.readouterr().out
+    frame = compare_runs(sweep)
+    broken, other = frame.loc["0_mode-add"], frame.loc["1_mode-multiply"]
+    assert broken["status"] == "failed"
+    assert broken["reason"]
+    assert broken["image_auroc":"peak_memory_mib"].isna().all()
+    assert (other["status"], other["image_auroc"]) == ("finished", 0.95)
+
+
+def test_html_in_names_and_reasons_is_text_on_the_page(tmp_path: Path) -> None:
+    for number, mode in enumerate(("<b>add</b>", "multiply & more")):
+        name = f"{number}_<b>"
+        record = {"params": {"mode": mode}}
+        make_job(tmp_path, name, figures(0.9 + number / 100), record=record)
+    make_job(tmp_path, "2_<script>", mode="add", record={"reason": "ValueError: <img src=x>"})
+    main([str(tmp_path)])
+    page = (tmp_path / "comparison.md").read_text()
+    assert "| 0_&lt;b&gt; | &lt;b&gt;add&lt;/b&gt; |" in page
+    assert "| multiply &amp; more |" in page
+    assert "| 2_&lt;script&gt; | failed | ValueError: &lt;img src=x&gt; |" in page
+    assert "<" not in page
 
 
 def test_a_folder_without_a_run_is_one_clear_message(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rdad.config.compose import ConfigError, load_config
-from rdad.sweep.strategy import check_strategy_in_sweep
+from rdad.sweep.plan import check_strategy_in_sweep
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from sweep_folders import make_job
 
 from rdad.runs.ending import failed_job, record_end
 from rdad.sweep import report as sweep_report
-from rdad.sweep.report import planned_jobs, report
+from rdad.sweep.plan import BASIC_SWEEPER, planned_jobs
+from rdad.sweep.report import report
 
 FINE = {"image_auroc": 0.9, "pixel_auroc": 0.97, "aupro": 0.9}
 
@@ -31,7 +32,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def composed(*overrides: str, sweeper: str = sweep_report.BASIC_SWEEPER) -> DictConfig:
+def composed(*overrides: str, sweeper: str = BASIC_SWEEPER) -> DictConfig:
     named = {"sweeper": {"_target_": sweeper, "params": {"seed": "1,2,3"}}}
     return OmegaConf.create({"hydra": {**named, "overrides": {"task": list(overrides)}}})
 

@@ -49,17 +49,11 @@ def search_space(overrides: Sequence[Override]) -> SearchSpace:
         ValueError: nothing varies, or an interval or a tag makes no sense.
     """
     last = {one.key_or_group: one for one in overrides}
-    space = SearchSpace(
-        {one.get_key_element(): _distribution(one) for one in last.values() if _varies(one)},
-        [str(one.input_line) for one in last.values() if not _varies(one)],
-    )
-    if not space.distributions:
+    varying = [one for one in last.values() if one.is_sweep_override()]
+    if not varying:
         raise ValueError(f"the search space is empty: let at least one key vary, as {EXAMPLE} does")
-    return space
-
-
-def _varies(override: Override) -> bool:
-    return override.is_sweep_override()
+    common = [str(one.input_line) for one in last.values() if one not in varying]
+    return SearchSpace({one.get_key_element(): _distribution(one) for one in varying}, common)
 
 
 def _distribution(override: Override) -> "BaseDistribution":

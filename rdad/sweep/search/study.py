@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -13,7 +13,7 @@ SAMPLERS = ("tpe", "gp", "nsgaii", "random")
 DIRECTIONS = ("maximize", "minimize")
 
 
-def check_choice(key: str, found: Any, allowed: Sequence[str]) -> None:
+def check_choice(key: str, found: str, allowed: Sequence[str]) -> None:
     if found not in allowed:
         raise ValueError(f"hydra.sweeper.{key} must be {' or '.join(allowed)}; found {found!r}")
 
@@ -53,12 +53,8 @@ def make_sampler(name: str, *, seed: int) -> "BaseSampler":
 
     if name == "tpe":  # constant_liar: trials of one batch keep away from each other
         return samplers.TPESampler(seed=seed, constant_liar=True)
-    makers = {
-        "gp": samplers.GPSampler,
-        "nsgaii": samplers.NSGAIISampler,
-        "random": samplers.RandomSampler,
-    }
-    return makers[name](seed=seed)
+    found = {"gp": "GPSampler", "nsgaii": "NSGAIISampler", "random": "RandomSampler"}[name]
+    return getattr(samplers, found)(seed=seed)
 
 
 @contextmanager
@@ -68,14 +64,10 @@ def only_process(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: another process is in it.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock, Timeout  # Hydra imports its plugins at each start
 
-    lock = FileLock(folder / ".search.lock")
     try:
-        lock.acquire(timeout=0)
+        with FileLock(folder / ".search.lock", timeout=0):
+            yield
     except Timeout as error:
         raise ValueError(f"another process searches in {folder}") from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -11,7 +11,7 @@ from rdad.sweep.search.study import DIRECTIONS, SAMPLERS, check_choice, make_sam
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
+    from optuna.trial import FrozenTrial, Trial
 
 DATABASE = "optuna.db"
 SIGNIFICANT_DIGITS = 4  # of a value between two bounds, so that a folder's name stays readable
@@ -112,21 +112,17 @@ class Search:
             "study_name": self._study.study_name,
             "directions": [direction.name.lower() for direction in self._study.directions],
             "trials": {state: states.count(state) for state in sorted(set(states))},
-            "best": [self._described(trial) for trial in best],
+            "best": [
+                {"trial": one.number, "values": one.values, "params": self._short(one.params)}
+                for one in best
+            ],
         }
 
-    def _described(self, trial: "FrozenTrial") -> dict[str, Any]:
-        return {
-            "trial": trial.number,
-            "values": list(trial.values),
-            "params": self._short(trial.params),
-        }
-
-    def _trials(self, *states: str) -> "list[FrozenTrial]":
+    def _trials(self, state: str) -> "list[FrozenTrial]":
         trials = self._study.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.state.name in states]
+        return [trial for trial in trials if trial.state.name == state]
 
-    def _new_trial(self) -> "FrozenTrial":
+    def _new_trial(self) -> "Trial":
         number = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = make_sampler(self._sampler, seed=self._seed * 10_000 + number)
         try:
@@ -138,15 +134,20 @@ class Search:
                 "choose another hydra.sweeper.study_name or folder"
             ) from error
         trial.set_user_attr("sweep_folder", str(self.folder))
-        return self._study.get_trials(deepcopy=False)[trial.number]
+        return trial
 
     def _taken_over(self) -> "list[FrozenTrial]":
-        """Trials that a process now gone was running. One that was killed before it had proposed
-        all values, or in another space, is of no use."""
-        ours = [trial for trial in self._trials("RUNNING") if self._is_ours(trial)]
-        useful = [trial for trial in ours if trial.distributions == self.space.distributions]
-        for trial in ours:
-            if trial not in useful:
+        """Trials that a process now gone was running in this folder, where only one can.
+
+        One that was killed before it had proposed all values, or in another space, is of no use.
+        """
+        useful = []
+        for trial in self._trials("RUNNING"):
+            if self._shared and trial.user_attrs.get("sweep_folder") != str(self.folder):
+                continue
+            if trial.distributions == self.space.distributions:
+                useful.append(trial)
+            else:
                 self._fail(trial.number)
         return useful
 
@@ -159,11 +160,6 @@ class Search:
         """Values in the order of the space, floats no longer than they need to be."""
         spaces = self.space.distributions
         return {key: _rounded(params[key], spaces[key]) for key in spaces if key in params}
-
-    def _is_ours(self, trial: "FrozenTrial") -> bool:
-        """In a database that others use: whether it belongs to this sweep's folder, which only one
-        process can be working in."""
-        return not self._shared or trial.user_attrs.get("sweep_folder") == str(self.folder)
 
 
 def _rounded(value: Any, distribution: "BaseDistribution") -> Any:
