@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rdad.benchmark.rows import Row, Stopwatch
 from rdad.benchmark.subject import Subject
-from rdad.data.cache import decode
+from rdad.data.decoded import decode
 
 DECODED = 16  # images
 

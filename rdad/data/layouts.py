@@ -4,16 +4,21 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdad.data.listing import (
+from rdad.data.samples import (
+    GOOD,
     Folder,
+    Sample,
+    Samples,
+    check_masks,
     draw,
     existing_folder,
     folders_under,
     images_of,
+    labelled,
     list_images,
+    named,
     subfolders,
 )
-from rdad.data.samples import GOOD, Sample, Samples, check_masks, labelled, named
 
 __all__ = ["Sample", "Samples", "read_folder", "read_mvtec_ad"]
 
@@ -98,8 +103,6 @@ def _category_folder(root: Path, category: str) -> Path:
 
 
 def _hold_out(images: list[Path], part: float, seed: int) -> tuple[list[Path], list[Path]]:
-    if not 0 <= part < 1:
-        raise ValueError(f"holdout is {part}; allowed: 0 <= holdout < 1")
     held = draw(len(images), part=part, seed=seed)
     log.info("%d of %d normal images are held out for testing", len(held), len(images))
     train = [image for index, image in enumerate(images) if index not in set(held)]

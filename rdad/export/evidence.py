@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rdad.data.images import load_image
-from rdad.data.listing import images_of
+from rdad.data.samples import images_of
 from rdad.export.formats import Images
 
 if TYPE_CHECKING:

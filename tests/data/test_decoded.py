@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdad.data.cache import decode
+from rdad.data.decoded import decode
 from rdad.data.images import DataError, load_image
 from rdad.data.layouts import read_mvtec_ad
 from rdad.data.samples import Sample
@@ -63,7 +63,7 @@ def test_the_second_call_decodes_nothing_and_gives_the_same(
     nut: tuple[Sample, ...], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = decode(nut, SIZE, cache_dir)
-    monkeypatch.setattr("rdad.data.cache.decode_samples", None)
+    monkeypatch.setattr("rdad.data.decoded.decode_samples", None)
     second = decode(nut, SIZE, cache_dir)
     assert np.array_equal(first.images, second.images)
     assert np.array_equal(first.masks, second.masks)
@@ -115,7 +115,7 @@ def test_a_file_that_changes_between_check_and_decoding_is_reported(
     digests = digest_files(nut)
     Image.new("RGB", (10, 12)).save(nut[3].image)
     with pytest.raises(DataError, match="changed while it was being read"):
-        decode_samples(nut, digests, SIZE)
+        list(decode_samples(nut, digests, SIZE))
 
 
 def test_pixels_cannot_be_written(nut: tuple[Sample, ...], cache_dir: Path) -> None:
@@ -199,13 +199,13 @@ def test_two_processes_that_need_the_same_images_decode_them_once(
     mvtec_root: Path, cache_dir: Path
 ) -> None:
     code = (
-        "import logging, sys, time; from pathlib import Path; import rdad.data.cache as cache\n"
+        "import logging, sys, time; from pathlib import Path; import rdad.data.decoded as decoded\n"
         "from rdad.data.layouts import read_mvtec_ad\n"
         "logging.basicConfig(level=logging.INFO)\n"
-        "make = cache.decode_samples\n"
-        "cache.decode_samples = lambda *a: (time.sleep(2), make(*a))[1]  # long enough to meet\n"
+        "make = decoded.decode_samples\n"
+        "decoded.decode_samples = lambda *a: (time.sleep(2), make(*a))[1]  # long enough to meet\n"
         "samples = read_mvtec_ad(sys.argv[1], 'nut').test\n"
-        "print(cache.decode(samples, (8, 6), Path(sys.argv[2])).images.sum())\n"
+        "print(decoded.decode(samples, (8, 6), Path(sys.argv[2])).images.sum())\n"
     )
     command = [sys.executable, "-c", code, str(mvtec_root), str(cache_dir)]
     running = [

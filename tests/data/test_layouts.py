@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rdad.data.layouts import read_folder, read_mvtec_ad
-from rdad.data.listing import draw
+from rdad.data.samples import draw
 
 
 def touch(root: Path, *names: str) -> None:
@@ -173,7 +173,6 @@ def test_a_directory_named_like_an_image_is_kept_for_the_check_of_files(own: Pat
         ({"normal": "bad"}, r"no images in .*bad \(but in its subfolders dent, hole"),
         ({"normal": "fine", "normal_test": "fine"}, "stands twice"),
         ({"normal": "fine", "defects": "fine"}, "its name or use says normal"),
-        ({"normal": "fine", "holdout": 1.0}, "holdout is 1.0; allowed"),
         (
             {"normal": "fine", "defects": ["bad/dent", "bad/hole", "bad"], "masks": ["masks"] * 2},
             "2 mask folders for 3 defect folders",
