@@ -21,7 +21,7 @@ from rdad.data.tiling import Size
 
 log = logging.getLogger(__name__)
 
-DECODER_VERSION = 3  # to be raised when the same file would give other pixels
+DECODER_VERSION = 4  # to be raised when the same file would give other pixels
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,12 @@ def decode(
     if arrays is None:
         with store.lock(key):
             arrays = store.load(key) or _made(samples, digests, image_size, store, key)
+    *pixels, classes = arrays
     of_images = tuple(digests[sample.image] for sample in samples)
-    if image_size is None:
-        return _at_own_sizes(samples, of_images, arrays)
-    return _at_one_size(samples, of_images, arrays)
+    make = _at_own_sizes if image_size is None else _at_one_size
+    decoded = make(samples, of_images, pixels)
+    _warn_of_masks(samples, decoded, classes)
+    return decoded
 
 
 def _key(samples: Sequence[Sample], digests: dict[Path, str], size: Size | None) -> str:
@@ -126,22 +128,26 @@ def _arrays(
     samples: Sequence[Sample], digests: dict[Path, str], size: Size | None
 ) -> Iterator[NDArray[Any]]:
     """What the cache holds: at one size, images (N, H, W, 3), masks (M, H, W) of the M samples
-    that have one, and original sizes (N, 2); else each image and its mask in turn.
+    that have one, and original sizes (N, 2); else each image and its mask in turn. Last comes how
+    many classes each mask has (N,).
     """
-    decoded = decode_samples(samples, digests, size)
+    classes = np.zeros(len(samples), np.int64)
+    decoded = enumerate(decode_samples(samples, digests, size))
     if size is None:
-        for image, mask, _ in decoded:
+        for index, (image, mask, in_mask, _) in decoded:
+            classes[index] = in_mask
             yield from (image,) if mask is None else (image, mask)
-        return
-    images = np.empty((len(samples), *size, 3), np.uint8)
-    masks = np.empty((sum(sample.mask is not None for sample in samples), *size), np.bool_)
-    originals = np.empty((len(samples), 2), np.int64)
-    unfilled = iter(masks)
-    for index, (image, mask, original) in enumerate(decoded):
-        images[index], originals[index] = image, original
-        if mask is not None:
-            next(unfilled)[...] = mask
-    yield from (images, masks, originals)
+    else:
+        images = np.empty((len(samples), *size, 3), np.uint8)
+        masks = np.empty((sum(sample.mask is not None for sample in samples), *size), np.bool_)
+        originals = np.empty((len(samples), 2), np.int64)
+        unfilled = iter(masks)
+        for index, (image, mask, in_mask, original) in decoded:
+            images[index], originals[index], classes[index] = image, original, in_mask
+            if mask is not None:
+                next(unfilled)[...] = mask
+        yield from (images, masks, originals)
+    yield classes
 
 
 def _at_one_size(
@@ -153,7 +159,6 @@ def _at_one_size(
         masks = np.zeros(images.shape[:3], np.bool_)
         masks[[sample.mask is not None for sample in samples]] = stacked
         masks.flags.writeable = False
-        _warn_of_lost_masks(stacked)
     return Decoded(images, masks, tuple((int(h), int(w)) for h, w in sizes), digests)
 
 
@@ -170,11 +175,22 @@ def _at_own_sizes(
     return Decoded(images, masks, tuple(image.shape[:2] for image in images), digests)
 
 
-def _warn_of_lost_masks(masks: NDArray[np.bool_]) -> None:
-    lost = len(masks) - int(masks.any(axis=(1, 2)).sum())
-    if lost:
-        height, width = masks.shape[1:]
+def _warn_of_masks(samples: Sequence[Sample], decoded: Decoded, classes: NDArray[np.int64]) -> None:
+    """What the masks leave in doubt, each kind once."""
+    rows = [row for row, sample in enumerate(samples) if sample.mask is not None]
+    shares = {row: float(decoded.masks[row].mean()) for row in rows}
+    if lost := [row for row in rows if not shares[row]]:
         log.warning(
             "%d of %d masks mark no pixel at %d x %d: their defects are too small for image_size",
-            *(lost, len(masks), height, width),
+            *(len(lost), len(rows), *decoded.masks[lost[0]].shape),
+        )
+    if several := [row for row in rows if classes[row] > 1]:
+        log.warning(
+            "%d of %d masks have several levels, as %s: all but background (0) is defect",
+            *(len(several), len(rows), samples[several[0]].mask),
+        )
+    if over_half := [row for row in rows if shares[row] > 0.5]:
+        log.warning(
+            "%d of %d masks mark more than half of their image, as %s: is defect what they mark?",
+            *(len(over_half), len(rows), samples[over_half[0]].mask),
         )

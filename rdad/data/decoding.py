@@ -14,8 +14,8 @@ from PIL import Image
 
 from rdad.data.images import (
     DataError,
+    decode_classes,
     decode_image,
-    decode_mask,
     read_bytes,
     resize_image,
     resize_mask,
@@ -30,10 +30,13 @@ Result = TypeVar("Result")
 
 
 class Pixels(NamedTuple):
-    """One sample decoded: image (H, W, 3), mask (H, W) if it has one, (height, width) on disk."""
+    """One sample decoded: image (H, W, 3), mask (H, W) and its number of classes if it has one,
+    (height, width) on disk.
+    """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_] | None
+    classes: int
     original: tuple[int, int]
 
 
@@ -78,11 +81,11 @@ def decode_samples(
     """
 
     def decode(sample: Sample) -> Pixels:
-        image, mask = _open(sample, digests)
+        image, mask, classes = _open(sample, digests)
         original = (image.height, image.width)
         target = size or original
         marked = None if mask is None else resize_mask(mask, target)
-        return Pixels(resize_image(image, target), marked, original)
+        return Pixels(resize_image(image, target), marked, classes, original)
 
     problems: list[str] = []
     for result in _in_threads(decode, samples):
@@ -101,17 +104,17 @@ def _mismatch(sample: Sample, masks_expected: bool) -> Iterator[str]:
         yield f"{sample.image}: no mask for this defect ({sample.defect_type})"
 
 
-def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.Image | None]:
+def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.Image | None, int]:
     image = decode_image(_content(sample.image, digests), sample.image)
     if sample.mask is None:
-        return image, None
-    mask = decode_mask(_content(sample.mask, digests), sample.mask)
+        return image, None, 0
+    mask, classes = decode_classes(_content(sample.mask, digests), sample.mask)
     if mask.size != image.size:
         sizes = [f"{one.width} x {one.height}" for one in (mask, image)]
         raise DataError([f"{sample.mask}: {sizes[0]} pixels, but {sample.image} has {sizes[1]}"])
     if np.asarray(mask).max() == 0:
         raise DataError([f"{sample.mask}: empty mask, no pixel is marked"])
-    return image, mask
+    return image, mask, classes
 
 
 def _digest(path: Path) -> str:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"),
+    *(".gif", ".jp2", ".pgm", ".ppm"),
+)
+MASK_ENDINGS = ("_mask", "-mask", "_gt", "_label")  # in any letter case
 GOOD = "good"
 
 Folder = str | PathLike[str]
@@ -39,9 +43,15 @@ class Samples:
 
 
 def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:
-    """Samples of one type; masks are found by name in the folder `masks`, which may be missing."""
+    """Samples of one type; masks are found by name in the folder `masks`, which may be missing.
+
+    The folder may be that of the images, none of which is then a mask.
+    """
     files = list_images(masks) if masks is not None and masks.is_dir() else []
-    by_stem = {path.stem: path for path in reversed(files)}
+    taken = {image.resolve() for image in images}
+    files = [file for file in files if file.resolve() not in taken]
+    owned = {masked_stem(file): file for file in reversed(files)}
+    by_stem = owned | {file.stem: file for file in reversed(files)}
     _warn_of_lone_masks(files, images)
     return [
         Sample(
@@ -55,9 +65,17 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     ]
 
 
+def masked_stem(path: Path) -> str | None:
+    """The stem of the image that a name like `<stem>_mask` says it masks; None for other names."""
+    for ending in MASK_ENDINGS:
+        if path.stem.lower().endswith(ending):
+            return path.stem[: -len(ending)]
+    return None
+
+
 def _warn_of_lone_masks(masks: Sequence[Path], images: Sequence[Path]) -> None:
-    stems = {stem for image in images for stem in (image.stem, f"{image.stem}_mask")}
-    lone = [mask for mask in masks if mask.stem not in stems]
+    stems = {image.stem for image in images}
+    lone = [mask for mask in masks if not {mask.stem, masked_stem(mask)} & stems]
     if lone:
         log.warning("%d masks have no image, the first is %s", len(lone), lone[0])
 

@@ -195,6 +195,33 @@ def test_defects_lost_by_resizing_are_warned_of(
     assert "1 of 1 masks mark no pixel at 8 x 6" in caplog.text
 
 
+@pytest.mark.parametrize("size", [SIZE, None])
+def test_masks_in_doubt_are_said_once_with_a_count_also_from_the_cache(
+    write_image: Write,
+    write_mask: Write,
+    tmp_path: Path,
+    cache_dir: Path,
+    caplog: pytest.LogCaptureFixture,
+    size: tuple[int, int] | None,
+) -> None:
+    samples = []
+    for index in range(4):
+        image = write_image(f"{index}.png")
+        samples.append(Sample(image, 1, "dot", write_mask(f"m/{index}.png"), image.stem))
+    for name in ("1", "2"):
+        values = np.array(Image.open(tmp_path / f"m/{name}.png"))
+        values[9:, :] = 80
+        Image.fromarray(values).save(tmp_path / f"m/{name}.png")
+    Image.fromarray(np.full((12, 10), 255, np.uint8)).save(tmp_path / "m/3.png")
+    for _ in range(2):
+        caplog.clear()
+        masks = decode(samples, size, cache_dir).masks
+        assert masks[1][-1].all()
+        assert "2 of 4 masks have several levels, as" in caplog.text
+        assert "1 of 4 masks mark more than half of their image, as" in caplog.text
+        assert len(caplog.records) == 2
+
+
 def test_two_processes_that_need_the_same_images_decode_them_once(
     mvtec_root: Path, cache_dir: Path
 ) -> None:
