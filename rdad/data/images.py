@@ -106,7 +106,9 @@ def decode_classes(content: bytes, path: Path) -> tuple[Image.Image, int]:
     with _damage_named(path):
         image = _open(content)
         grey, levels = marked(_mask_values(image), lossy=content.startswith(JPEG_START))
-        colours = [] if image.mode.startswith("I") else _rgb(image).getcolors(MOST_COLOURS) or []
+        colours = []
+        if levels and not _is_grey(image):
+            colours = _rgb(image).getcolors(MOST_COLOURS) or []
     return Image.fromarray(grey), levels and max(levels, len(colours) - 1)
 
 
@@ -116,11 +118,17 @@ def _mask_values(image: Image.Image) -> NDArray[np.integer]:
         values = np.asarray(image)
         _high_byte(values)  # for its check
         return values
-    values = np.asarray(_rgb(image)).max(axis=2)
+    if _is_grey(image):
+        return np.asarray(image)
+    values = np.maximum.reduce([np.asarray(band) for band in _rgb(image).split()])
     if image.has_transparency_data and not values.any():
         values = np.asarray(image.convert("RGBA").getchannel("A"))
         values = np.where(values.min() < 255, values, 0)
     return values
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or (image.mode == "L" and not image.has_transparency_data)
 
 
 def resize_image(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
