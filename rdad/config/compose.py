@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.schema import DATASETS, Range, TrainConfig, allowed_values
+from rdad.data.datasets import RANGES, check_ranges
 from rdad.data.tiling import Tiling
 from rdad.model.geometry import checked_input_size, checked_layers
 
@@ -96,12 +97,16 @@ def _check_dataset(cfg: DictConfig) -> None:
                 f"dataset.{key} must be {typed[key]!r}; found {found!r} "
                 f"(quotes make a text of a number, as in \"dataset.{key}='1'\")"
             )
-    check_values(schema, typed, "dataset.")
-    Tiling.of(typed.tile or (1, 1), typed.tile_overlap)
-    if typed._target_ == "rdad.data.textures":
-        from rdad.data.texture_photographs import CATEGORIES
+    ranged = [key for key in RANGES if key in typed and key != "image_size"]
+    try:
+        check_ranges(**{key: typed[key] for key in ranged})
+        Tiling.of(typed.tile or (1, 1), typed.tile_overlap)
+        if typed._target_ == "rdad.data.textures":
+            from rdad.data.texture_photographs import check_category
 
-        one_of("dataset.category", typed.category, CATEGORIES)
+            check_category(typed.category)
+    except ValueError as error:
+        raise ConfigError(f"dataset.{error}") from error
 
 
 def check_values(schema: type, node: Any, place: str = "") -> None:

@@ -92,15 +92,15 @@ class ModelConfig:
 
 @dataclass
 class DatasetConfig:
-    """What the constructors in `rdad.data` have in common."""
+    """What the constructors in `rdad.data` have in common, whose ranges `rdad.data.datasets` has."""
 
     _target_: str = MISSING
     category: str | None = MISSING
     image_size: list[int] = MISSING
-    batch_size: int = number(1)
-    validation: str = choice("none", "split", "test")
-    validation_fraction: float = number(0, 1, open="()")
-    calibration: float = number(0, 1, open=")")
+    batch_size: int = MISSING
+    validation: str = MISSING
+    validation_fraction: float = MISSING
+    calibration: float = MISSING
     split_seed: int = MISSING
     seed: int = MISSING
     tile: list[int] | None = MISSING
@@ -119,7 +119,7 @@ class FolderConfig(DatasetConfig):
     normal_test: Any = MISSING
     defects: Any = MISSING
     masks: Any = MISSING
-    holdout: float = number(0, 1, open=")")
+    holdout: float = MISSING
 
 
 DATASETS: dict[str, type[DatasetConfig]] = {

@@ -1,9 +1,9 @@
-from .cache import Decoded as Decoded
-from .cache import decode as decode
 from .datamodule import AnomalyDataModule as AnomalyDataModule
 from .datasets import folder as folder
 from .datasets import mvtec_ad as mvtec_ad
 from .datasets import textures as textures
+from .decoded import Decoded as Decoded
+from .decoded import decode as decode
 from .images import DataError as DataError
 from .images import load_image as load_image
 from .samples import Sample as Sample

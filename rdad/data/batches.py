@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from rdad.data.samples import Sample
@@ -14,7 +14,7 @@ Batch = dict[str, torch.Tensor]
 
 
 class PixelSource(Protocol):
-    """Where decoded pixels come from: resized images, whole images, or tiles."""
+    """Where decoded pixels come from: images or tiles."""
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Images (B, H, W, 3) and masks (B, H, W)."""
@@ -25,8 +25,8 @@ class ImageSet(Dataset[Batch]):
     """Some rows of decoded pixels, with what is known of them; gives whole batches.
 
     Args:
-        samples: The samples of this split.
-        rows: Where each of them stands in `source`.
+        samples: All that `source` has, in its order.
+        rows: Those of this split.
         defect_types: The names whose places are the codes; normal images get -1.
 
     Attributes:
@@ -39,16 +39,16 @@ class ImageSet(Dataset[Batch]):
         self,
         samples: Sequence[Sample],
         source: PixelSource,
-        rows: Sequence[int],
+        rows: ArrayLike,
         defect_types: Sequence[str],
     ) -> None:
         self.source = source
         self.rows = np.asarray(rows, np.int64)
+        chosen = [samples[row] for row in self.rows]
         codes = {name: code for code, name in enumerate(defect_types)}
-        self.labels = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
+        self.labels = torch.tensor([one.label for one in chosen], dtype=torch.int64)
         self.codes = torch.tensor(
-            [codes[sample.defect_type] if sample.label else -1 for sample in samples],
-            dtype=torch.int64,
+            [codes[one.defect_type] if one.label else -1 for one in chosen], dtype=torch.int64
         )
 
     def __len__(self) -> int:

@@ -4,23 +4,20 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import lightning
 import torch
 from torch.utils.data import DataLoader
 
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
-from rdad.data.cache import Decoded
-from rdad.data.samples import Sample, Samples
-from rdad.data.sources import Source, decode_both, tile_set
-from rdad.data.splits import split_rows
+from rdad.data.datasets import Validation, check_ranges
+from rdad.data.decoded import Decoded, decode_both
+from rdad.data.samples import Sample, Samples, draw
 from rdad.data.store import default_cache_dir
+from rdad.data.tiles import tile_set
 from rdad.data.tiling import DEFAULT_OVERLAP, Tiling
 
 log = logging.getLogger(__name__)
-
-Validation = Literal["none", "split", "test"]
 
 
 class AnomalyDataModule(lightning.LightningDataModule):
@@ -89,7 +86,13 @@ class AnomalyDataModule(lightning.LightningDataModule):
             ValueError: a setting is out of range.
         """
         super().__init__()
-        _check_settings(image_size, batch_size, validation, validation_fraction, calibration)
+        check_ranges(
+            image_size=image_size,
+            batch_size=batch_size,
+            validation=validation,
+            validation_fraction=validation_fraction,
+            calibration=calibration,
+        )
         self.name = name
         self.category = category
         self.image_size = (int(image_size[0]), int(image_size[1]))
@@ -126,10 +129,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 f"no test images for {self.name} {self.category}: "
                 "name some, or hold out a part of the normal ones (holdout > 0)"
             )
-        whole = self.tiling is not None
-        size, cache_dir = self.image_size, self.cache_dir
-        train, test = decode_both(samples, size=size, whole=whole, cache_dir=cache_dir)
-        self._split(samples, train, test)
+        size = None if self.tiling else self.image_size
+        self._split(samples, *decode_both(samples, size, self.cache_dir))
         self._log_counts()
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -185,27 +186,31 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.prepare()
         return self._splits[split]
 
-    def _split(self, samples: Samples, train: Source, test: Source) -> None:
-        rows = split_rows(
+    def _split(self, samples: Samples, train: Decoded, test: Decoded) -> None:
+        trained, held, calibrated = split_rows(
             len(samples.train),
             validation=self.validation_fraction if self.validation == "split" else 0,
             calibration=self.calibration,
             seed=self.split_seed,
         )
-        self.train_samples = tuple(samples.train[row] for row in rows.train)
-        self.val_samples = tuple(samples.train[row] for row in rows.validation)
-        self.calibration_samples = tuple(samples.train[row] for row in rows.calibration)
+        every = range(len(samples.test))
+        self.train_samples = tuple(samples.train[row] for row in trained)
+        self.val_samples = tuple(samples.train[row] for row in held)
+        self.calibration_samples = tuple(samples.train[row] for row in calibrated)
         self.test_samples = samples.test
-        self.calibration_sizes = tuple(train.sizes[row] for row in rows.calibration)
+        self.calibration_sizes = tuple(train.sizes[row] for row in calibrated)
         self.test_sizes = test.sizes
-        self.defect_types = tuple(sorted({one.defect_type for one in samples.test if one.label}))
+        self.defect_types = types = tuple(
+            sorted({one.defect_type for one in samples.test if one.label})
+        )
         self.has_masks = any(sample.mask for sample in samples.test)
-        self.content_digest = self._digest([train.digests[row] for row in rows.train])
-        every, types = range(len(samples.test)), self.defect_types
+        cut = repr(self.tiling) if self.tiling else ""
+        contents = "".join(train.digests[row] for row in trained)
+        self.content_digest = hashlib.sha256((contents + cut).encode()).hexdigest()
         self._splits = {
-            "train": self._training_set(self.train_samples, train, rows.train),
-            "val": self._training_set(self.val_samples, train, rows.validation),
-            "calibration": ImageSet(self.calibration_samples, train, rows.calibration, types),
+            "train": self._training_set(samples.train, train, trained),
+            "val": self._training_set(samples.train, train, held),
+            "calibration": ImageSet(samples.train, train, calibrated, types),
             "test": ImageSet(samples.test, test, every, types),
         }
         if self.validation == "test":
@@ -213,17 +218,13 @@ class AnomalyDataModule(lightning.LightningDataModule):
             self._splits["val"] = self._training_set(samples.test, test, every)
 
     def _training_set(
-        self, samples: Sequence[Sample], source: Source, rows: Sequence[int]
+        self, samples: Sequence[Sample], images: Decoded, rows: Sequence[int]
     ) -> ImageSet:
         """What the loss is computed of: the images of these rows, or their tiles."""
-        if self.tiling is None or isinstance(source, Decoded):
-            return ImageSet(samples, source, rows, self.defect_types)
         types, size = self.defect_types, self.image_size
-        return tile_set(samples, source, rows, types, tiling=self.tiling, size=size)
-
-    def _digest(self, contents: Sequence[str]) -> str:
-        cut = [] if self.tiling is None else [repr(self.tiling)]
-        return hashlib.sha256("".join([*contents, *cut]).encode()).hexdigest()
+        if self.tiling is None:
+            return ImageSet(samples, images, rows, types)
+        return tile_set(samples, images, rows, types, tiling=self.tiling, size=size)
 
     def _log_counts(self) -> None:
         log.info(
@@ -242,21 +243,23 @@ class AnomalyDataModule(lightning.LightningDataModule):
             log.info("%d training tiles of %d x %d pixels", self.train_length, height, width)
 
 
-def _check_settings(
-    image_size: Sequence[int],
-    batch_size: int,
-    validation: str,
-    validation_fraction: float,
-    calibration: float,
-) -> None:
-    if len(image_size) != 2 or min(image_size) < 1:
-        raise ValueError(f"image_size is {image_size}; expected [height, width], both 1 or more")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; allowed: 1 or more")
-    if validation not in get_args(Validation):
-        allowed = ", ".join(get_args(Validation))
-        raise ValueError(f"validation is {validation!r}; allowed: {allowed}")
-    if not 0 < validation_fraction < 1:
-        raise ValueError(f"validation_fraction is {validation_fraction}; allowed: above 0, below 1")
-    if not 0 <= calibration < 1:
-        raise ValueError(f"calibration is {calibration}; allowed: 0 or above, below 1")
+def split_rows(
+    count: int, *, validation: float, calibration: float, seed: int
+) -> tuple[list[int], list[int], list[int]]:
+    """A seeded split of `count` images: sorted places to train on, validate on, calibrate on.
+
+    Args:
+        validation: The share to validate on; 0 for none.
+        calibration: The share, of the images that are left then, to find thresholds on; 0 for none.
+
+    Raises:
+        ValueError: there are too few images to validate on one.
+    """
+    if validation and count < 2:
+        raise ValueError(f"validation=split needs 2 training images or more; found {count}")
+    held = draw(count, part=validation, seed=seed)
+    rest = sorted(set(range(count)) - set(held))
+    if calibration and len(rest) < 2:
+        log.warning("no image can be held back for calibration: there is only one to train on")
+    calibrated = [rest[place] for place in draw(len(rest), part=calibration, seed=seed)]
+    return sorted(set(rest) - set(calibrated)), held, calibrated

@@ -3,10 +3,29 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 if TYPE_CHECKING:
     from rdad.data.datamodule import AnomalyDataModule
+
+Validation = Literal["none", "split", "test"]
+
+RANGES = {
+    "image_size": ("[height, width], both 1 or more", lambda v: len(v) == 2 and min(v) >= 1),
+    "batch_size": ("1 or more", lambda v: v >= 1),
+    "validation": (f"one of {', '.join(get_args(Validation))}", get_args(Validation).__contains__),
+    "validation_fraction": ("above 0 and below 1", lambda v: 0 < v < 1),
+    "calibration": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "holdout": ("in [0, 1)", lambda v: 0 <= v < 1),
+}
+
+
+def check_ranges(**given: Any) -> None:
+    """Raises ValueError for a value that is not in its key's range: what was found, what may be."""
+    for key, found in given.items():
+        allowed, holds = RANGES[key]
+        if not holds(found):
+            raise ValueError(f"{key} must be {allowed}; found {found!r}")
 
 
 class Loading(TypedDict, total=False):
@@ -14,7 +33,7 @@ class Loading(TypedDict, total=False):
 
     image_size: Sequence[int]
     batch_size: int
-    validation: Literal["none", "split", "test"]
+    validation: Validation
     validation_fraction: float
     calibration: float
     split_seed: int
@@ -60,6 +79,7 @@ def folder(
     from rdad.data.datamodule import AnomalyDataModule
     from rdad.data.layouts import read_folder
 
+    check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
     read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
     label = category or Path(root).expanduser().resolve().name

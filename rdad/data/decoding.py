@@ -2,10 +2,11 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from PIL import Image
 
 from rdad.data.images import (
     DataError,
+    decode_classes,
     decode_image,
-    decode_mask,
     read_bytes,
     resize_image,
     resize_mask,
@@ -22,10 +23,21 @@ from rdad.data.images import (
 from rdad.data.samples import Sample
 
 MAX_THREADS = 16
-WHOLE_AT_ONCE = 16  # images of any size, decoded and not yet taken
+AHEAD = 16  # images of any size, decoded and not yet taken
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Pixels(NamedTuple):
+    """One sample decoded: image (H, W, 3), mask (H, W) and its number of classes if it has one,
+    (height, width) on disk.
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_] | None
+    classes: int
+    original: tuple[int, int]
 
 
 def files_of(sample: Sample) -> list[Path]:
@@ -42,63 +54,45 @@ def digest_files(samples: Sequence[Sample]) -> dict[Path, str]:
     """
     expected = any(sample.mask for sample in samples)
     problems = [problem for sample in samples for problem in _mismatch(sample, expected)]
+    digests = {}
     files = list(dict.fromkeys(path for sample in samples for path in files_of(sample)))
-    results = _in_threads(_digest, files)
-    problems += _problems(results)
-    digests = {
-        path: digest for path, digest in zip(files, results, strict=True) if isinstance(digest, str)
-    }
+    for path, result in zip(files, _in_threads(_digest, files), strict=True):
+        if isinstance(result, DataError):
+            problems += result.problems
+        else:
+            digests[path] = result
     if problems:
         readable = [sample for sample in samples if all(f in digests for f in files_of(sample))]
-        problems += _problems(_in_threads(lambda sample: _open(sample, digests), readable))
+        for result in _in_threads(lambda sample: _open(sample, digests), readable):
+            problems += result.problems if isinstance(result, DataError) else []
         raise DataError(problems)
     return digests
 
 
 def decode_samples(
-    samples: Sequence[Sample], digests: dict[Path, str], size: tuple[int, int]
-) -> list[NDArray[Any]]:
-    """Images uint8 (N, H, W, 3), masks bool (M, H, W) of the M samples that have one, and
-    original sizes int64 (N, 2) as (height, width).
+    samples: Sequence[Sample], digests: dict[Path, str], size: tuple[int, int] | None
+) -> Iterator[Pixels]:
+    """The samples in turn at `size` (height, width), or each at its own; a few are held at a time.
 
     Raises:
-        DataError: lists every file that is no image, is damaged, does not fit its partner, or
-            is not what `digests` says any more.
+        DataError: after the last sample, lists every file that is no image, is damaged, does not
+            fit its partner, or is not what `digests` says any more. Nothing is given after the
+            first of them.
     """
-    images = np.empty((len(samples), *size, 3), np.uint8)
 
-    def decode(index: int) -> tuple[tuple[int, int], NDArray[np.bool_] | None]:
-        image, mask = _open(samples[index], digests)
-        images[index] = resize_image(image, size)
-        return (image.height, image.width), None if mask is None else resize_mask(mask, size)
+    def decode(sample: Sample) -> Pixels:
+        image, mask, classes = _open(sample, digests)
+        original = (image.height, image.width)
+        target = size or original
+        marked = None if mask is None else resize_mask(mask, target)
+        return Pixels(resize_image(image, target), marked, classes, original)
 
-    results = _in_threads(decode, range(len(samples)))
-    if problems := _problems(results):
-        raise DataError(problems)
-    pairs = [result for result in results if not isinstance(result, DataError)]
-    masks = [mask for _, mask in pairs if mask is not None]
-    sizes = np.array([original for original, _ in pairs], np.int64).reshape(-1, 2)
-    return [images, np.stack(masks) if masks else np.empty((0, *size), np.bool_), sizes]
-
-
-def decode_whole(
-    samples: Sequence[Sample], digests: dict[Path, str]
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_] | None]]:
-    """Image (H, W, 3) and mask (H, W) of each sample in turn, at their own size.
-
-    Raises:
-        DataError: as `decode_samples`, after the last sample; nothing is given after the first bad.
-    """
     problems: list[str] = []
-    for start in range(0, len(samples), WHOLE_AT_ONCE):
-        results = _in_threads(
-            lambda sample: _open(sample, digests), samples[start : start + WHOLE_AT_ONCE]
-        )
-        problems += _problems(results)
-        for result in results:
-            if not problems and not isinstance(result, DataError):
-                image, mask = result
-                yield np.asarray(image), None if mask is None else np.asarray(mask) > 127
+    for result in _in_threads(decode, samples):
+        if isinstance(result, DataError):
+            problems += result.problems
+        elif not problems:
+            yield result
     if problems:
         raise DataError(problems)
 
@@ -110,17 +104,17 @@ def _mismatch(sample: Sample, masks_expected: bool) -> Iterator[str]:
         yield f"{sample.image}: no mask for this defect ({sample.defect_type})"
 
 
-def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.Image | None]:
+def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.Image | None, int]:
     image = decode_image(_content(sample.image, digests), sample.image)
     if sample.mask is None:
-        return image, None
-    mask = decode_mask(_content(sample.mask, digests), sample.mask)
+        return image, None, 0
+    mask, classes = decode_classes(_content(sample.mask, digests), sample.mask)
     if mask.size != image.size:
         sizes = [f"{one.width} x {one.height}" for one in (mask, image)]
         raise DataError([f"{sample.mask}: {sizes[0]} pixels, but {sample.image} has {sizes[1]}"])
     if np.asarray(mask).max() == 0:
         raise DataError([f"{sample.mask}: empty mask, no pixel is marked"])
-    return image, mask
+    return image, mask, classes
 
 
 def _digest(path: Path) -> str:
@@ -135,9 +129,9 @@ def _content(path: Path, digests: dict[Path, str]) -> bytes:
 
 
 def _in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item]
-) -> list[Result | DataError]:
-    """The function's result for each item, or the DataError that it raised."""
+    function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result | DataError]:
+    """The function's result for each item in turn, or the DataError that it raised."""
 
     def attempt(item: Item) -> Result | DataError:
         try:
@@ -145,10 +139,12 @@ def _in_threads(
         except DataError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, MAX_THREADS)) as pool:
-        return list(pool.map(attempt, items))
-
-
-def _problems(results: Iterable[object]) -> list[str]:
-    errors = [result for result in results if isinstance(result, DataError)]
-    return [problem for error in errors for problem in error.problems]
+    threads = min(os.cpu_count() or 1, MAX_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+        begun = deque()
+        for item in items:
+            begun.append(pool.submit(attempt, item))
+            if len(begun) >= AHEAD:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()

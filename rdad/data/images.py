@@ -16,7 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from rdad.data.masks import marked
+
 SHOWN_PROBLEMS = 20
+MOST_COLOURS = 256  # that are counted in a mask
+JPEG_START = b"\xff\xd8"
 
 
 class DataError(ValueError):
@@ -93,18 +97,38 @@ def decode_image(content: bytes, path: Path) -> Image.Image:
 
 
 def decode_mask(content: bytes, path: Path) -> Image.Image:
-    """The mask in a file as 8-bit grey; defects are what lies above 127.
+    """The mask in a file as 8-bit grey; defects are what lies above 127, see `rdad.data.masks`."""
+    return decode_classes(content, path)[0]
 
-    Masks whose brightest pixel is below 128 (0 and 1, class indices) have every pixel above 0
-    raised to 255.
-    """
+
+def decode_classes(content: bytes, path: Path) -> tuple[Image.Image, int]:
+    """As `decode_mask`, and how many levels or colours are classes; 0 for a soft mask."""
     with _damage_named(path):
         image = _open(content)
-        values = np.asarray(image if image.mode.startswith("I") else _rgb(image).convert("L"))
-        grey = _high_byte(values) if values.max() > 255 else values
-    if grey.max() < 128:
-        grey = np.where(grey > 0, 255, 0)
-    return Image.fromarray(grey.astype(np.uint8))
+        grey, levels = marked(_mask_values(image), lossy=content.startswith(JPEG_START))
+        colours = []
+        if levels and not _is_grey(image):
+            colours = _rgb(image).getcolors(MOST_COLOURS) or []
+    return Image.fromarray(grey), levels and max(levels, len(colours) - 1)
+
+
+def _mask_values(image: Image.Image) -> NDArray[np.integer]:
+    """(H, W), 0 is background. Of colours the brightest channel counts; of black ones the alpha."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        _high_byte(values)  # for its check
+        return values
+    if _is_grey(image):
+        return np.asarray(image)
+    values = np.maximum.reduce([np.asarray(band) for band in _rgb(image).split()])
+    if image.has_transparency_data and not values.any():
+        values = np.asarray(image.convert("RGBA").getchannel("A"))
+        values = np.where(values.min() < 255, values, 0)
+    return values
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or (image.mode == "L" and not image.has_transparency_data)
 
 
 def resize_image(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -4,16 +4,22 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdad.data.listing import (
+from rdad.data.samples import (
+    GOOD,
     Folder,
+    Sample,
+    Samples,
+    check_masks,
     draw,
     existing_folder,
     folders_under,
     images_of,
+    labelled,
     list_images,
+    named,
     subfolders,
 )
-from rdad.data.samples import GOOD, Sample, Samples, check_masks, labelled, named
+from rdad.data.unused import warn_of_unused, without_masks
 
 __all__ = ["Sample", "Samples", "read_folder", "read_mvtec_ad"]
 
@@ -30,17 +36,19 @@ def read_mvtec_ad(root: Folder, category: str) -> Samples:
         ValueError: there is no such category; the message lists those found.
     """
     base = _category_folder(existing_folder(root), category)
-    train = images_of(base / "train" / GOOD, expected=f"{category}/train/good/*.png")
-    masks = base / "ground_truth"
+    train, masks = base / "train", base / "ground_truth"
+    good = without_masks(images_of(train / GOOD, expected=f"{category}/train/good/*.png"))
+    kinds = subfolders(existing_folder(base / "test"))
     test = [
         sample
-        for kind in subfolders(existing_folder(base / "test"))
-        for sample in labelled(list_images(kind), kind.name, masks / kind.name)
+        for kind in kinds
+        for sample in labelled(without_masks(list_images(kind)), kind.name, masks / kind.name)
     ]
     if not test:
         images_of(base / "test", expected=f"{category}/test/<defect type>/*.png")
     check_masks(test, [masks] if masks.is_dir() else [])
-    return Samples(train=named(labelled(train, GOOD)), test=named(test))
+    warn_of_unused([train, train / GOOD, base / "test", *kinds], [])
+    return Samples(train=named(labelled(good, GOOD)), test=named(test))
 
 
 def read_folder(
@@ -61,7 +69,8 @@ def read_folder(
             subfolders stands for these; those of normal images, and `good`, are skipped.
         masks: None; or one folder with a subfolder for each defect type; or as many folders as
             `defects`, each with the masks (or such subfolders) of the folder at its place.
-            The mask of `<stem>.*` is `<stem>_mask.*` or `<stem>.*`.
+            The mask of `<stem>.*` is `<stem>_mask.*`, `<stem>.*`, or one of another of
+            MASK_ENDINGS; they may lie beside the images.
         holdout: Part of the normal images to hold out, 0 <= holdout < 1.
         split_seed: Chooses which images are held out.
 
@@ -75,11 +84,14 @@ def read_folder(
     known = {folder.resolve() for folder in [*normal_folders, *test_folders]}
     if len(known) < len(normal_folders) + len(test_folders):
         raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")
-    train = [image for folder in normal_folders for image in images_of(folder)]
-    test = [image for folder in test_folders for image in images_of(folder)]
+    train = [image for folder in normal_folders for image in without_masks(images_of(folder))]
+    test = [image for folder in test_folders for image in without_masks(images_of(folder))]
     if not test_folders:
         train, test = _hold_out(train, holdout, split_seed)
-    defective = _defects(folders_under(base, defects), folders_under(base, masks), known)
+    defect_folders, mask_folders = folders_under(base, defects), folders_under(base, masks)
+    defective = _defects(defect_folders, mask_folders, known)
+    kinds = [sample.image.parent for sample in defective]
+    warn_of_unused([*normal_folders, *test_folders, *defect_folders, *kinds], mask_folders)
     return Samples(
         train=named(labelled(train, GOOD)), test=named([*labelled(test, GOOD), *defective])
     )
@@ -98,8 +110,6 @@ def _category_folder(root: Path, category: str) -> Path:
 
 
 def _hold_out(images: list[Path], part: float, seed: int) -> tuple[list[Path], list[Path]]:
-    if not 0 <= part < 1:
-        raise ValueError(f"holdout is {part}; allowed: 0 <= holdout < 1")
     held = draw(len(images), part=part, seed=seed)
     log.info("%d of %d normal images are held out for testing", len(held), len(images))
     train = [image for index, image in enumerate(images) if index not in set(held)]
@@ -118,7 +128,7 @@ def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) ->
         place = masks[index] if paired else next(iter(masks), None)
         for kind in _types(folder, known_normal):
             masks_of_kind = _mask_folder(kind, place, flat=paired and kind == folder)
-            samples += labelled(list_images(kind), kind.name, masks_of_kind)
+            samples += labelled(without_masks(list_images(kind)), kind.name, masks_of_kind)
     check_masks(samples, masks)
     return samples
 

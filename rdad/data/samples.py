@@ -1,15 +1,22 @@
-"""What is known of an image before it is opened: label, defect type, mask, name."""
+"""What is known of images before they are opened: where they lie, label, mask, name."""
 
 import logging
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
-
-from rdad.data.listing import list_images
 
 log = logging.getLogger(__name__)
 
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"),
+    *(".gif", ".jp2", ".pgm", ".ppm"),
+)
+MASK_ENDINGS = ("_mask", "-mask", "_gt", "_label")  # in any letter case
 GOOD = "good"
+
+Folder = str | PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,15 @@ class Samples:
 
 
 def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:
-    """Samples of one type; masks are found by name in the folder `masks`, which may be missing."""
+    """Samples of one type; masks are found by name in the folder `masks`, which may be missing.
+
+    The folder may be that of the images, none of which is then a mask.
+    """
     files = list_images(masks) if masks is not None and masks.is_dir() else []
-    by_stem = {path.stem: path for path in reversed(files)}
+    taken = {image.resolve() for image in images}
+    files = [file for file in files if file.resolve() not in taken]
+    owned = {masked_stem(file): file for file in reversed(files)}
+    by_stem = owned | {file.stem: file for file in reversed(files)}
     _warn_of_lone_masks(files, images)
     return [
         Sample(
@@ -52,9 +65,17 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     ]
 
 
+def masked_stem(path: Path) -> str | None:
+    """The stem of the image that a name like `<stem>_mask` says it masks; None for other names."""
+    for ending in MASK_ENDINGS:
+        if path.stem.lower().endswith(ending):
+            return path.stem[: -len(ending)]
+    return None
+
+
 def _warn_of_lone_masks(masks: Sequence[Path], images: Sequence[Path]) -> None:
-    stems = {stem for image in images for stem in (image.stem, f"{image.stem}_mask")}
-    lone = [mask for mask in masks if mask.stem not in stems]
+    stems = {image.stem for image in images}
+    lone = [mask for mask in masks if not {mask.stem, masked_stem(mask)} & stems]
     if lone:
         log.warning("%d masks have no image, the first is %s", len(lone), lone[0])
 
@@ -83,3 +104,60 @@ def check_masks(samples: Sequence[Sample], folders: Sequence[Path]) -> None:
             f"{', '.join(map(str, folders))}; expected for {first.image}: "
             f"{first.defect_type}/{first.image.stem}_mask.png"
         )
+
+
+def existing_folder(path: Folder) -> Path:
+    """`path` as a Path with ~ expanded. Raises FileNotFoundError if it is no folder."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        found = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"folder {folder} {found} (absolute: {folder.absolute()})")
+    return folder
+
+
+def folders_under(base: Path, folders: Folder | Sequence[Folder]) -> list[Path]:
+    """One folder or several as existing paths, relative ones under `base`."""
+    listed = [folders] if isinstance(folders, str | PathLike) else list(folders)
+    return [existing_folder(base / Path(folder).expanduser()) for folder in listed]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Entries of `folder` named like images, sorted; hidden ones are left out."""
+    return sorted(path for path in folder.iterdir() if is_image_name(path))
+
+
+def images_of(folder: Path, *, expected: str = "image files in it") -> list[Path]:
+    """As `list_images`, but FileNotFoundError where there is none."""
+    images = list_images(existing_folder(folder))
+    if images:
+        return images
+    deeper = [sub.name for sub in subfolders(folder) if list_images(sub)]
+    hint = f" (but in its subfolders {', '.join(deeper)}: name those)" if deeper else ""
+    raise FileNotFoundError(
+        f"no images in {folder}{hint}; expected {expected}, ending in {', '.join(IMAGE_SUFFIXES)}"
+    )
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Folders in `folder`, sorted; hidden ones and those named like images are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and not is_image_name(path)
+    )
+
+
+def draw(total: int, *, part: float, seed: int) -> list[int]:
+    """Sorted indices below `total`: a seeded part, at least one and never all of them.
+
+    Only `random()` of a seeded Random is the same in every Python, so nothing else is used.
+    """
+    count = min(max(round(total * part), 1), total - 1) if part > 0 else 0
+    generator = random.Random(seed)
+    keys = [generator.random() for _ in range(total)]
+    return sorted(sorted(range(total), key=keys.__getitem__)[: max(count, 0)])
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a name ends as image files do; hidden files are none."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")

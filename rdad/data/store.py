@@ -1,7 +1,7 @@
 """Arrays on disk under a key: written whole or not at all, checked before use, bounded in size.
 
-An entry is one file: arrays in NumPy's format, one after the other, and a SHA-256 of all that
-stands before it. Any number of processes may use a folder at once.
+An entry is one file: the SHA-256 of all that follows, then arrays in NumPy's format, one after
+the other. Any number of processes may use a folder at once.
 """
 
 import contextlib
@@ -11,11 +11,12 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -48,7 +49,7 @@ class ArrayStore:
         path = self.path(key)
         try:
             with path.open("rb") as file:
-                if not _is_whole(file):
+                if file.read(DIGEST_BYTES) != hashlib.file_digest(file, "sha256").digest():
                     log.warning("cache entry %s is damaged and is made anew", path)
                     return None
                 arrays = _map_arrays(file)
@@ -61,35 +62,44 @@ class ArrayStore:
             os.utime(path)
         return arrays
 
-    def save(self, key: str, arrays: Sequence[NDArray[Any]]) -> None:
+    def save(self, key: str, arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
         """Write an entry, then remove the longest unused beyond the limit.
 
+        The arrays are taken one by one, so memory need not hold them all.
+
+        Returns:
+            As `load`. Those of an entry that is over the limit by itself are mapped as well, but
+            go with this process.
+
         Raises:
-            OSError: the folder cannot be written, the disk is full, or the entry is too large.
+            OSError: the folder cannot be written, or the disk is full.
         """
-        size = sum(array.nbytes for array in arrays)
-        if size > self.limit_bytes:
-            raise OSError(f"{size:,} bytes are over the cache's limit of {self.limit_bytes:,}")
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f"{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
         try:
             with partial.open("x+b") as file:
                 _write(file, arrays)
+                mapped, size = _map_arrays(file), file.tell()
+            if size > self.limit_bytes:
+                log.warning(
+                    "decoded images stay with this process: %s bytes are over the cache's limit "
+                    "of %s",
+                    *(f"{size:,}", f"{self.limit_bytes:,}"),
+                )
+                return mapped
             partial.replace(self.path(key))
         finally:
             partial.unlink(missing_ok=True)
         self._remove_beyond_limit(keep=self.path(key))
+        return mapped
 
     @contextlib.contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Hold others back who want to make the same entry; does nothing where locks fail."""
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError, ImportError):
-                import fcntl  # not on Windows
-
+            with contextlib.suppress(OSError, NotImplementedError):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context((self.folder / f"{key}.lock").open("wb"))
-                fcntl.flock(file, fcntl.LOCK_EX)
+                stack.enter_context(FileLock(self.folder / f"{key}.lock"))
             yield
 
     def _remove_beyond_limit(self, *, keep: Path) -> None:
@@ -114,36 +124,27 @@ def _files(folder: Path, suffix: str) -> list[tuple[Path, os.stat_result]]:
     return found
 
 
-def _write(file: io.BufferedRandom, arrays: Sequence[NDArray[Any]]) -> None:
+def _write(file: io.BufferedRandom, arrays: Iterable[NDArray[Any]]) -> None:
+    file.write(bytes(DIGEST_BYTES))
     for array in arrays:
         npy.write_array(file, array, allow_pickle=False)
     file.flush()
-    file.seek(0)
+    file.seek(DIGEST_BYTES)
     digest = hashlib.file_digest(file, "sha256").digest()
-    file.seek(0, os.SEEK_END)
+    file.seek(0)
     file.write(digest)
-
-
-def _is_whole(file: IO[bytes]) -> bool:
-    body = os.fstat(file.fileno()).st_size - DIGEST_BYTES
-    digest = hashlib.sha256()
-    while (left := body - file.tell()) > 0:
-        digest.update(file.read(min(left, 1 << 20)))
-    return body > 0 and file.read() == digest.digest()
+    file.flush()
 
 
 def _map_arrays(file: IO[bytes]) -> list[NDArray[Any]]:
-    arrays: list[NDArray[Any]] = []
-    body = os.fstat(file.fileno()).st_size - DIGEST_BYTES
-    file.seek(0)
-    while file.tell() < body:
+    """The arrays of a whole entry, as parts of one mapping; leaves `file` at its end."""
+    arrays = []
+    content = np.memmap(file, np.uint8, mode="r")
+    file.seek(DIGEST_BYTES)
+    while file.tell() < content.size:
         npy.read_magic(file)
         shape, _, dtype = npy.read_array_header_1_0(file)
-        if 0 in shape:
-            arrays.append(np.empty(shape, dtype))
-            continue
         start = file.tell()
-        mapped = np.memmap(file, dtype, mode="r", offset=start, shape=shape)  # moves in the file
-        file.seek(start + mapped.nbytes)
-        arrays.append(mapped)
+        file.seek(start + int(np.prod(shape)) * dtype.itemsize)
+        arrays.append(content[start : file.tell()].view(dtype).reshape(shape))
     return arrays

@@ -70,6 +70,8 @@ def _mean(image: Grey) -> float:
 
 def _blob(shape: tuple[int, ...], random: Random, *, radius_px: float, rim_px: int) -> Field:
     """A round patch with an uneven outline: 1 inside, falling to 0 within `rim_px` of it."""
+    from scipy import ndimage
+
     rows, columns = _grid(shape)
     row = between(random, radius_px, shape[0] - radius_px)
     column = between(random, radius_px, shape[1] - radius_px)
@@ -77,8 +79,9 @@ def _blob(shape: tuple[int, ...], random: Random, *, radius_px: float, rim_px: i
     distance = np.sqrt((rows - row) ** 2 * stretch + (columns - column) ** 2 / stretch)
     uneven = 0.9 * radius_px * (_noise(shape, random, cell_px=24) - 0.5)
     patch = _largest_region(distance < radius_px + uneven)
-    inside = _box_sum(_box_sum(patch.astype(np.int64), rim_px).T, rim_px).T
-    return _smooth(inside / (2 * rim_px + 1) ** 2)
+    square = np.ones((2 * rim_px + 1, 2 * rim_px + 1), np.int64)
+    inside = ndimage.convolve(patch.astype(np.int64), square, mode="nearest")
+    return _smooth(inside / square.size)
 
 
 def _largest_region(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -86,13 +89,6 @@ def _largest_region(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
     regions, _ = cast("tuple[NDArray[np.int32], int]", ndimage.label(marked))
     return regions == 1 + int(np.bincount(regions.ravel())[1:].argmax())
-
-
-def _box_sum(values: NDArray[np.int64], reach_px: int) -> NDArray[np.int64]:
-    """Sum over the rows up to `reach_px` above and below, the border repeated."""
-    padding = ((reach_px + 1, reach_px), (0, 0))
-    sums = np.cumsum(np.pad(values, padding, mode="edge"), axis=0)
-    return sums[2 * reach_px + 1 :] - sums[: -2 * reach_px - 1]
 
 
 def _distance_to_curve(shape: tuple[int, ...], random: Random, *, length_px: float) -> Field:

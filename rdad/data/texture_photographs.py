@@ -39,12 +39,11 @@ MANIFEST = "SHA256SUMS"
 def check_category(category: str) -> None:
     """Raises ValueError for a category that does not exist."""
     if category not in CATEGORIES:
-        raise ValueError(f"no category {category!r} in textures; allowed: {', '.join(CATEGORIES)}")
+        raise ValueError(f"category must be one of {', '.join(CATEGORIES)}; found {category!r}")
 
 
 def read_textures(category: str, cache_dir: str | Path | None = None) -> Samples:
     """The samples of a category, written to the cache first where they are not in it yet."""
-    check_category(category)
     base = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
     folder = base / f"textures-{VERSION}"
     try:

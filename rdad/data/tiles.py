@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rdad.data.batches import ImageSet
+from rdad.data.decoded import Decoded
 from rdad.data.images import resize_image, resize_mask
+from rdad.data.samples import Sample
 from rdad.data.tiling import Size, Tiling
-from rdad.data.whole_images import WholeImages
 
 Pixel = TypeVar("Pixel", np.uint8, np.bool_)
 
@@ -50,24 +52,20 @@ def cut(
 
 
 class Tiles:
-    """All tiles of whole images, numbered image by image; cut when they are asked for.
+    """All tiles of images at their own sizes, numbered image by image; cut when asked for.
 
     Args:
         size: (height, width) to which each tile is brought.
 
     Attributes:
-        images: (N,), for each tile the row of its image.
+        images: For each tile the row of its image.
     """
 
-    def __init__(self, whole: WholeImages, tiling: Tiling, size: Size) -> None:
+    def __init__(self, whole: Decoded, tiling: Tiling, size: Size) -> None:
         self._whole, self._tiling, self._size = whole, tiling, size
         places = [tiling.places(image_size) for image_size in whole.sizes]
         self._places = [place for of_image in places for place in of_image]
-        self.images = np.repeat(np.arange(len(places)), [len(of_image) for of_image in places])
-
-    def rows_of(self, images: Sequence[int]) -> NDArray[np.int64]:
-        """The tiles of these images, ascending."""
-        return np.flatnonzero(np.isin(self.images, images))
+        self.images = [row for row, of_image in enumerate(places) for _ in of_image]
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Tiles (B, h, w, 3) and their part of the masks (B, h, w)."""
@@ -75,16 +73,32 @@ class Tiles:
         return np.concatenate([tile for tile, _ in pairs]), np.stack([mask for _, mask in pairs])
 
     def _cut(self, row: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        image, place = int(self.images[row]), self._places[row]
-        tile = cut(
-            pad_to_tile(self._whole.image(image), self._tiling), self._tiling, [place], self._size
-        )
-        return tile, self._mask(image, place)
+        image, place = self.images[row], self._places[row]
+        padded = pad_to_tile(self._whole.images[image], self._tiling)
+        tile = cut(padded, self._tiling, [place], self._size)
+        return tile, self._mask(self._whole.masks[image], place)
 
-    def _mask(self, image: int, place: Size) -> NDArray[np.bool_]:
-        mask = self._whole.mask(image)
-        if mask is None:
-            return np.broadcast_to(np.False_, self._size)
+    def _mask(self, mask: NDArray[np.bool_], place: Size) -> NDArray[np.bool_]:
         (top, left), (height, width) = place, self._tiling.size
-        padded = pad_to_tile(mask, self._tiling)[top : top + height, left : left + width]
-        return resize_mask(Image.fromarray(np.where(padded, 255, 0).astype(np.uint8)), self._size)
+        marked = pad_to_tile(mask, self._tiling)[top : top + height, left : left + width]
+        if not marked.any():
+            return np.broadcast_to(np.False_, self._size)
+        return resize_mask(Image.fromarray(np.where(marked, 255, 0).astype(np.uint8)), self._size)
+
+
+def tile_set(
+    samples: Sequence[Sample],
+    images: Decoded,
+    rows: Sequence[int],
+    defect_types: Sequence[str],
+    *,
+    tiling: Tiling,
+    size: Size,
+) -> ImageSet:
+    """As an `ImageSet` of these arguments, but of the images' tiles, brought to `size`.
+
+    Label and defect type of a tile are those of its image.
+    """
+    tiles = Tiles(images, tiling, size)
+    owners = [samples[row] for row in tiles.images]
+    return ImageSet(owners, tiles, np.flatnonzero(np.isin(tiles.images, rows)), defect_types)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rdad.config.build import build_known
 from rdad.data.images import as_rgb, load_image
-from rdad.data.listing import images_of
+from rdad.data.samples import images_of
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule

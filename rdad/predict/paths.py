@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rdad.config.command import STDIN
-from rdad.data.listing import IMAGE_SUFFIXES, is_image_name, list_images, subfolders
+from rdad.data.samples import IMAGE_SUFFIXES, is_image_name, list_images, subfolders
 
 log = logging.getLogger(__name__)
 

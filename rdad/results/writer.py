@@ -26,7 +26,7 @@ from rdad.runs.files import write_atomic, write_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rdad.data.layouts import Sample
+    from rdad.data.samples import Sample
     from rdad.metrics import AnomalyMetrics, Curve
     from rdad.metrics.thresholds import Thresholds
     from rdad.results.report.contents import ReportSubject

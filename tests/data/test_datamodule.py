@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from rdad.data import AnomalyDataModule, DataError, folder, mvtec_ad, textures
-from rdad.data.layouts import Samples, read_mvtec_ad
-from rdad.data.splits import split_rows
+from rdad.data.datamodule import split_rows
+from rdad.data.layouts import read_mvtec_ad
+from rdad.data.samples import Samples
 
 Write = Callable[..., Path]
 Make = Callable[..., AnomalyDataModule]
@@ -184,15 +185,14 @@ def test_without_calibration_there_is_no_batch_of_it(make: Make) -> None:
 
 
 def test_a_single_image_is_trained_on_and_not_held_back(caplog: pytest.LogCaptureFixture) -> None:
-    rows = split_rows(1, validation=0, calibration=0.1, seed=0)
-    assert (rows.train, rows.calibration) == ([0], [])
+    assert split_rows(1, validation=0, calibration=0.1, seed=0) == ([0], [], [])
     assert "no image can be held back for calibration" in caplog.text
 
 
 def test_the_validation_part_does_not_depend_on_calibration() -> None:
     parts = [split_rows(50, validation=0.2, calibration=one, seed=4) for one in (0, 0.5)]
-    assert parts[0].validation == parts[1].validation
-    assert len(parts[1].calibration) == 20
+    assert parts[0][1] == parts[1][1]
+    assert len(parts[1][2]) == 20
 
 
 def test_validation_on_test_images_leaves_training_as_it_is(make: Make) -> None:
@@ -269,19 +269,30 @@ def test_problems_of_training_and_test_images_are_listed_together(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"batch_size": 0}, "batch_size is 0; allowed: 1 or more"),
-        ({"image_size": (256,)}, r"expected \[height, width\]"),
-        ({"image_size": (256, 0)}, r"expected \[height, width\]"),
-        ({"validation": "some"}, "'some'; allowed: none, split, test"),
-        ({"validation_fraction": 0.0}, "validation_fraction is 0.0; allowed"),
-        ({"validation_fraction": 1.0}, "validation_fraction is 1.0; allowed"),
-        ({"calibration": -0.1}, "calibration is -0.1; allowed"),
-        ({"calibration": 1.0}, "calibration is 1.0; allowed"),
+        ({"batch_size": 0}, "batch_size must be 1 or more; found 0"),
+        ({"image_size": (256,)}, r"image_size must be \[height, width\], both 1 or more; found"),
+        ({"image_size": (256, 0)}, r"image_size must be \[height, width\], both 1 or more"),
+        ({"validation": "some"}, "validation must be one of none, split, test; found 'some'"),
+        (
+            {"validation_fraction": 0.0},
+            "validation_fraction must be above 0 and below 1; found 0.0",
+        ),
+        (
+            {"validation_fraction": 1.0},
+            "validation_fraction must be above 0 and below 1; found 1.0",
+        ),
+        ({"calibration": -0.1}, r"calibration must be in \[0, 1\); found -0.1"),
+        ({"calibration": 1.0}, r"calibration must be in \[0, 1\); found 1.0"),
     ],
 )
 def test_settings_out_of_range_say_what_is_allowed(make: Make, setting: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(**setting)
+
+
+def test_a_held_out_part_out_of_range_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"holdout must be in \[0, 1\); found 1\.0"):
+        folder(tmp_path, "n", holdout=1.0)
 
 
 def test_a_folder_without_test_images_says_what_to_do(write_image: Write, tmp_path: Path) -> None:
@@ -320,7 +331,9 @@ def test_a_datamodule_can_be_sent_to_another_process(make: Make) -> None:
 
 
 def test_textures_refuse_an_unknown_category_before_reading_anything() -> None:
-    with pytest.raises(ValueError, match="'wood' in textures; allowed: brick, grass, gravel"):
+    with pytest.raises(
+        ValueError, match="category must be one of brick, grass, gravel; found 'wood'"
+    ):
         textures("wood")
 
 

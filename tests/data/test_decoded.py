@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdad.data.cache import decode
+from rdad.data.decoded import decode
 from rdad.data.images import DataError, load_image
 from rdad.data.layouts import read_mvtec_ad
 from rdad.data.samples import Sample
@@ -63,7 +63,7 @@ def test_the_second_call_decodes_nothing_and_gives_the_same(
     nut: tuple[Sample, ...], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = decode(nut, SIZE, cache_dir)
-    monkeypatch.setattr("rdad.data.cache.decode_samples", None)
+    monkeypatch.setattr("rdad.data.decoded.decode_samples", None)
     second = decode(nut, SIZE, cache_dir)
     assert np.array_equal(first.images, second.images)
     assert np.array_equal(first.masks, second.masks)
@@ -115,7 +115,7 @@ def test_a_file_that_changes_between_check_and_decoding_is_reported(
     digests = digest_files(nut)
     Image.new("RGB", (10, 12)).save(nut[3].image)
     with pytest.raises(DataError, match="changed while it was being read"):
-        decode_samples(nut, digests, SIZE)
+        list(decode_samples(nut, digests, SIZE))
 
 
 def test_pixels_cannot_be_written(nut: tuple[Sample, ...], cache_dir: Path) -> None:
@@ -195,17 +195,44 @@ def test_defects_lost_by_resizing_are_warned_of(
     assert "1 of 1 masks mark no pixel at 8 x 6" in caplog.text
 
 
+@pytest.mark.parametrize("size", [SIZE, None])
+def test_masks_in_doubt_are_said_once_with_a_count_also_from_the_cache(
+    write_image: Write,
+    write_mask: Write,
+    tmp_path: Path,
+    cache_dir: Path,
+    caplog: pytest.LogCaptureFixture,
+    size: tuple[int, int] | None,
+) -> None:
+    samples = []
+    for index in range(4):
+        image = write_image(f"{index}.png")
+        samples.append(Sample(image, 1, "dot", write_mask(f"m/{index}.png"), image.stem))
+    for name in ("1", "2"):
+        values = np.array(Image.open(tmp_path / f"m/{name}.png"))
+        values[9:, :] = 80
+        Image.fromarray(values).save(tmp_path / f"m/{name}.png")
+    Image.fromarray(np.full((12, 10), 255, np.uint8)).save(tmp_path / "m/3.png")
+    for _ in range(2):
+        caplog.clear()
+        masks = decode(samples, size, cache_dir).masks
+        assert masks[1][-1].all()
+        assert "2 of 4 masks have several levels, as" in caplog.text
+        assert "1 of 4 masks mark more than half of their image, as" in caplog.text
+        assert len(caplog.records) == 2
+
+
 def test_two_processes_that_need_the_same_images_decode_them_once(
     mvtec_root: Path, cache_dir: Path
 ) -> None:
     code = (
-        "import logging, sys, time; from pathlib import Path; import rdad.data.cache as cache\n"
+        "import logging, sys, time; from pathlib import Path; import rdad.data.decoded as decoded\n"
         "from rdad.data.layouts import read_mvtec_ad\n"
         "logging.basicConfig(level=logging.INFO)\n"
-        "make = cache.decode_samples\n"
-        "cache.decode_samples = lambda *a: (time.sleep(2), make(*a))[1]  # long enough to meet\n"
+        "make = decoded.decode_samples\n"
+        "decoded.decode_samples = lambda *a: (time.sleep(2), make(*a))[1]  # long enough to meet\n"
         "samples = read_mvtec_ad(sys.argv[1], 'nut').test\n"
-        "print(cache.decode(samples, (8, 6), Path(sys.argv[2])).images.sum())\n"
+        "print(decoded.decode(samples, (8, 6), Path(sys.argv[2])).images.sum())\n"
     )
     command = [sys.executable, "-c", code, str(mvtec_root), str(cache_dir)]
     running = [

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from rdad.data.images import DataError, decode_mask, load_image, resize_image, resize_mask
+from rdad.data.samples import is_image_name
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
 GREY = PIXELS[..., 0]
@@ -156,6 +157,71 @@ def test_16_bit_masks_mark_the_same_pixels(high: int) -> None:
 
 def test_dim_values_beside_bright_ones_are_no_defect() -> None:
     assert mask_of(np.array([[0, 90, 255]], np.uint8)).tolist() == [[0, 90, 255]]
+
+
+def test_classes_of_a_mask_are_defect_whatever_else_is_in_the_file() -> None:
+    """Red beside yellow, 80 beside 240, ids 1 and 2 beside 300."""
+    colours = np.zeros((20, 20, 3), np.uint8)
+    colours[:8, :8], colours[8:10, :8] = (255, 0, 0), (255, 255, 0)
+    greys = np.zeros((20, 20), np.uint8)
+    greys[:8, :8], greys[8:10, :8] = 80, 240
+    ids = np.zeros((20, 20), np.uint16)
+    ids[:4, :8], ids[4:8, :8], ids[8:10, :8] = 1, 2, 300
+    for values in (colours, greys, ids):
+        assert ((mask_of(values) > 127) == (greys > 0)).all()
+
+
+def test_a_dim_class_beside_white_is_defect() -> None:
+    values = np.zeros((20, 20), np.uint8)
+    values[:8, :8], values[8:10, :8] = 80, 255
+    assert ((mask_of(values) > 127) == (values > 0)).all()
+
+
+@pytest.mark.parametrize("mode", ["palette", "alpha", "black under alpha"])
+def test_palettes_and_alpha_mark_what_is_not_background(mode: str, tmp_path: Path) -> None:
+    marked = np.zeros((8, 9), np.uint8)
+    marked[:4, :4], marked[5:, :2] = 1, 2
+    if mode == "palette":
+        image = Image.fromarray(marked, "P")
+        image.putpalette([0, 0, 0, 128, 0, 0, 255, 255, 0])
+    else:
+        rgba = np.zeros((8, 9, 4), np.uint8)
+        rgba[..., 3] = np.where(marked > 0, 120, 0)
+        rgba[..., :3] = 255 if mode == "alpha" else 0
+        image = Image.fromarray(rgba)
+    path = saved(tmp_path, image, "a.png")
+    assert ((np.asarray(decode_mask(path.read_bytes(), path)) > 127) == (marked > 0)).all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (61, 47), (160, 200)])
+@pytest.mark.parametrize("filter_name", ["BILINEAR", "BICUBIC", "LANCZOS"])
+@pytest.mark.parametrize("shape", ["square", "disc"])
+def test_soft_edges_of_a_resized_mask_are_cut_at_half(
+    size: tuple[int, int], filter_name: str, shape: str
+) -> None:
+    rows, columns = np.mgrid[:128, :128]
+    inside = (abs(rows - 40) < 25) & (abs(columns - 60) < 25)
+    if shape == "disc":
+        inside = (rows - 70) ** 2 + (columns - 60) ** 2 < 600
+    hard = Image.fromarray(np.where(inside, 255, 0).astype(np.uint8))
+    soft = np.asarray(hard.resize(size, Image.Resampling[filter_name]))
+    assert ((mask_of(soft) > 127) == (soft > 127)).all()
+
+
+def test_the_noise_of_jpeg_beside_an_outline_is_no_defect(tmp_path: Path) -> None:
+    hard = np.zeros((64, 64), np.uint8)
+    hard[11:30, 13:45] = 255
+    path = saved(tmp_path, Image.fromarray(hard), "a.jpg", quality=50)
+    assert len(np.unique(np.asarray(Image.open(path)))) > 2
+    assert ((np.asarray(decode_mask(path.read_bytes(), path)) > 127) == (hard > 127)).all()
+
+
+@pytest.mark.parametrize("name", ["a.pgm", "a.ppm", "a.gif", "a.jp2", "a.jfif"])
+def test_rarer_formats_that_pillow_reads_are_images(tmp_path: Path, name: str) -> None:
+    level = Image.new("RGB" if name != "a.pgm" else "L", (6, 5), 80 if name == "a.pgm" else "gray")
+    read = pixels(saved(tmp_path, level, name))
+    assert is_image_name(tmp_path / name)
+    assert abs(read[..., 0].astype(int) - np.asarray(level.convert("L"))).max() <= 2
 
 
 def test_images_are_resized_by_pillows_bilinear_filter_to_height_and_width() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rdad.data.layouts import read_folder, read_mvtec_ad
-from rdad.data.listing import draw
+from rdad.data.samples import draw
 
 
 def touch(root: Path, *names: str) -> None:
@@ -106,6 +106,57 @@ def test_names_are_unique_even_where_only_letter_case_or_ending_differ(tmp_path:
     assert len({name.casefold() for name in names}) == 4
 
 
+def test_a_file_that_serves_as_a_mask_is_no_image(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "n/0.png", "n/0_GT.png", "n/1.jpg", "n/1-mask.png", "n/lone_label.png")
+    touch(tmp_path, "bad/0.png", "bad/0_mask.png", "bad/1.png", "bad/1_label.png")
+    samples = read_folder(tmp_path, "n", defects="bad", masks="bad", holdout=0)
+    assert [one.image.name for one in samples.train] == ["0.png", "1.jpg", "lone_label.png"]
+    pairs = [(one.image.name, one.mask and one.mask.name) for one in samples.test]
+    assert pairs == [("0.png", "0_mask.png"), ("1.png", "1_label.png")]
+    assert caplog.text.count("named like masks") == 1
+    assert "4 files are named like masks of the images beside them" in caplog.text
+    assert "n/0_GT.png" in caplog.text
+
+
+def test_masks_beside_the_images_of_mvtecs_layout_are_no_images(mvtec_root: Path) -> None:
+    before = read_mvtec_ad(mvtec_root, "nut")
+    touch(mvtec_root, "nut/train/good/000_gt.png", "nut/test/bent/001_label.png")
+    assert read_mvtec_ad(mvtec_root, "nut") == before
+
+
+def test_an_image_is_never_its_own_mask(tmp_path: Path) -> None:
+    touch(tmp_path, "n/0.png", "bad/0.png", "bad/1.png")
+    with pytest.raises(FileNotFoundError, match="none of 2 defective images has a mask"):
+        read_folder(tmp_path, "n", defects="bad", masks="bad", holdout=0)
+
+
+def test_what_is_not_used_is_said_once_by_ending_and_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "n/0.png", "n/a.txt", "n/b.txt", "n/c.heic", "n/.hidden", "n/cam2/deep/0.png")
+    touch(tmp_path, "bad/0.png", "bad/cam2/1.png", "bad/cam2/2.png", "bad/masks/0.png")
+    read_folder(tmp_path, "n", defects="bad", masks="bad/masks", holdout=0)
+    assert caplog.text.count("not used") == 1
+    parts = (
+        f"not used: 1 file in {tmp_path}/n that end in .heic; 2 files in {tmp_path}/n that end in "
+        f".txt; 1 image in its subfolder {tmp_path}/n/cam2; "
+        f"2 images in its subfolder {tmp_path}/bad/cam2\n"
+    )
+    assert parts in caplog.text
+
+
+def test_what_is_not_used_of_mvtecs_layout_is_said(
+    mvtec_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_mvtec_ad(mvtec_root, "nut")
+    assert caplog.text == ""
+    touch(mvtec_root, "nut/train/bad/0.png", "nut/test/bent/0.raw")
+    read_mvtec_ad(mvtec_root, "nut")
+    assert f"1 image in its subfolder {mvtec_root}/nut/train/bad; 1 file in" in caplog.text
+
+
 def test_normal_images_are_held_out_and_the_log_says_how_many(
     own: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,7 +224,6 @@ def test_a_directory_named_like_an_image_is_kept_for_the_check_of_files(own: Pat
         ({"normal": "bad"}, r"no images in .*bad \(but in its subfolders dent, hole"),
         ({"normal": "fine", "normal_test": "fine"}, "stands twice"),
         ({"normal": "fine", "defects": "fine"}, "its name or use says normal"),
-        ({"normal": "fine", "holdout": 1.0}, "holdout is 1.0; allowed"),
         (
             {"normal": "fine", "defects": ["bad/dent", "bad/hole", "bad"], "masks": ["masks"] * 2},
             "2 mask folders for 3 defect folders",

@@ -169,8 +169,3 @@ def test_without_a_writable_cache_textures_go_to_a_temporary_folder(
     samples = read_textures("gravel", tmp_path / "file")
     assert len(samples.train) == 2
     assert "temporary folder" in caplog.text
-
-
-def test_an_unknown_category_lists_those_that_exist() -> None:
-    with pytest.raises(ValueError, match="'wood' in textures; allowed: brick, grass, gravel"):
-        read_textures("wood")

@@ -11,9 +11,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from rdad.data import AnomalyDataModule, DataError, mvtec_ad
+from rdad.data import AnomalyDataModule, DataError, decode, mvtec_ad
 from rdad.data.layouts import read_mvtec_ad
-from rdad.data.whole_images import decode_whole_images
 
 Write = Callable[..., Path]
 Make = Callable[..., AnomalyDataModule]
@@ -46,14 +45,14 @@ def pixels(path: Path) -> np.ndarray:
 def test_whole_images_and_masks_are_those_of_the_files(mvtec_root: Path, tmp_path: Path) -> None:
     samples = read_mvtec_ad(mvtec_root, "nut").test
     for _ in range(2):  # made, and from the cache
-        whole = decode_whole_images(samples, tmp_path / "cache")
+        whole = decode(samples, None, tmp_path / "cache")
         assert whole.sizes == ((12, 10),) * len(samples)
         for row, sample in enumerate(samples):
-            assert np.array_equal(whole.image(row), pixels(sample.image))
-            mask = whole.mask(row)
-            assert (mask is None) == (sample.mask is None)
-            if mask is not None and sample.mask is not None:
-                assert np.array_equal(mask, np.asarray(Image.open(sample.mask)) > 127)
+            assert np.array_equal(whole.images[row], pixels(sample.image))
+            marked = sample.mask and np.asarray(Image.open(sample.mask)) > 127
+            assert np.array_equal(
+                whole.masks[row], np.zeros((12, 10)) if marked is None else marked
+            )
 
 
 def test_whole_images_are_had_without_a_cache_that_can_be_written(
@@ -61,8 +60,8 @@ def test_whole_images_are_had_without_a_cache_that_can_be_written(
 ) -> None:
     samples = read_mvtec_ad(mvtec_root, "nut").test
     (tmp_path / "file").write_text("in the place of a folder")
-    whole = decode_whole_images(samples, tmp_path / "file")
-    assert np.array_equal(whole.image(3), pixels(samples[3].image))
+    whole = decode(samples, None, tmp_path / "file")
+    assert np.array_equal(whole.images[3], pixels(samples[3].image))
     assert "stay with this process" in caplog.text
 
 
@@ -74,7 +73,7 @@ def test_whole_images_with_problems_are_all_named(
     for number in range(5, 40):  # more than are decoded at a time
         write_image(f"nut/train/good/{number:03}.png")
     with pytest.raises(DataError) as caught:
-        decode_whole_images(read_mvtec_ad(mvtec_root, "nut").train, tmp_path / "cache")
+        decode(read_mvtec_ad(mvtec_root, "nut").train, None, tmp_path / "cache")
     assert [problem.split(":")[0][-7:] for problem in caught.value.problems] == [
         "001.png",
         "040.png",

@@ -1,0 +1,196 @@
+"""Decoded images, made once: from the disk where they are known, else decoded and kept there."""
+
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from rdad.data.decoding import decode_samples, digest_files, files_of
+from rdad.data.images import DataError
+from rdad.data.samples import Sample, Samples
+from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir
+from rdad.data.tiling import Size
+
+log = logging.getLogger(__name__)
+
+DECODER_VERSION = 4  # to be raised when the same file would give other pixels
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels of N samples, in their order, read-only.
+
+    images: uint8 (N, H, W, 3), RGB; of images at their own sizes N arrays (H, W, 3).
+    masks: bool (N, H, W), or N arrays (H, W); all False where a sample has no mask.
+    sizes: Original (height, width) of each image.
+    digests: SHA-256 of each image file.
+    """
+
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    sizes: tuple[Size, ...]
+    digests: tuple[str, ...]
+
+    def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Images (B, H, W, 3) and masks (B, H, W) of samples of one size, copied."""
+        return (
+            np.stack([self.images[row] for row in rows]),
+            np.stack([self.masks[row] for row in rows]),
+        )
+
+
+def decode_both(
+    samples: Samples, size: Size | None, cache_dir: Path | None
+) -> tuple[Decoded, Decoded]:
+    """Training and test images, as `decode`.
+
+    Raises:
+        DataError: lists the files of both that cannot be used.
+    """
+    decoded: list[Decoded] = []
+    problems: list[str] = []
+    for part in (samples.train, samples.test):
+        try:
+            decoded.append(decode(part, size, cache_dir))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return decoded[0], decoded[1]
+
+
+def decode(
+    samples: Sequence[Sample],
+    image_size: Size | None,
+    cache_dir: Path | None = None,
+    *,
+    limit_bytes: int = LIMIT_BYTES,
+) -> Decoded:
+    """Images and masks at `image_size` (height, width), or each at its own size.
+
+    They come memory-mapped from the cache, which knows images by their content, so a file that
+    changed is decoded anew. Where the cache cannot be written, a warning says so.
+
+    Raises:
+        DataError: lists every file that is unreadable, missing or does not fit its partner.
+    """
+    digests = digest_files(samples)
+    folder = (cache_dir or default_cache_dir()) / "decoded"
+    store = ArrayStore(folder, limit_bytes=limit_bytes)
+    key = _key(samples, digests, image_size)
+    arrays = store.load(key)
+    if arrays is None:
+        with store.lock(key):
+            arrays = store.load(key) or _made(samples, digests, image_size, store, key)
+    *pixels, classes = arrays
+    of_images = tuple(digests[sample.image] for sample in samples)
+    make = _at_own_sizes if image_size is None else _at_one_size
+    decoded = make(samples, of_images, pixels)
+    _warn_of_masks(samples, decoded, classes)
+    return decoded
+
+
+def _key(samples: Sequence[Sample], digests: dict[Path, str], size: Size | None) -> str:
+    content = [[digests[path] for path in files_of(sample)] for sample in samples]
+    transform = (DECODER_VERSION, PIL.__version__, size and tuple(size))
+    return hashlib.sha256(repr((transform, content)).encode()).hexdigest()
+
+
+def _made(
+    samples: Sequence[Sample],
+    digests: dict[Path, str],
+    size: Size | None,
+    store: ArrayStore,
+    key: str,
+) -> list[NDArray[Any]]:
+    start = time.perf_counter()
+    try:
+        arrays = store.save(key, _arrays(samples, digests, size))
+    except OSError as error:
+        log.warning(
+            "decoded images stay with this process: cannot write %s (%s)", store.folder, error
+        )
+        with tempfile.TemporaryDirectory() as folder:  # what is mapped outlives it
+            arrays = ArrayStore(Path(folder)).save(key, _arrays(samples, digests, size))
+    log.info("%d images decoded in %.1f s", len(samples), time.perf_counter() - start)
+    return arrays
+
+
+def _arrays(
+    samples: Sequence[Sample], digests: dict[Path, str], size: Size | None
+) -> Iterator[NDArray[Any]]:
+    """What the cache holds: at one size, images (N, H, W, 3), masks (M, H, W) of the M samples
+    that have one, and original sizes (N, 2); else each image and its mask in turn. Last comes how
+    many classes each mask has (N,).
+    """
+    classes = np.zeros(len(samples), np.int64)
+    decoded = enumerate(decode_samples(samples, digests, size))
+    if size is None:
+        for index, (image, mask, in_mask, _) in decoded:
+            classes[index] = in_mask
+            yield from (image,) if mask is None else (image, mask)
+    else:
+        images = np.empty((len(samples), *size, 3), np.uint8)
+        masks = np.empty((sum(sample.mask is not None for sample in samples), *size), np.bool_)
+        originals = np.empty((len(samples), 2), np.int64)
+        unfilled = iter(masks)
+        for index, (image, mask, in_mask, original) in decoded:
+            images[index], originals[index], classes[index] = image, original, in_mask
+            if mask is not None:
+                next(unfilled)[...] = mask
+        yield from (images, masks, originals)
+    yield classes
+
+
+def _at_one_size(
+    samples: Sequence[Sample], digests: tuple[str, ...], arrays: Sequence[NDArray[Any]]
+) -> Decoded:
+    images, stacked, sizes = arrays
+    masks: NDArray[np.bool_] = np.broadcast_to(np.False_, images.shape[:3])
+    if len(stacked):
+        masks = np.zeros(images.shape[:3], np.bool_)
+        masks[[sample.mask is not None for sample in samples]] = stacked
+        masks.flags.writeable = False
+    return Decoded(images, masks, tuple((int(h), int(w)) for h, w in sizes), digests)
+
+
+def _at_own_sizes(
+    samples: Sequence[Sample], digests: tuple[str, ...], arrays: Sequence[NDArray[Any]]
+) -> Decoded:
+    following = iter(arrays)
+    images: Any = []
+    masks: Any = []
+    for sample in samples:
+        images.append(next(following))
+        none = np.broadcast_to(np.False_, images[-1].shape[:2])
+        masks.append(none if sample.mask is None else next(following))
+    return Decoded(images, masks, tuple(image.shape[:2] for image in images), digests)
+
+
+def _warn_of_masks(samples: Sequence[Sample], decoded: Decoded, classes: NDArray[np.int64]) -> None:
+    """What the masks leave in doubt, each kind once."""
+    rows = [row for row, sample in enumerate(samples) if sample.mask is not None]
+    shares = {row: float(decoded.masks[row].mean()) for row in rows}
+    if lost := [row for row in rows if not shares[row]]:
+        log.warning(
+            "%d of %d masks mark no pixel at %d x %d: their defects are too small for image_size",
+            *(len(lost), len(rows), *decoded.masks[lost[0]].shape),
+        )
+    if several := [row for row in rows if classes[row] > 1]:
+        log.warning(
+            "%d of %d masks have several levels, as %s: all but background (0) is defect",
+            *(len(several), len(rows), samples[several[0]].mask),
+        )
+    if over_half := [row for row in rows if shares[row] > 0.5]:
+        log.warning(
+            "%d of %d masks mark more than half of their image, as %s: is defect what they mark?",
+            *(len(over_half), len(rows), samples[over_half[0]].mask),
+        )

@@ -1,0 +1,62 @@
+"""What lies in the folders that are read and is not taken: told once, with counts."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rdad.data.samples import is_image_name, list_images, masked_stem, subfolders
+
+log = logging.getLogger(__name__)
+
+SHOWN = 10  # places in one line
+
+
+def without_masks(images: Sequence[Path]) -> list[Path]:
+    """The images of one folder but those named as the mask of another of them."""
+    stems = {image.stem for image in images}
+    return [image for image in images if masked_stem(image) not in stems]
+
+
+def warn_of_unused(read: Iterable[Path], used: Iterable[Path]) -> None:
+    """Name what is in the folders `read`, and in no folder of `used`, and was not taken.
+
+    Masks beside images have a line of their own, as they may well be used.
+    """
+    folders = list(dict.fromkeys(read))
+    entered = [folder.resolve() for folder in [*folders, *used]]
+    masks = [mask for folder in folders for mask in _masks_beside_images(folder)]
+    if masks:
+        log.warning(
+            "%d files are named like masks of the images beside them and are not taken as images, "
+            "the first is %s",
+            *(len(masks), masks[0]),
+        )
+    places = [place for folder in folders for place in _unused(folder, entered)]
+    if places:
+        more = [f"and more in {len(places) - SHOWN} places"] if len(places) > SHOWN else []
+        log.warning("not used: %s", "; ".join([*places[:SHOWN], *more]))
+
+
+def _masks_beside_images(folder: Path) -> list[Path]:
+    images = list_images(folder)
+    kept = set(without_masks(images))
+    return [image for image in images if image not in kept]
+
+
+def _unused(folder: Path, entered: Sequence[Path]) -> Iterator[str]:
+    """Other files by their ending, and images in subfolders that are not read either."""
+    files = [path for path in folder.iterdir() if path.is_file() and not is_image_name(path)]
+    endings = Counter(path.suffix.lower() for path in files if not path.name.startswith("."))
+    for ending, count in sorted(endings.items()):
+        name = f"that end in {ending}" if ending else "without an ending"
+        yield f"{_counted(count, 'file')} in {folder} {name}"
+    for sub in subfolders(folder):
+        if not any(one.is_relative_to(sub.resolve()) for one in entered):
+            count = sum(map(is_image_name, sub.rglob("*")))
+            if count:
+                yield f"{_counted(count, 'image')} in its subfolder {sub}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
