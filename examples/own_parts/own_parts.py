@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from rdad.data import AnomalyDataModule, DataError, Sample, Samples
 
+SHRUNK_BY = {"layer1": 2, "layer2": 4, "layer3": 8}  # before a step of 2
+
 
 def read_table(root: Path, table: str, category: str) -> Samples:
     """The rows of one category in a table of images, as VisA has it.
@@ -35,6 +37,7 @@ def read_table(root: Path, table: str, category: str) -> Samples:
 
 
 def _sample(root: Path, row: Mapping[str, str]) -> Sample:
+    """Names must differ within a type; so does the whole path, letter case aside."""
     normal = row["label"] == "normal"
     return Sample(
         image=root / row["image"],
@@ -62,20 +65,23 @@ class GaborEncoder(nn.Module):
     strength does not change when the stripes shift. Beside them stand the colours.
 
     Attributes:
-        channels: Of each layer's features.
+        channels: Of the features of layer1, layer2 and layer3.
         mean, std: Of pixels in [0, 1]; what images are normalised by.
     """
 
-    def __init__(self, layers: Sequence[str], directions: int = 8) -> None:
+    filters: Tensor
+
+    def __init__(self, directions: int = 8) -> None:
         super().__init__()
-        self.shrunk_by = [{"layer1": 2, "layer2": 4, "layer3": 8}[layer] for layer in layers]
-        self.channels = [directions + 3 for _ in layers]
+        self.channels = {layer: directions + 3 for layer in SHRUNK_BY}
         self.mean, self.std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
         self.register_buffer("filters", _gabor_filters(directions))
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) -> (B, directions + 3, H/s, W/s), s = 4, 8, 16."""
-        return [self._scale(F.avg_pool2d(images, factor)) for factor in self.shrunk_by]
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Normalised images (B, 3, H, W) -> by layer (B, directions + 3, H/s, W/s), s = 4, 8, 16."""
+        return {
+            layer: self._scale(F.avg_pool2d(images, factor)) for layer, factor in SHRUNK_BY.items()
+        }
 
     def _scale(self, images: Tensor) -> Tensor:
         grey = images.mean(1, keepdim=True)
