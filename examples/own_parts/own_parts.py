@@ -73,12 +73,12 @@ class GaborEncoder(nn.Module):
 
     def __init__(self, directions: int = 8) -> None:
         super().__init__()
-        self.channels = {layer: directions + 3 for layer in SHRUNK_BY}
+        self.channels = dict.fromkeys(SHRUNK_BY, directions + 3)
         self.mean, self.std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
         self.register_buffer("filters", _gabor_filters(directions))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Normalised images (B, 3, H, W) -> by layer (B, directions + 3, H/s, W/s), s = 4, 8, 16."""
+        """Normalised images (B, 3, H, W) -> (B, directions + 3, H/s, W/s), s = 4, 8, 16."""
         return {
             layer: self._scale(F.avg_pool2d(images, factor)) for layer, factor in SHRUNK_BY.items()
         }
