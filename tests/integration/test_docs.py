@@ -1,0 +1,153 @@
+"""Each command of the README and the pages in docs/ is run, and what they promise holds."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from rdad import load_config
+
+REPO = Path(__file__).parents[2]
+PAGES = {
+    path.relative_to(REPO).as_posix(): path.read_text(encoding="utf-8")
+    for path in (
+        *(REPO / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *sorted((REPO / "docs").glob("*.md")),
+        *sorted((REPO / "examples").rglob("*.md")),
+        REPO / "multirun" / "README.md",
+    )
+}
+TEXT = "\n".join(PAGES.values())
+COMMANDS = list(dict.fromkeys(re.findall(r"^\$ (.+)$", TEXT, flags=re.MULTILINE)))
+MAKE = [one for one in COMMANDS if one.startswith("make ")]
+OF_THE_EXAMPLE = [one for one in COMMANDS if "--config-dir" in one]  # see test_own_parts
+RUN = [one for one in COMMANDS if one not in [*MAKE, *OF_THE_EXAMPLE]]
+SHORT = ["trainer.max_epochs=1", "dataset.image_size=[64,64]", "artifacts.overlays=1"]
+PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def execute(words: list[str], folder: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def workplace(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the pages' names mean something."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "data").mkdir()
+    (folder / "data" / "mvtec_ad").symlink_to(assets / "data" / "mvtec_ad")
+    (folder / "data" / "tile").symlink_to(assets / "data" / "magnetic_tile" / "tile")
+    toothbrush = assets / "data" / "mvtec_ad" / "toothbrush"
+    (folder / "photos").mkdir()
+    (folder / "photos" / "good").symlink_to(toothbrush / "train" / "good")
+    (folder / "photos" / "bad").symlink_to(toothbrush / "test" / "defective")
+    (folder / "new").symlink_to(toothbrush / "test" / "good")
+    return folder
+
+
+@pytest.mark.parametrize("command", RUN)
+def test_a_command_of_the_pages_runs(command: str, workplace: Path, resnet18_weights: Path) -> None:
+    words = [sys.executable, *shlex.split(command)[1:]]
+    if "rdad.train" in words:
+        words += SHORT
+        if "backbone=resnet18" in command:
+            words.append(f"model.weights={resnet18_weights}")
+        if "sweep=backbone_mode" in words:  # without a download of the other encoder's weights
+            words += ["model.weights=null", "artifacts.maps=false"]
+    if "rdad.compare" in words:  # of the sweep that an earlier command made
+        words[-1] = str(max((workplace / "multirun").glob("*/*")))
+    if "rdad.export" in words:
+        words.append("calls=0")
+    if "rdad.benchmark" in words:
+        words += ["image_size=[64,64]", "batch_size=2", "images=4", "rounds=1"]
+    execute(words, workplace)
+
+
+def test_the_make_targets_run_what_the_pages_say() -> None:
+    targets = [one.split()[1] for one in MAKE]
+    assert targets == ["demo", "test", "install", "quick"]
+    planned = execute(["make", "--dry-run", "--always-make", *targets], REPO).stdout
+    assert "python -m rdad.train experiment=quick" in planned
+    assert "python -m pytest" in planned
+
+
+def test_every_command_of_the_pages_is_one_of_these() -> None:
+    assert all(one.startswith("python -m rdad.") for one in [*RUN, *OF_THE_EXAMPLE])
+    assert len(RUN) >= 9
+
+
+def test_the_demo_learns_in_three_of_its_twelve_epochs(tmp_path: Path) -> None:
+    demo = [sys.executable, "-m", "rdad.train", "experiment=quick", "hydra.run.dir=run"]
+    execute([*demo, "trainer.max_epochs=3"], tmp_path)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["test/image_auroc"] >= 0.8
+    assert metrics["test/pixel_auroc"] >= 0.88
+    assert (tmp_path / "mlflow.db").is_file()
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_the_python_of_the_pages_runs(code: str, tmp_path: Path) -> None:
+    short = code.replace('trainer.max_epochs=12"', '", "'.join([*SHORT, 'trainer=cpu"']))
+    assert short != code
+    Image.new("RGB", (80, 60)).save(tmp_path / "photo.png")
+    execute([sys.executable, "-c", short], tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_of_a_page_are_there(page: str) -> None:
+    place = (REPO / page).parent
+    for target, heading in LINK.findall(PAGES[page]):
+        named = (place / target).resolve() if target else REPO / page
+        assert named.exists(), target
+        if heading:
+            assert heading in headings(named.read_text(encoding="utf-8")), f"{target}#{heading}"
+
+
+def headings(text: str) -> set[str]:
+    """As GitHub names them in links."""
+    found = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in found}
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert PAGES["README.md"].count("\n") <= 200
+
+
+def test_every_value_of_the_configuration_stands_in_the_settings() -> None:
+    said = PAGES["docs/settings.md"] + PAGES["README.md"]
+    names = keys(OmegaConf.to_container(load_config("tracking=mlflow")))
+    unsaid = {name for name in names if not re.search(rf"\b{name}\b", said)}
+    # of the Trainer, and what groups and commands set
+    assert unsaid <= {"accelerator", "devices", "strategy", "num_nodes"}
+
+
+def keys(node: Any) -> list[str]:
+    """Of all values, however deep, less `_target_` and what groups and commands set."""
+    if not isinstance(node, dict):
+        return []
+    own = [key for key, value in node.items() if not isinstance(value, dict)]
+    below = [key for value in node.values() for key in keys(value)]
+    unnamed = ("_target_", "resume", "input_size", "anomaly_map_mode")
+    return [key for key in [*own, *below] if key not in unnamed]
+
+
+def test_the_groups_of_the_readme_are_those_of_the_configuration() -> None:
+    hidden = {"hydra", "optimizer"}
+    groups = {path.name for path in (REPO / "conf").iterdir() if path.is_dir()} - hidden
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\w –,]+) \|", PAGES["README.md"], flags=re.MULTILINE))
+    assert groups <= rows.keys()
+    for group in groups:
+        options = {path.stem for path in (REPO / "conf" / group).glob("*.yaml")}
+        assert options == set(rows[group].replace("–, ", "").split(", ")), group
