@@ -82,7 +82,7 @@ def _check_dataset(cfg: DictConfig) -> None:
     given: Any = OmegaConf.to_container(cfg.dataset, resolve=True)
     check_keys("dataset", given, schema)
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(schema), given)
+        typed: Any = OmegaConf.merge(OmegaConf.structured(schema), given)
     except OmegaConfBaseException as error:
         said = str(error).splitlines()[0]
         if "is not a ListConfig" in said:

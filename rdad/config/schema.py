@@ -92,7 +92,7 @@ class ModelConfig:
 
 @dataclass
 class DatasetConfig:
-    """What the constructors in `rdad.data` have in common, whose ranges `rdad.data.datasets` has."""
+    """What the constructors in `rdad.data` have in common; `rdad.data.datasets` has its ranges."""
 
     _target_: str = MISSING
     category: str | None = MISSING
