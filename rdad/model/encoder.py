@@ -167,10 +167,14 @@ class _Own(nn.Module):
         found = self.network(images)
         return [found[layer] for layer in self.layers]
 
-    def load(self, weights: str) -> None:
-        """By default it keeps the weights that it was constructed with."""
+    def named_state_dict(self, weights: str) -> StateDict:
+        """By default the weights that it was constructed with."""
         if weights != DEFAULT_WEIGHTS:
-            load_what_is_read(self.network, read_state_dict(Path(weights)), source=weights)
+            raise ValueError(
+                f"weights {weights!r} is no file; for an encoder of one's own give a file or "
+                f"{DEFAULT_WEIGHTS} (those that it was constructed with)"
+            )
+        return self.network.state_dict()
 
 
 class Encoder(nn.Module):
@@ -215,7 +219,7 @@ class Encoder(nn.Module):
         elif isinstance(weights, str):
             file = Path(weights)
             found = read_state_dict(file) if file.is_file() else network.named_state_dict(weights)
-            read = network.network if isinstance(network, _Timm) else network
+            read = network.network if isinstance(network, _Timm | _Own) else network
             load_what_is_read(read, found, source=weights)
         else:
             load_what_is_read(network, weights, source="the model file")

@@ -45,8 +45,8 @@ def test_the_wheel_holds_the_whole_configuration_and_no_tests(wheel: Path) -> No
 def test_the_wheel_holds_the_parts_of_the_report(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    parts = [path for path in (REPO / "rdad/report/page").iterdir() if path.is_file()]
-    assert {f"rdad/report/page/{path.name}" for path in parts} <= names
+    parts = [path for path in (REPO / "rdad/results/report/page").iterdir() if path.is_file()]
+    assert {f"rdad/results/report/page/{path.name}" for path in parts} <= names
     assert {"page.html", "page.css", "main.js"} <= {path.name for path in parts}
 
 
