@@ -13,6 +13,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parent.parent
+SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
+    *("benchmark", "experiment", "hydra_plugins", "integration", "tracking"),
+    *("test_command_line", "test_compiled_steps", "test_comparison", "test_compose"),
+    *("test_export_command", "test_exports", "test_lightning_model", "test_model_file"),
+    *("test_metrics_across_processes", "test_network", "test_predict_command"),
+    *("test_rd4ad_checkpoint", "test_report_page", "test_reuse", "test_served_model"),
+    *("test_streaming_evaluation", "test_sweep_configs", "test_textures", "test_version_0_1_0"),
+    "test_writer",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW & {item.path.stem, item.path.parent.name}:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from rdad.detector.scoring import stretched_map
 from rdad.results.report.writer import REPORT_FILE, ReportWriter
 from rdad.results.spool import Spool
 from rdad.runs.files import write_atomic, write_table
@@ -252,6 +251,8 @@ class ArtifactWriter:
 def write_map(path: Path, anomaly_map: "NDArray[np.float32]", *, size: tuple[int, int]) -> None:
     """Write a map as float32 TIFF, stretched to `size` (height, width)."""
     import tifffile
+
+    from rdad.detector.scoring import stretched_map  # which needs torch
 
     stretched = stretched_map(anomaly_map, size)
     write_atomic(path, lambda draft: tifffile.imwrite(draft, stretched))
