@@ -320,9 +320,10 @@ def write_images(root: Path) -> None:
             image = coarse.resize((FILE_SIZE, FILE_SIZE), Image.Resampling.BICUBIC)
             mask = Image.new("L", image.size)
             if "square" in folder:
-                corner = tuple(int(place) for place in random.integers(0, FILE_SIZE // 2, 2))
+                left, top = random.integers(0, FILE_SIZE // 2, 2).tolist()
                 for picture in (image, mask):
-                    picture.paste(Image.new(picture.mode, [FILE_SIZE // 4] * 2, "white"), corner)
+                    square = Image.new(picture.mode, [FILE_SIZE // 4] * 2, "white")
+                    picture.paste(square, (left, top))
                 save(mask, root / "made/ground_truth/square" / f"{index:03}_mask.png")
             save(image, root / "made" / folder / f"{index:03}.png")
 
