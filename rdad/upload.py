@@ -30,7 +30,7 @@ FACTS = ("experiment", "run_name", "params", "tags")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code, 1 if any folder could not be sent."""
     chosen = _parser().parse_args(arguments)
-    logging.getLogger("rdad.tracking").setLevel(logging.ERROR)  # the one message is ours
+    logging.getLogger("rdad.tracking").addHandler(logging.NullHandler())  # the message is ours
     failed = False
     for folder in chosen.folders:
         try:

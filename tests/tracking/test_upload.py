@@ -1,10 +1,8 @@
 """A run folder alone is enough to put the run into MLflow, whole and once."""
 
-import logging
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +17,6 @@ from rdad.upload import main, upload
 @pytest.fixture
 def uri(tmp_path: Path) -> str:
     return new_store(tmp_path / "store")
-
-
-@pytest.fixture(autouse=True)
-def tracking_log() -> Iterator[None]:
-    """The command silences a logger; the tests that follow want to hear it."""
-    log = logging.getLogger("rdad.tracking")
-    level = log.level
-    yield
-    log.setLevel(level)
 
 
 def start(tracker: MlflowTracker) -> None:
