@@ -1,10 +1,10 @@
 """A small Hydra program with rdad's launchers and sweepers, whose jobs take no time."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+import commands
 
 from rdad.config.compose import CONF_DIR
 
@@ -69,15 +69,8 @@ def make_app(folder: Path) -> Path:
     return folder
 
 
-def sweep(app: Path, *overrides: str, timeout: int = 300) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "app.py", "-m", *overrides],
-        cwd=app,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+def sweep(app: Path, *overrides: str, timeout: int = 300) -> commands.Done:
+    return commands.run("app.py", "-m", *overrides, folder=app, timeout=timeout)
 
 
 def jobs(app: Path, folder: str = "sweep") -> dict[int, dict[str, Any]]:

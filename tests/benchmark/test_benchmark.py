@@ -1,12 +1,12 @@
 """The benchmark: its clock, its arithmetic, and the command as a user runs it."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import torch
@@ -29,16 +29,8 @@ TINY = [
 ]
 
 
-def benchmark(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rdad.benchmark", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},  # tiny tensors: two threads mostly wait
-    )
+def benchmark(*arguments: str, folder: Path) -> commands.Done:
+    return commands.run("-m", "rdad.benchmark", *arguments, folder=folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,15 @@
 """What the command line says when it is asked for help or given a mistake."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 
-COMMAND = [sys.executable, "-m", "rdad.train"]
 
-
-def called(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-    )
+def called(folder: Path, *arguments: str) -> commands.Done:
+    return commands.run("-m", "rdad.train", *arguments, folder=folder, HYDRA_FULL_ERROR=None)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """python -m rdad.export, as it is typed."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import commands
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
@@ -28,14 +27,7 @@ def test_a_run_is_exported_into_its_folder_and_the_differences_are_printed(
     (tmp_path / "photographs").mkdir()
     Image.fromarray(pixels).save(tmp_path / "photographs" / "0.png")
     options = ["format=torch", "precision=fp16", "images=photographs", "calls=1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "rdad.export", run_dir, *options],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = commands.run("-m", "rdad.export", str(run_dir), *options, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "largest difference from the network on 1 of 1 images of photographs" in done.stdout
     assert "one image of 60 x 80" in done.stdout

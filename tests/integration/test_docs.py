@@ -4,10 +4,10 @@ import json
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
@@ -34,12 +34,10 @@ PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTA
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
-def execute(words: list[str], folder: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
-    )
+def execute(words: list[str], folder: Path) -> None:
+    """`words` are what follows `python`."""
+    done = commands.run(*words, folder=folder, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,7 @@ def workplace(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("command", RUN)
 def test_a_command_of_the_pages_runs(command: str, workplace: Path, resnet18_weights: Path) -> None:
-    words = [sys.executable, *shlex.split(command)[1:]]
+    words = shlex.split(command)[1:]
     if "rdad.train" in words:
         words += SHORT
         if "backbone=resnet18" in command:
@@ -78,7 +76,8 @@ def test_a_command_of_the_pages_runs(command: str, workplace: Path, resnet18_wei
 def test_the_make_targets_run_what_the_pages_say() -> None:
     targets = [one.split()[1] for one in MAKE]
     assert targets == ["demo", "test", "install", "quick"]
-    planned = execute(["make", "--dry-run", "--always-make", *targets], REPO).stdout
+    plan = ["make", "--dry-run", "--always-make", *targets]
+    planned = subprocess.run(plan, cwd=REPO, capture_output=True, text=True, check=True).stdout
     assert "python -m rdad.train experiment=quick" in planned
     assert "python -m pytest" in planned
 
@@ -89,7 +88,7 @@ def test_every_command_of_the_pages_is_one_of_these() -> None:
 
 
 def test_the_demo_learns_in_three_of_its_twelve_epochs(tmp_path: Path) -> None:
-    demo = [sys.executable, "-m", "rdad.train", "experiment=quick", "hydra.run.dir=run"]
+    demo = ["-m", "rdad.train", "experiment=quick", "hydra.run.dir=run"]
     execute([*demo, "trainer.max_epochs=3"], tmp_path)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["test/image_auroc"] >= 0.8
@@ -102,7 +101,7 @@ def test_the_python_of_the_pages_runs(code: str, tmp_path: Path) -> None:
     short = code.replace('trainer.max_epochs=12"', '", "'.join([*SHORT, 'trainer=cpu"']))
     assert short != code
     Image.new("RGB", (80, 60)).save(tmp_path / "photo.png")
-    execute([sys.executable, "-c", short], tmp_path)
+    execute(["-c", short], tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -3,14 +3,12 @@
 import csv
 import json
 import math
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import numpy as np
 import pytest
 import torch
@@ -55,16 +53,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, run_dir: str, *further: str) -> dict[str, Any]:
     """The README's command, shortened; gives what run.json says."""
-    words = [sys.executable, *shlex.split(COMMAND)[1:], *SHORT]
-    done = subprocess.run(
-        [*words, f"hydra.run.dir={run_dir}", *further],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-        env={**os.environ, "PYTHONPATH": f"examples/own_parts{os.pathsep}{REPO}"},
-    )
+    words = [*shlex.split(COMMAND)[1:], *SHORT, f"hydra.run.dir={run_dir}", *further]
+    done = commands.run(*words, folder=folder, PYTHONPATH="examples/own_parts")
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((folder / run_dir / "run.json").read_text())
 

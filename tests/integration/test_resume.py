@@ -1,16 +1,14 @@
 """A run that is killed and resumed ends as one that was never stopped, to the last bit."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from commands import Command
 
 SETTINGS = [
     "backbone=resnet18",
@@ -42,25 +40,18 @@ command()
 """
 
 
-def start(folder: Path, *arguments: str, program: str | None = None) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, program: str | None = None) -> Command:
     how = ["-c", program] if program else ["-m", "rdad.train"]
-    return subprocess.Popen(
-        [sys.executable, *how, *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    return Command([*how, *arguments], folder)
 
 
-def ended(process: subprocess.Popen[str]) -> str:
-    printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed
+def ended(process: Command) -> str:
+    printed, errors = process.communicate()
+    assert process.returncode == 0, printed + errors
     return printed
 
 
-def kill_when(process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
+def kill_when(process: Command, ready: Callable[[], bool]) -> None:
     for _ in range(6000):
         if ready() or process.poll() is not None:
             break
@@ -122,7 +113,7 @@ def test_half_a_checkpoint_is_never_read(never_stopped: Path, tmp_path: Path) ->
     process = start(
         tmp_path, *SETTINGS, "tracking=off", "hydra.run.dir=run", program=KILLED_IN_A_CHECKPOINT
     )
-    process.communicate(timeout=300)
+    process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert (tmp_path / "run" / "checkpoint.partial").exists()
     check_resumed(never_stopped, tmp_path)
@@ -152,7 +143,7 @@ def test_a_finished_run_is_not_run_again(never_stopped: Path) -> None:
 
 def test_resuming_what_is_no_run_is_one_clear_message(tmp_path: Path) -> None:
     process = start(tmp_path, "resume=nowhere")
-    printed, _ = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "nowhere" in printed
-    assert "Traceback" not in printed
+    assert "nowhere" in errors
+    assert "Traceback" not in errors

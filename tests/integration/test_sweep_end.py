@@ -1,12 +1,11 @@
 """How real sweeps end: with a store that is gone, and stopped by Ctrl-C."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+
+from commands import Command
 
 SMALL = [
     "model.weights=null",
@@ -19,15 +18,8 @@ SMALL = [
 ]
 
 
-def start(folder: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "rdad.train", "-m", *SMALL, *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **variables, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
+def start(folder: Path, *arguments: str, **variables: str) -> Command:
+    return Command(["-m", "rdad.train", "-m", *SMALL, *arguments], folder, **variables)
 
 
 def test_a_dead_store_costs_a_sweep_nothing_but_the_exit_code(tmp_path: Path) -> None:

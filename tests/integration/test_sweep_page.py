@@ -1,11 +1,9 @@
 """The page that a sweep prints, in a real browser: which setting is best."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 from mlflow_page import browser_page, chromium, mlflow_ui
 
@@ -29,14 +27,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder in which a sweep of two jobs was run from an empty store, and what it printed."""
     chromium()
     folder = tmp_path_factory.mktemp("page")
-    done = subprocess.run(
-        [sys.executable, "-m", "rdad.train", "-m", *SWEEP],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
+    done = commands.run("-m", "rdad.train", "-m", *SWEEP, folder=folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 

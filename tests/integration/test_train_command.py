@@ -3,13 +3,11 @@
 import csv
 import json
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import tifffile
@@ -27,18 +25,8 @@ SMALL = [
 ]
 
 
-def train(
-    *arguments: str, folder: Path, timeout: int = 300, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rdad.train", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env={**os.environ, **variables},
-    )
+def train(*arguments: str, folder: Path, timeout: int = 300, **variables: str) -> commands.Done:
+    return commands.run("-m", "rdad.train", *arguments, folder=folder, timeout=timeout, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -165,37 +153,23 @@ def test_a_dead_store_costs_nothing_but_the_exit_code(data: list[str], tmp_path:
     assert "python -m rdad.upload run" in done.stdout
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
     assert (tmp_path / "run" / "metrics.json").is_file()
-    sent = subprocess.run(
-        [sys.executable, "-m", "rdad.upload", "run", "--uri", "sqlite:///later.db"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    upload = ["-m", "rdad.upload", "run", "--uri", "sqlite:///later.db"]
+    sent = commands.run(*upload, folder=tmp_path)
     assert sent.returncode == 0, sent.stderr
 
 
 def test_an_interrupted_run_leaves_weights_that_load(data: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rdad.train", *data, "trainer.max_epochs=10000"]
-    with subprocess.Popen(
-        [*command, "tracking=off", "hydra.run.dir=run"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            history = tmp_path / "run" / "history.csv"
-            for _ in range(1200):
-                if history.exists() or process.poll() is not None:
-                    break
-                time.sleep(0.1)
-            process.send_signal(signal.SIGINT)
-            printed, _ = process.communicate(timeout=120)
-        finally:
-            process.kill()
-    assert process.returncode == 130, printed
-    assert "Traceback" not in printed
+    endless = ["trainer.max_epochs=10000", "tracking=off", "hydra.run.dir=run"]
+    process = commands.Command(["-m", "rdad.train", *data, *endless], tmp_path)
+    history = tmp_path / "run" / "history.csv"
+    for _ in range(1200):
+        if history.exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, printed + errors
+    assert "Traceback" not in printed + errors
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert load_run(tmp_path / "run").metrics == {}
 

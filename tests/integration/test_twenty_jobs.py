@@ -1,11 +1,9 @@
 """Twenty jobs of which five fail, each in its own way; then the causes go and five run."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,20 +70,12 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def train(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def train(place: Path, *arguments: str) -> commands.Done:
     variables = {"PYTHONPATH": str(TESTS), "RDAD_CACHE_DIR": str(place / "cache")}
-    return subprocess.run(
-        [sys.executable, "-m", "rdad.train", *arguments],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-        env={**os.environ, **variables, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
+    return commands.run("-m", "rdad.train", *arguments, folder=place, timeout=600, **variables)
 
 
-def start(place: Path) -> "subprocess.CompletedProcess[str]":
+def start(place: Path) -> commands.Done:
     names = ",".join(f"e{number:02}" for number in range(20))
     return train(
         place,

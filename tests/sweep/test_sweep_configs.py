@@ -1,10 +1,9 @@
 """Each file of conf/sweep and conf/hydra composes, into the jobs that it promises."""
 
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
+import commands
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -115,13 +114,7 @@ def test_the_folders_of_a_real_sweep_can_be_given_back(tmp_path: Path) -> None:
         *("sweep=backbone_mode", "hydra.sweep.dir=s", "tracking=off"),
         *("dataset=mvtec_ad", "dataset.root=no/where", "dataset.category=x"),
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "rdad.train", *command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = commands.run("-m", "rdad.train", *command, folder=tmp_path)
     assert done.returncode == 1
     names = sorted(path.name for path in (tmp_path / "s").glob("[0-9]*"))
     assert names == [

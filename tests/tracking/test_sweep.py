@@ -1,14 +1,12 @@
 """A sweep has one run in MLflow, above its jobs' and never left running."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from commands import Command
 from mlflow.entities import Run
 from mlflow_stores import all_runs, contents, dead_address, new_store
 
@@ -63,15 +61,8 @@ def app(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def launch(app: Path, uri: str, *overrides: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "app.py", "-m", *overrides],
-        cwd=app,
-        env=os.environ | {"STORE": uri, "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def launch(app: Path, uri: str, *overrides: str) -> Command:
+    return Command(["app.py", "-m", *overrides], app, STORE=uri)
 
 
 def parent_and_jobs(uri: str) -> tuple[Run, list[Run]]:

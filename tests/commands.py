@@ -1,0 +1,107 @@
+"""Commands in processes of their own, which start with the slow libraries imported already.
+
+Python, torch, Lightning and MLflow take seconds of a core to import, which most tests of a command
+would spend again and again. Here one process imports them, and each command is a fork of it: its
+own memory, folder, variables, signals and exit code, as if it had been typed. What is to be shown
+of the imports themselves needs `subprocess`.
+"""
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+IMPORTED = ["rdad.experiment.run", "rdad.experiment.rescore", "lightning", "mlflow", "pandas"]
+
+Done = subprocess.CompletedProcess[str]
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(IMPORTED)
+
+
+class Command:
+    """A running command, with the part of `subprocess.Popen` that the tests use.
+
+    Args:
+        words: What would follow `python`: `-m module …`, `-c code …` or `file.py …`.
+        folder: Where it runs.
+        variables: Added to the environment; None takes one away.
+    """
+
+    def __init__(self, words: list[str], folder: Path, **variables: str | None) -> None:
+        self.words = words
+        environment = {**os.environ, **variables}
+        known = {name: value for name, value in environment.items() if value is not None}
+        self._output = tempfile.TemporaryDirectory(prefix="rdad-command-")
+        arguments = (words, folder, known, self._output.name)
+        self._process = _forks.Process(target=_be, args=arguments)
+        self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or less than 0 for a signal; None while it runs."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def communicate(self, timeout: float = 300) -> tuple[str, str]:
+        """What it printed and what it complained of, once it has ended."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            self.kill()
+            raise subprocess.TimeoutExpired(self.words, timeout)
+        printed, errors = (
+            Path(self._output.name, name).read_text(encoding="utf-8", errors="replace")
+            for name in ("stdout", "stderr")
+        )
+        return printed, errors
+
+
+def run(*words: str, folder: Path, timeout: float = 300, **variables: str | None) -> Done:
+    """A command from its start to its end; the arguments are those of `Command`."""
+    command = Command(list(words), folder, **variables)
+    printed, errors = command.communicate(timeout)
+    assert command.returncode is not None
+    return Done(list(words), command.returncode, printed, errors)
+
+
+def _be(words: list[str], folder: Path, environment: dict[str, str], output: str) -> None:
+    """Become the command, in the forked process."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(output, name), os.O_WRONLY | os.O_CREAT), number)
+    sys.path[:0] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    try:
+        _execute(words)
+    finally:
+        atexit._run_exitfuncs()
+
+
+def _execute(words: list[str]) -> None:
+    match words:
+        case ["-m", module, *_]:
+            sys.argv = words[1:]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case ["-c", code, *arguments]:
+            sys.argv = ["-c", *arguments]
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(code, vars(sys.modules["__main__"]))
+        case _:
+            sys.argv = words
+            runpy.run_path(words[0], run_name="__main__")
