@@ -164,7 +164,7 @@ class CachedFeatures(Callback):
                 self.datamodule.training_images(),
                 count=self.datamodule.train_length,
                 device=pl_module.device,
-                folder=self.datamodule.scratch_dir,
+                folder=self.datamodule.cache_dir,
                 dtype=self.dtype,
             )
         self.datamodule.train_with_pixels(pl_module.features is None)
