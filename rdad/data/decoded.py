@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rdad.data.decoding import decode_samples, digest_files, files_of
 from rdad.data.images import DataError
 from rdad.data.samples import Sample, Samples
-from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir
+from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir, lock
 from rdad.data.tiling import Size
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def decode(
     key = _key(samples, digests, image_size)
     arrays = store.load(key)
     if arrays is None:
-        with store.lock(key):
+        with lock(store.path(key).with_suffix(".lock")):
             arrays = store.load(key) or _made(samples, digests, image_size, store, key)
     *pixels, sizes, classes = arrays
     images: Any = pixels[::2]
