@@ -4,8 +4,9 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,11 @@ def decode(
     folder = (cache_dir or default_cache_dir()) / "decoded"
     store = ArrayStore(folder, limit_bytes=limit_bytes)
     key = _key(samples, digests, image_size)
+    make = partial(_arrays, samples, digests, image_size)
     arrays = store.load(key)
     if arrays is None:
         with lock(store.path(key).with_suffix(".lock")):
-            arrays = store.load(key) or _made(samples, digests, image_size, store, key)
+            arrays = store.load(key) or _saved(store, key, make)
     *pixels, sizes, classes = arrays
     images: Any = pixels[::2]
     masks: Any = [
@@ -111,24 +113,17 @@ def _key(samples: Sequence[Sample], digests: dict[Path, str], size: Size | None)
     return hashlib.sha256(repr((transform, content)).encode()).hexdigest()
 
 
-def _made(
-    samples: Sequence[Sample],
-    digests: dict[Path, str],
-    size: Size | None,
-    store: ArrayStore,
-    key: str,
+def _saved(
+    store: ArrayStore, key: str, make: Callable[[], Iterator[NDArray[Any]]]
 ) -> list[NDArray[Any]]:
-    start = time.perf_counter()
     try:
-        arrays = store.save(key, _arrays(samples, digests, size))
+        return store.save(key, make())
     except OSError as error:
         log.warning(
             "decoded images stay with this process: cannot write %s (%s)", store.folder, error
         )
         with tempfile.TemporaryDirectory() as folder:  # what is mapped outlives it
-            arrays = ArrayStore(Path(folder)).save(key, _arrays(samples, digests, size))
-    log.info("%d images decoded in %.1f s", len(samples), time.perf_counter() - start)
-    return arrays
+            return ArrayStore(Path(folder)).save(key, make())
 
 
 def _arrays(
@@ -138,6 +133,7 @@ def _arrays(
     if no sample has one; or each image and its mask in turn, where they have sizes of their own.
     Last come original sizes (N, 2), and how many classes each mask has (N,).
     """
+    start = time.perf_counter()
     count, (height, width) = len(samples), size or (0, 0)
     sizes, classes = np.empty((count, 2), np.int64), np.empty(count, np.int64)
     images = np.empty((count, height, width, 3), np.uint8)
@@ -153,6 +149,7 @@ def _arrays(
     if size is not None:
         yield from (images, masks)
     yield from (sizes, classes)
+    log.info("%d images decoded in %.1f s", count, time.perf_counter() - start)
 
 
 def _warn_of_masks(samples: Sequence[Sample], decoded: Decoded, classes: NDArray[np.int64]) -> None:

@@ -59,8 +59,8 @@ class Tiles:
     def __init__(self, whole: Decoded, tiling: Tiling, size: Size) -> None:
         self._whole, self._tiling, self._size = whole, tiling, size
         places = [tiling.places(image_size) for image_size in whole.sizes]
-        self._places = [place for of_image in places for place in of_image]
-        self.images = [row for row, of_image in enumerate(places) for _ in of_image]
+        self._tiles = [(row, place) for row, own in enumerate(places) for place in own]
+        self.images = [row for row, _ in self._tiles]
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Tiles (B, h, w, 3) and their part of the masks (B, h, w)."""
@@ -68,7 +68,7 @@ class Tiles:
         return np.stack(tiles), np.stack(masks)
 
     def _cut(self, row: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        image, place = self.images[row], self._places[row]
+        image, place = self._tiles[row]
         padded = pad_to_tile(self._whole.images[image], self._tiling)
         (tile,) = cut(padded, self._tiling, [place], self._size)
         marked = pad_to_tile(self._whole.masks[image], self._tiling)[self._tiling.part(place)]

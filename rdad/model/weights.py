@@ -48,28 +48,23 @@ def load_what_is_read(network: nn.Module, state_dict: StateDict, *, source: str)
         ValueError: a layer that the network reads is missing, or has another shape.
     """
     wanted = network.state_dict()
-    missing = [
-        name
-        for name in wanted
-        if name not in state_dict and not name.endswith("num_batches_tracked")
-    ]
+    read = {name: state_dict[name] for name in wanted if name in state_dict}
+    missing = [name for name in wanted if name not in read and "num_batches_tracked" not in name]
     if missing:
         raise ValueError(
             f"weights from {source} lack {len(missing)} of {len(wanted)} tensors that the encoder "
             f"reads: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
         )
     misshapen = [
-        f"{name} {tuple(state_dict[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in state_dict and state_dict[name].shape != tensor.shape
+        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
+        for name, tensor in read.items()
+        if tensor.shape != wanted[name].shape
     ]
     if misshapen:
         raise ValueError(
             f"weights from {source} do not fit the encoder: {', '.join(misshapen[:3])}"
         )
-    network.load_state_dict(
-        {name: state_dict[name] for name in wanted if name in state_dict}, strict=False
-    )
+    network.load_state_dict(read, strict=False)
 
 
 def torchvision_state_dict(backbone: str, name: str) -> StateDict:
