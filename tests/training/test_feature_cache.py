@@ -9,7 +9,7 @@ from small_networks import SIZE, module, pixels, untrained
 
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.training import feature_cache
-from rdad.training.feature_cache import FeatureCache, cache_features
+from rdad.training.feature_cache import Features, cache_features
 
 CPU = torch.device("cpu")
 IMAGES = pixels(5)
@@ -19,7 +19,7 @@ SIZE_OF_ALL = 5 * 4 * (64 * 16**2 + 128 * 8**2 + 256 * 4**2)  # bytes
 
 def cached(
     model: ReverseDistillationModel, folder: Path | None = None, dtype: torch.dtype = torch.float32
-) -> FeatureCache | None:
+) -> Features | None:
     batches = [(indices, IMAGES[indices]) for indices in SHUFFLED]
     return cache_features(model.encode, batches, count=5, device=CPU, folder=folder, dtype=dtype)
 
@@ -30,7 +30,7 @@ def leave_memory(monkeypatch: pytest.MonkeyPatch, memory: int, disk: int = 0) ->
 
 
 def assert_features_are_the_encoders(
-    cache: FeatureCache, model: ReverseDistillationModel, relative: float = 1e-5
+    cache: Features, model: ReverseDistillationModel, relative: float = 1e-5
 ) -> None:
     for indices in (torch.tensor([4, 0, 2]), torch.tensor([1]), torch.tensor([3, 3])):
         found, expected = cache(indices), model.encode(IMAGES[indices])
