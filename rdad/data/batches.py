@@ -1,24 +1,17 @@
 """Decoded pixels -> batches: one indexing a batch, and an order that seed and epoch fix."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from numpy.typing import ArrayLike
+from torch.utils.data import DataLoader, Dataset, Sampler, default_convert
 
+from rdad.data.decoded import Decoded
 from rdad.data.samples import Sample
+from rdad.data.tiles import Tiles
 
 Batch = dict[str, torch.Tensor]
-
-
-class PixelSource(Protocol):
-    """Where decoded pixels come from: images or tiles."""
-
-    def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Images (B, H, W, 3) and masks (B, H, W)."""
-        ...
 
 
 class ImageSet(Dataset[Batch]):
@@ -38,7 +31,7 @@ class ImageSet(Dataset[Batch]):
     def __init__(
         self,
         samples: Sequence[Sample],
-        source: PixelSource,
+        source: Decoded | Tiles,
         rows: ArrayLike,
         defect_types: Sequence[str],
     ) -> None:
@@ -102,8 +95,4 @@ def loader(
     images: ImageSet, *, batch_size: int, sampler: Sampler[int] | None = None
 ) -> DataLoader[Batch]:
     """In this process: gathering decoded pixels is quicker than any worker's start."""
-    return DataLoader(images, batch_size=batch_size, sampler=sampler, collate_fn=_as_it_is)
-
-
-def _as_it_is(batch: Any) -> Batch:
-    return batch
+    return DataLoader(images, batch_size=batch_size, sampler=sampler, collate_fn=default_convert)

@@ -2,10 +2,12 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import lightning
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -14,7 +16,7 @@ from rdad.data.datasets import Validation, check_ranges
 from rdad.data.decoded import Decoded, decode_both
 from rdad.data.samples import Sample, Samples, draw
 from rdad.data.store import default_cache_dir
-from rdad.data.tiles import tile_set
+from rdad.data.tiles import Tiles
 from rdad.data.tiling import DEFAULT_OVERLAP, Tiling
 
 log = logging.getLogger(__name__)
@@ -37,16 +39,6 @@ class AnomalyDataModule(lightning.LightningDataModule):
     their part of the mask, and label and type of their image. Calibration and test batches hold
     one image each, at its own size, for `rdad.detector.scoring.score` to cut as `tiling` says.
     """
-
-    train_samples: tuple[Sample, ...]
-    val_samples: tuple[Sample, ...]
-    calibration_samples: tuple[Sample, ...]
-    test_samples: tuple[Sample, ...]
-    calibration_sizes: tuple[tuple[int, int], ...]
-    test_sizes: tuple[tuple[int, int], ...]
-    defect_types: tuple[str, ...]
-    has_masks: bool
-    content_digest: str
 
     def __init__(
         self,
@@ -103,7 +95,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.split_seed = split_seed
         self.seed = seed
         self.tiling = Tiling.of(tile, tile_overlap)
-        self.cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
+        self.cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
         self._read = read
         self._splits: dict[str, ImageSet] = {}
 
@@ -163,19 +155,13 @@ class AnomalyDataModule(lightning.LightningDataModule):
     def calibration_pixels(self) -> int:
         """How many pixels the maps of all calibration images have."""
         self.prepare()
-        sizes = self.calibration_sizes
         if self.tiling is None:
-            return len(sizes) * self.image_size[0] * self.image_size[1]
-        return sum(height * width for height, width in sizes)
+            return len(self.calibration_samples) * math.prod(self.image_size)
+        return sum(map(math.prod, self.calibration_sizes))
 
     @property
     def train_length(self) -> int:
         return len(self._prepared("train"))
-
-    @property
-    def scratch_dir(self) -> Path:
-        """Where large temporary files may go."""
-        return self.cache_dir or default_cache_dir()
 
     def _scored_loader(self, split: str) -> DataLoader[Batch]:
         """Whole images have sizes of their own, so each is a batch."""
@@ -194,9 +180,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
             seed=self.split_seed,
         )
         every = range(len(samples.test))
-        self.train_samples = tuple(samples.train[row] for row in trained)
-        self.val_samples = tuple(samples.train[row] for row in held)
-        self.calibration_samples = tuple(samples.train[row] for row in calibrated)
+        self.train_samples, self.val_samples, self.calibration_samples = (
+            tuple(samples.train[row] for row in rows) for rows in (trained, held, calibrated)
+        )
         self.test_samples = samples.test
         self.calibration_sizes = tuple(train.sizes[row] for row in calibrated)
         self.test_sizes = test.sizes
@@ -221,26 +207,23 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self, samples: Sequence[Sample], images: Decoded, rows: Sequence[int]
     ) -> ImageSet:
         """What the loss is computed of: the images of these rows, or their tiles."""
-        types, size = self.defect_types, self.image_size
         if self.tiling is None:
-            return ImageSet(samples, images, rows, types)
-        return tile_set(samples, images, rows, types, tiling=self.tiling, size=size)
+            return ImageSet(samples, images, rows, self.defect_types)
+        tiles = Tiles(images, self.tiling, self.image_size)
+        owners = [samples[row] for row in tiles.images]
+        chosen = np.flatnonzero(np.isin(tiles.images, rows))
+        return ImageSet(owners, tiles, chosen, self.defect_types)
 
     def _log_counts(self) -> None:
+        parts = (self.train_samples, self.val_samples, self.calibration_samples, self.test_samples)
         log.info(
             "%s %s: %d training, %d validation, %d calibration, %d test images "
             "(%d of them with defects)",
-            self.name,
-            self.category,
-            len(self.train_samples),
-            len(self.val_samples),
-            len(self.calibration_samples),
-            len(self.test_samples),
+            *(self.name, self.category, *map(len, parts)),
             sum(sample.label for sample in self.test_samples),
         )
         if self.tiling is not None:
-            height, width = self.tiling.size
-            log.info("%d training tiles of %d x %d pixels", self.train_length, height, width)
+            log.info("%d training tiles of %d x %d pixels", self.train_length, *self.tiling.size)
 
 
 def split_rows(

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
+from typing import Any, Literal, get_args
 
-if TYPE_CHECKING:
-    from rdad.data.datamodule import AnomalyDataModule
+from rdad import data  # whose classes are loaded at their first use
+from rdad.data.layouts import read_folder, read_mvtec_ad
 
 Validation = Literal["none", "split", "test"]
 
@@ -28,38 +28,22 @@ def check_ranges(**given: Any) -> None:
             raise ValueError(f"{key} must be {allowed}; found {found!r}")
 
 
-class Loading(TypedDict, total=False):
-    """Parameters of AnomalyDataModule that every format takes; see there."""
+def textures(category: str = "brick", **loading: Any) -> "data.AnomalyDataModule":
+    """The embedded data set: photographs of brick, grass or gravel, defects drawn in.
 
-    image_size: Sequence[int]
-    batch_size: int
-    validation: Validation
-    validation_fraction: float
-    calibration: float
-    split_seed: int
-    seed: int
-    tile: Sequence[int] | None
-    tile_overlap: float
-    cache_dir: str | Path | None
-
-
-def textures(category: str = "brick", **loading: Unpack[Loading]) -> "AnomalyDataModule":
-    """The embedded data set: photographs of brick, grass or gravel, defects drawn in."""
-    from rdad.data.datamodule import AnomalyDataModule
+    `loading`, here as in all formats: what else AnomalyDataModule takes.
+    """
     from rdad.data.texture_photographs import check_category, read_textures
 
     check_category(category)
     read = partial(read_textures, category, loading.get("cache_dir"))
-    return AnomalyDataModule(read, name="textures", category=category, **loading)
+    return data.AnomalyDataModule(read, name="textures", category=category, **loading)
 
 
-def mvtec_ad(root: str | Path, category: str, **loading: Unpack[Loading]) -> "AnomalyDataModule":
+def mvtec_ad(root: str | Path, category: str, **loading: Any) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
-    from rdad.data.datamodule import AnomalyDataModule
-    from rdad.data.layouts import read_mvtec_ad
-
     read = partial(read_mvtec_ad, root, category)
-    return AnomalyDataModule(read, name="mvtec_ad", category=category, **loading)
+    return data.AnomalyDataModule(read, name="mvtec_ad", category=category, **loading)
 
 
 def folder(
@@ -70,17 +54,14 @@ def folder(
     masks: str | Sequence[str] = (),
     holdout: float = 0.2,
     category: str | None = None,
-    **loading: Unpack[Loading],
-) -> "AnomalyDataModule":
+    **loading: Any,
+) -> "data.AnomalyDataModule":
     """A user's own folders, see `rdad.data.layouts.read_folder`.
 
     `category` is a name for results, by default that of the folder `root`.
     """
-    from rdad.data.datamodule import AnomalyDataModule
-    from rdad.data.layouts import read_folder
-
     check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
     read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
     label = category or Path(root).expanduser().resolve().name
-    return AnomalyDataModule(read, name="folder", category=label, **loading)
+    return data.AnomalyDataModule(read, name="folder", category=label, **loading)

@@ -4,8 +4,9 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 from rdad.data.decoding import decode_samples, digest_files, files_of
 from rdad.data.images import DataError
 from rdad.data.samples import Sample, Samples
-from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir
+from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir, lock
 from rdad.data.tiling import Size
 
 log = logging.getLogger(__name__)
 
-DECODER_VERSION = 4  # to be raised when the same file would give other pixels
+DECODER_VERSION = 5  # to be raised when the same file would give another entry
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,22 @@ def decode(
     folder = (cache_dir or default_cache_dir()) / "decoded"
     store = ArrayStore(folder, limit_bytes=limit_bytes)
     key = _key(samples, digests, image_size)
+    make = partial(_arrays, samples, digests, image_size)
     arrays = store.load(key)
     if arrays is None:
-        with store.lock(key):
-            arrays = store.load(key) or _made(samples, digests, image_size, store, key)
-    *pixels, classes = arrays
+        with lock(store.path(key).with_suffix(".lock")):
+            arrays = store.load(key) or _saved(store, key, make)
+    *pixels, sizes, classes = arrays
+    images: Any = pixels[::2]
+    masks: Any = [
+        mask if mask.size else np.broadcast_to(np.False_, image.shape[:-1])
+        for image, mask in zip(images, pixels[1::2], strict=True)
+    ]
+    if image_size is not None:
+        (images,), (masks,) = images, masks
+    original_sizes = tuple((int(height), int(width)) for height, width in sizes)
     of_images = tuple(digests[sample.image] for sample in samples)
-    make = _at_own_sizes if image_size is None else _at_one_size
-    decoded = make(samples, of_images, pixels)
+    decoded = Decoded(images, masks, original_sizes, of_images)
     _warn_of_masks(samples, decoded, classes)
     return decoded
 
@@ -104,75 +113,43 @@ def _key(samples: Sequence[Sample], digests: dict[Path, str], size: Size | None)
     return hashlib.sha256(repr((transform, content)).encode()).hexdigest()
 
 
-def _made(
-    samples: Sequence[Sample],
-    digests: dict[Path, str],
-    size: Size | None,
-    store: ArrayStore,
-    key: str,
+def _saved(
+    store: ArrayStore, key: str, make: Callable[[], Iterator[NDArray[Any]]]
 ) -> list[NDArray[Any]]:
-    start = time.perf_counter()
     try:
-        arrays = store.save(key, _arrays(samples, digests, size))
+        return store.save(key, make())
     except OSError as error:
         log.warning(
             "decoded images stay with this process: cannot write %s (%s)", store.folder, error
         )
         with tempfile.TemporaryDirectory() as folder:  # what is mapped outlives it
-            arrays = ArrayStore(Path(folder)).save(key, _arrays(samples, digests, size))
-    log.info("%d images decoded in %.1f s", len(samples), time.perf_counter() - start)
-    return arrays
+            return ArrayStore(Path(folder)).save(key, make())
 
 
 def _arrays(
     samples: Sequence[Sample], digests: dict[Path, str], size: Size | None
 ) -> Iterator[NDArray[Any]]:
-    """What the cache holds: at one size, images (N, H, W, 3), masks (M, H, W) of the M samples
-    that have one, and original sizes (N, 2); else each image and its mask in turn. Last comes how
-    many classes each mask has (N,).
+    """What the cache holds: images (N, H, W, 3) and their masks (N, H, W), of which there are none
+    if no sample has one; or each image and its mask in turn, where they have sizes of their own.
+    Last come original sizes (N, 2), and how many classes each mask has (N,).
     """
-    classes = np.zeros(len(samples), np.int64)
-    decoded = enumerate(decode_samples(samples, digests, size))
-    if size is None:
-        for index, (image, mask, in_mask, _) in decoded:
-            classes[index] = in_mask
-            yield from (image,) if mask is None else (image, mask)
-    else:
-        images = np.empty((len(samples), *size, 3), np.uint8)
-        masks = np.empty((sum(sample.mask is not None for sample in samples), *size), np.bool_)
-        originals = np.empty((len(samples), 2), np.int64)
-        unfilled = iter(masks)
-        for index, (image, mask, in_mask, original) in decoded:
-            images[index], originals[index], classes[index] = image, original, in_mask
-            if mask is not None:
-                next(unfilled)[...] = mask
-        yield from (images, masks, originals)
-    yield classes
-
-
-def _at_one_size(
-    samples: Sequence[Sample], digests: tuple[str, ...], arrays: Sequence[NDArray[Any]]
-) -> Decoded:
-    images, stacked, sizes = arrays
-    masks: NDArray[np.bool_] = np.broadcast_to(np.False_, images.shape[:3])
-    if len(stacked):
-        masks = np.zeros(images.shape[:3], np.bool_)
-        masks[[sample.mask is not None for sample in samples]] = stacked
-        masks.flags.writeable = False
-    return Decoded(images, masks, tuple((int(h), int(w)) for h, w in sizes), digests)
-
-
-def _at_own_sizes(
-    samples: Sequence[Sample], digests: tuple[str, ...], arrays: Sequence[NDArray[Any]]
-) -> Decoded:
-    following = iter(arrays)
-    images: Any = []
-    masks: Any = []
-    for sample in samples:
-        images.append(next(following))
-        none = np.broadcast_to(np.False_, images[-1].shape[:2])
-        masks.append(none if sample.mask is None else next(following))
-    return Decoded(images, masks, tuple(image.shape[:2] for image in images), digests)
+    start = time.perf_counter()
+    count, (height, width) = len(samples), size or (0, 0)
+    sizes, classes = np.empty((count, 2), np.int64), np.empty(count, np.int64)
+    images = np.empty((count, height, width, 3), np.uint8)
+    masks = np.zeros((count if any(one.mask for one in samples) else 0, height, width), np.bool_)
+    for row, pixels in enumerate(decode_samples(samples, digests, size)):
+        sizes[row], classes[row] = pixels.original, pixels.classes
+        if size is None:
+            yield from (pixels.image, pixels.mask)
+            continue
+        images[row] = pixels.image
+        if pixels.mask.size:
+            masks[row] = pixels.mask
+    if size is not None:
+        yield from (images, masks)
+    yield from (sizes, classes)
+    log.info("%d images decoded in %.1f s", count, time.perf_counter() - start)
 
 
 def _warn_of_masks(samples: Sequence[Sample], decoded: Decoded, classes: NDArray[np.int64]) -> None:

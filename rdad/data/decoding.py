@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -22,7 +22,7 @@ from rdad.data.images import (
 )
 from rdad.data.samples import Sample
 
-MAX_THREADS = 16
+THREADS = min(os.cpu_count() or 1, 16)
 AHEAD = 16  # images of any size, decoded and not yet taken
 
 Item = TypeVar("Item")
@@ -30,12 +30,12 @@ Result = TypeVar("Result")
 
 
 class Pixels(NamedTuple):
-    """One sample decoded: image (H, W, 3), mask (H, W) and its number of classes if it has one,
-    (height, width) on disk.
+    """One sample decoded: image (H, W, 3), mask (H, W), or (0, 0) if it has none, the number of
+    classes in it, (height, width) on disk.
     """
 
     image: NDArray[np.uint8]
-    mask: NDArray[np.bool_] | None
+    mask: NDArray[np.bool_]
     classes: int
     original: tuple[int, int]
 
@@ -54,17 +54,12 @@ def digest_files(samples: Sequence[Sample]) -> dict[Path, str]:
     """
     expected = any(sample.mask for sample in samples)
     problems = [problem for sample in samples for problem in _mismatch(sample, expected)]
-    digests = {}
-    files = list(dict.fromkeys(path for sample in samples for path in files_of(sample)))
-    for path, result in zip(files, _in_threads(_digest, files), strict=True):
-        if isinstance(result, DataError):
-            problems += result.problems
-        else:
-            digests[path] = result
+    files = dict.fromkeys(path for sample in samples for path in files_of(sample))
+    digests = dict(_usable(lambda path: (path, _digest(read_bytes(path))), files, problems))
     if problems:
-        readable = [sample for sample in samples if all(f in digests for f in files_of(sample))]
-        for result in _in_threads(lambda sample: _open(sample, digests), readable):
-            problems += result.problems if isinstance(result, DataError) else []
+        readable = [sample for sample in samples if digests.keys() >= {*files_of(sample)}]
+        for _ in _usable(lambda sample: _open(sample, digests), readable, problems):
+            pass
         raise DataError(problems)
     return digests
 
@@ -84,15 +79,13 @@ def decode_samples(
         image, mask, classes = _open(sample, digests)
         original = (image.height, image.width)
         target = size or original
-        marked = None if mask is None else resize_mask(mask, target)
+        marked = np.zeros((0, 0), np.bool_) if mask is None else resize_mask(mask, target)
         return Pixels(resize_image(image, target), marked, classes, original)
 
     problems: list[str] = []
-    for result in _in_threads(decode, samples):
-        if isinstance(result, DataError):
-            problems += result.problems
-        elif not problems:
-            yield result
+    for pixels in _usable(decode, samples, problems):
+        if not problems:
+            yield pixels
     if problems:
         raise DataError(problems)
 
@@ -117,21 +110,21 @@ def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.
     return image, mask, classes
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(read_bytes(path)).hexdigest()
-
-
 def _content(path: Path, digests: dict[Path, str]) -> bytes:
     content = read_bytes(path)
-    if hashlib.sha256(content).hexdigest() != digests[path]:
+    if _digest(content) != digests[path]:
         raise DataError([f"{path}: changed while it was being read"])
     return content
 
 
-def _in_threads(
-    function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[Result | DataError]:
-    """The function's result for each item in turn, or the DataError that it raised."""
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _usable(
+    function: Callable[[Item], Result], items: Iterable[Item], problems: list[str]
+) -> Iterator[Result]:
+    """The results in turn; what DataErrors say of the other items is added to `problems`."""
 
     def attempt(item: Item) -> Result | DataError:
         try:
@@ -139,12 +132,30 @@ def _in_threads(
         except DataError as error:
             return error
 
-    threads = min(os.cpu_count() or 1, MAX_THREADS)
+    for result in in_order(attempt, items, threads=THREADS, ahead=AHEAD):
+        if isinstance(result, DataError):
+            problems += result.problems
+        else:
+            yield result
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
+) -> Iterator[Result]:
+    """The function's result for each item.
+
+    Items are taken, in the caller's thread, until `ahead` of them are begun and not yet given
+    back; so memory does not grow with their number. What the function raises is raised in the
+    item's turn. Where the caller stops early, what has not begun is left undone.
+    """
+    begun: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        begun = deque()
-        for item in items:
-            begun.append(pool.submit(attempt, item))
-            if len(begun) >= AHEAD:
+        try:
+            for item in items:
+                begun.append(pool.submit(function, item))
+                if len(begun) >= ahead:
+                    yield begun.popleft().result()
+            while begun:
                 yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

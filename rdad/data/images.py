@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from rdad.data.masks import marked
 
@@ -28,15 +28,15 @@ class DataError(ValueError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
         count = len(self.problems)
         lines = [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
         if count > SHOWN_PROBLEMS:
             lines.append(f"  ... and {count - SHOWN_PROBLEMS} more")
         files = "1 file that cannot be used" if count == 1 else f"{count} files that cannot be used"
-        super().__init__("\n".join([f"{files}:", *lines]))
-
-    def __reduce__(self) -> tuple[type["DataError"], tuple[tuple[str, ...]]]:
-        return DataError, (self.problems,)
+        return "\n".join([f"{files}:", *lines])
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -58,21 +58,14 @@ def as_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
         DataError: pixels of another shape or type, or an image that proves damaged when it is read.
     """
     if isinstance(image, np.ndarray):
-        image = Image.fromarray(_checked_pixels(image))
+        shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))
+        if image.dtype != np.uint8 or not shaped or not image.size:
+            found = f"an array of {image.dtype} {image.shape}"
+            allowed = "uint8 of shape (H, W), (H, W, 3) as RGB, or (H, W, 4) as RGBA"
+            raise DataError([f"{found}; allowed: {allowed}"])
+        image = Image.fromarray(image)
     with _damage_named("image"):
-        return _rgb(_upright(image))
-
-
-def _checked_pixels(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
-    if pixels.dtype != np.uint8 or not shaped or not pixels.size:
-        raise DataError(
-            [
-                f"an array of {pixels.dtype} {pixels.shape}; allowed: uint8 of shape (H, W), "
-                "(H, W, 3) as RGB, or (H, W, 4) as RGBA"
-            ]
-        )
-    return pixels.astype(np.uint8, copy=False)
+        return _rgb(ImageOps.exif_transpose(image))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -166,12 +159,8 @@ def _open(content: bytes) -> Image.Image:
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:
         image.load()
-    return _upright(image)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    return ImageOps.exif_transpose(image) if turned else image
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:

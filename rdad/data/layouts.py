@@ -21,8 +21,6 @@ from rdad.data.samples import (
 )
 from rdad.data.unused import warn_of_unused, without_masks
 
-__all__ = ["Sample", "Samples", "read_folder", "read_mvtec_ad"]
-
 log = logging.getLogger(__name__)
 
 
@@ -87,7 +85,10 @@ def read_folder(
     train = [image for folder in normal_folders for image in without_masks(images_of(folder))]
     test = [image for folder in test_folders for image in without_masks(images_of(folder))]
     if not test_folders:
-        train, test = _hold_out(train, holdout, split_seed)
+        held = draw(len(train), part=holdout, seed=split_seed)
+        log.info("%d of %d normal images are held out for testing", len(held), len(train))
+        test = [train[index] for index in held]
+        train = [image for index, image in enumerate(train) if index not in set(held)]
     defect_folders, mask_folders = folders_under(base, defects), folders_under(base, masks)
     defective = _defects(defect_folders, mask_folders, known)
     kinds = [sample.image.parent for sample in defective]
@@ -109,13 +110,6 @@ def _category_folder(root: Path, category: str) -> Path:
     )
 
 
-def _hold_out(images: list[Path], part: float, seed: int) -> tuple[list[Path], list[Path]]:
-    held = draw(len(images), part=part, seed=seed)
-    log.info("%d of %d normal images are held out for testing", len(held), len(images))
-    train = [image for index, image in enumerate(images) if index not in set(held)]
-    return train, [images[index] for index in held]
-
-
 def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) -> list[Sample]:
     if len(masks) not in {0, 1, len(folders)}:
         raise ValueError(
@@ -123,12 +117,14 @@ def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) ->
             "allowed: none, one, or as many as there are defect folders"
         )
     samples = []
-    for index, folder in enumerate(folders):
-        paired = len(masks) == len(folders)
-        place = masks[index] if paired else next(iter(masks), None)
+    paired = len(masks) == len(folders)
+    places = masks if paired else [next(iter(masks), None)] * len(folders)
+    for folder, place in zip(folders, places, strict=True):
         for kind in _types(folder, known_normal):
-            masks_of_kind = _mask_folder(kind, place, flat=paired and kind == folder)
-            samples += labelled(without_masks(list_images(kind)), kind.name, masks_of_kind)
+            of_kind = place and place / kind.name
+            if of_kind and not of_kind.is_dir():
+                of_kind = place if paired and kind == folder else None
+            samples += labelled(without_masks(list_images(kind)), kind.name, of_kind)
     check_masks(samples, masks)
     return samples
 
@@ -145,10 +141,3 @@ def _types(folder: Path, known_normal: set[Path]) -> list[Path]:
         images_of(folder, expected="image files or a subfolder for each defect type")
     log.info("defect types in %s: %s", folder, ", ".join(kind.name for kind in types))
     return types
-
-
-def _mask_folder(kind: Path, place: Path | None, *, flat: bool) -> Path | None:
-    """Where the masks of the defect type `kind` lie; None if there is no such place."""
-    if place is not None and (place / kind.name).is_dir():
-        return place / kind.name
-    return place if flat else None

@@ -52,7 +52,10 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     files = [file for file in files if file.resolve() not in taken]
     owned = {masked_stem(file): file for file in reversed(files)}
     by_stem = owned | {file.stem: file for file in reversed(files)}
-    _warn_of_lone_masks(files, images)
+    stems = {image.stem for image in images}
+    lone = [file for file in files if not {file.stem, masked_stem(file)} & stems]
+    if lone:
+        log.warning("%d masks have no image, the first is %s", len(lone), lone[0])
     return [
         Sample(
             image=image,
@@ -71,13 +74,6 @@ def masked_stem(path: Path) -> str | None:
         if path.stem.lower().endswith(ending):
             return path.stem[: -len(ending)]
     return None
-
-
-def _warn_of_lone_masks(masks: Sequence[Path], images: Sequence[Path]) -> None:
-    stems = {image.stem for image in images}
-    lone = [mask for mask in masks if not {mask.stem, masked_stem(mask)} & stems]
-    if lone:
-        log.warning("%d masks have no image, the first is %s", len(lone), lone[0])
 
 
 def named(samples: Iterable[Sample]) -> tuple[Sample, ...]:

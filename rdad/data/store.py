@@ -34,6 +34,16 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("RDAD_CACHE_DIR") or "~/.cache/rdad").expanduser()
 
 
+@contextlib.contextmanager
+def lock(file: Path) -> Iterator[None]:
+    """Hold others back who want to make the same; does nothing where locks fail."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, NotImplementedError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(file))
+        yield
+
+
 class ArrayStore:
     """A folder of entries, at most `limit_bytes` in all: the longest unused go first."""
 
@@ -90,38 +100,22 @@ class ArrayStore:
             partial.replace(self.path(key))
         finally:
             partial.unlink(missing_ok=True)
-        self._remove_beyond_limit(keep=self.path(key))
+        with contextlib.suppress(FileNotFoundError):  # another process removes them too
+            self._remove_beyond_limit(keep=self.path(key))
         return mapped
-
-    @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold others back who want to make the same entry; does nothing where locks fail."""
-        with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError, NotImplementedError):
-                self.folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(self.folder / f"{key}.lock"))
-            yield
 
     def _remove_beyond_limit(self, *, keep: Path) -> None:
         total = 0
-        by_use = sorted(_files(self.folder, ENTRY_SUFFIX), key=lambda found: -found[1].st_mtime)
-        for path, status in by_use:
-            total += status.st_size
+        entries = self.folder.glob(f"*{ENTRY_SUFFIX}")
+        for path in sorted(entries, key=lambda path: -path.stat().st_mtime):
+            total += path.stat().st_size
             if total > self.limit_bytes and path != keep:
                 log.info("cache is over %s bytes: %s removed", f"{self.limit_bytes:,}", path)
                 path.unlink(missing_ok=True)
                 path.with_suffix(".lock").unlink(missing_ok=True)
-        for path, status in _files(self.folder, PARTIAL_SUFFIX):
-            if time.time() - status.st_mtime > ABANDONED_AFTER_S:
+        for path in self.folder.glob(f"*{PARTIAL_SUFFIX}"):
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
                 path.unlink(missing_ok=True)
-
-
-def _files(folder: Path, suffix: str) -> list[tuple[Path, os.stat_result]]:
-    found = []
-    for path in folder.glob(f"*{suffix}"):
-        with contextlib.suppress(FileNotFoundError):  # another process removed it
-            found.append((path, path.stat()))
-    return found
 
 
 def _write(file: io.BufferedRandom, arrays: Iterable[NDArray[Any]]) -> None:

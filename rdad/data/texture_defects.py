@@ -4,7 +4,8 @@ Only integers and the exactly rounded float64 operations (+ - * / and sqrt) are 
 random stream that NumPy has frozen: the pixels are the same on every machine.
 """
 
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,12 @@ Field = NDArray[np.float64]
 Random = np.random.RandomState
 Drawn = tuple[Grey, NDArray[np.bool_]]
 
+Draw = Callable[..., Drawn]
+"""Draws one defect into an image; gives the image with it, and its mask.
 
-class Draw(Protocol):
-    """Draws one defect into an image; gives the image with it, and its mask.
-
-    `other` is a picture of another material, and `boldness` raises contrast and width: what a
-    person sees at once on a calm surface is lost in a busy one.
-    """
-
-    def __call__(self, image: Grey, other: Grey, random: Random, *, boldness: float) -> Drawn: ...
+`other` is a picture of another material, and `boldness` raises contrast and width: what a person
+sees at once on a calm surface is lost in a busy one.
+"""
 
 
 def stain(image: Grey, other: Grey, random: Random, *, boldness: float) -> Drawn:
@@ -49,7 +47,7 @@ def scratch(image: Grey, other: Grey, random: Random, *, boldness: float) -> Dra
 def foreign(image: Grey, other: Grey, random: Random, *, boldness: float) -> Drawn:
     """A piece of the other material, brought nearer to the image's brightness."""
     alpha = _blob(image.shape, random, radius_px=between(random, 24, 42), rim_px=2)
-    shift = 0.5 / boldness * (_mean(image) - _mean(other))
+    shift = 0.5 / boldness * (float(image.mean()) - float(other.mean()))
     return _blend(image, other.astype(np.float64) + shift, alpha)
 
 
@@ -62,10 +60,6 @@ def _blend(image: Grey, over: Field, alpha: Field) -> Drawn:
     """`over` laid on `image` by `alpha` in [0, 1]; the mask is where alpha is half or more."""
     mixed = image + alpha * (over - image)
     return np.clip(np.floor(mixed + 0.5), 0, 255).astype(np.uint8), alpha >= 0.5
-
-
-def _mean(image: Grey) -> float:
-    return int(image.sum(dtype=np.int64)) / image.size
 
 
 def _blob(shape: tuple[int, ...], random: Random, *, radius_px: float, rim_px: int) -> Field:

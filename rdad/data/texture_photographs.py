@@ -8,7 +8,6 @@ import hashlib
 import logging
 import shutil
 import tempfile
-import uuid
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from PIL import Image
 
 from rdad.data.layouts import read_mvtec_ad
 from rdad.data.samples import GOOD, Samples
-from rdad.data.store import default_cache_dir
+from rdad.data.store import default_cache_dir, lock
 from rdad.data.texture_defects import Draw, Grey, Random, between, foreign, scratch, stain
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,8 @@ def read_textures(category: str, cache_dir: str | Path | None = None) -> Samples
 def write_textures(category: str, folder: Path) -> None:
     """Write `folder`/`category` in the layout of MVTec AD, unless it is there and undamaged.
 
-    Written beside its place and moved there whole, so that any number of processes may do it.
+    Its list of files is written last, so what was stopped on the way is written anew; of several
+    processes one writes.
 
     Raises:
         OSError: the folder cannot be written.
@@ -66,12 +66,10 @@ def write_textures(category: str, folder: Path) -> None:
     place = folder / category
     if _is_whole(place):
         return
-    partial = folder / f".{category}-{uuid.uuid4().hex}"
-    try:
-        _write(category, partial)
-        _move_in(partial, place)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with lock(folder / f".{category}.lock"):
+        if not _is_whole(place):
+            shutil.rmtree(place, ignore_errors=True)
+            _write(category, place)
 
 
 def _write(category: str, folder: Path) -> None:
@@ -86,8 +84,7 @@ def _write(category: str, folder: Path) -> None:
             image, mask = _with_defect(category, name, _random(category, kind, index))
             _save(image, test / name, f"{index:03}")
             _save(mask, folder / "ground_truth" / name, f"{index:03}_mask")
-    lines = [f"{_digest(path)}  {path.relative_to(folder)}" for path in _pngs(folder)]
-    (folder / MANIFEST).write_text("\n".join(lines) + "\n")
+    (folder / MANIFEST).write_text(_listed(folder))
 
 
 def _with_defect(category: str, defect: str, random: Random) -> tuple[Grey, Grey]:
@@ -108,7 +105,7 @@ def _photograph(category: str) -> Grey:
     """uint8 (512, 512)."""
     from skimage import data
 
-    return {"brick": data.brick, "grass": data.grass, "gravel": data.gravel}[category]()
+    return getattr(data, category)()
 
 
 def _cut(category: str, columns: tuple[int, int], random: Random) -> Grey:
@@ -139,32 +136,16 @@ def _save(image: Grey, folder: Path, name: str) -> None:
     Image.fromarray(image).save(folder / f"{name}.png")
 
 
-def _pngs(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.png"))
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _is_whole(place: Path) -> bool:
     """Whether all files are there as they were written, and no others."""
-    try:
-        lines = (place / MANIFEST).read_text().splitlines()
-    except OSError:
-        return False
-    return lines == [f"{_digest(path)}  {path.relative_to(place)}" for path in _pngs(place)]
+    manifest = place / MANIFEST
+    return manifest.is_file() and manifest.read_text() == _listed(place)
 
 
-def _move_in(partial: Path, place: Path) -> None:
-    try:
-        partial.rename(place)
-    except OSError:
-        if _is_whole(place):  # another process was quicker
-            return
-        place.rename(partial.with_name(f"{partial.name}-damaged"))
-        shutil.rmtree(partial.with_name(f"{partial.name}-damaged"), ignore_errors=True)
-        partial.rename(place)
+def _listed(place: Path) -> str:
+    digests = {path: hashlib.sha256(path.read_bytes()) for path in sorted(place.rglob("*.png"))}
+    lines = [f"{one.hexdigest()}  {path.relative_to(place)}\n" for path, one in digests.items()]
+    return "".join(lines)
 
 
 @cache

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rdad.data.batches import ImageSet
 from rdad.data.decoded import Decoded
 from rdad.data.images import resize_image, resize_mask
-from rdad.data.samples import Sample
 from rdad.data.tiling import Size, Tiling
 
 Pixel = TypeVar("Pixel", np.uint8, np.bool_)
@@ -42,13 +40,10 @@ def cut(
     Returns:
         (len(places), *size, 3).
     """
-    tiles = np.empty((len(places), *size, 3), np.uint8)
-    height, width = tiling.size
-    for number, (top, left) in enumerate(places):
-        tile = padded[top : top + height, left : left + width]
-        resized = tile if tiling.size == size else resize_image(Image.fromarray(tile), size)
-        tiles[number] = resized
-    return tiles
+    tiles = [padded[tiling.part(place)] for place in places]
+    if tiling.size != size:
+        tiles = [resize_image(Image.fromarray(tile), size) for tile in tiles]
+    return np.stack(tiles)
 
 
 class Tiles:
@@ -64,41 +59,20 @@ class Tiles:
     def __init__(self, whole: Decoded, tiling: Tiling, size: Size) -> None:
         self._whole, self._tiling, self._size = whole, tiling, size
         places = [tiling.places(image_size) for image_size in whole.sizes]
-        self._places = [place for of_image in places for place in of_image]
-        self.images = [row for row, of_image in enumerate(places) for _ in of_image]
+        self._tiles = [(row, place) for row, own in enumerate(places) for place in own]
+        self.images = [row for row, _ in self._tiles]
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Tiles (B, h, w, 3) and their part of the masks (B, h, w)."""
-        pairs = [self._cut(int(row)) for row in rows]
-        return np.concatenate([tile for tile, _ in pairs]), np.stack([mask for _, mask in pairs])
+        tiles, masks = zip(*map(self._cut, rows), strict=True)
+        return np.stack(tiles), np.stack(masks)
 
     def _cut(self, row: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        image, place = self.images[row], self._places[row]
+        image, place = self._tiles[row]
         padded = pad_to_tile(self._whole.images[image], self._tiling)
-        tile = cut(padded, self._tiling, [place], self._size)
-        return tile, self._mask(self._whole.masks[image], place)
-
-    def _mask(self, mask: NDArray[np.bool_], place: Size) -> NDArray[np.bool_]:
-        (top, left), (height, width) = place, self._tiling.size
-        marked = pad_to_tile(mask, self._tiling)[top : top + height, left : left + width]
+        (tile,) = cut(padded, self._tiling, [place], self._size)
+        marked = pad_to_tile(self._whole.masks[image], self._tiling)[self._tiling.part(place)]
         if not marked.any():
-            return np.broadcast_to(np.False_, self._size)
-        return resize_mask(Image.fromarray(np.where(marked, 255, 0).astype(np.uint8)), self._size)
-
-
-def tile_set(
-    samples: Sequence[Sample],
-    images: Decoded,
-    rows: Sequence[int],
-    defect_types: Sequence[str],
-    *,
-    tiling: Tiling,
-    size: Size,
-) -> ImageSet:
-    """As an `ImageSet` of these arguments, but of the images' tiles, brought to `size`.
-
-    Label and defect type of a tile are those of its image.
-    """
-    tiles = Tiles(images, tiling, size)
-    owners = [samples[row] for row in tiles.images]
-    return ImageSet(owners, tiles, np.flatnonzero(np.isin(tiles.images, rows)), defect_types)
+            return tile, np.broadcast_to(np.False_, self._size)
+        grey = Image.fromarray(np.where(marked, 255, 0).astype(np.uint8))
+        return tile, resize_mask(grey, self._size)

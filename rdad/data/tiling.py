@@ -75,6 +75,10 @@ class Tiling:
             for left in _starts(width, self.size[1], self.overlap)
         ]
 
+    def part(self, place: Size) -> tuple[slice, slice]:
+        """Rows and columns of the tile that begins at `place` (top, left)."""
+        return slice(place[0], place[0] + self.size[0]), slice(place[1], place[1] + self.size[1])
+
 
 def _starts(length: int, tile: int, overlap: float) -> list[int]:
     """Where tiles begin along a side: as few as have the overlap, at even distances."""

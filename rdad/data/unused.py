@@ -25,7 +25,10 @@ def warn_of_unused(read: Iterable[Path], used: Iterable[Path]) -> None:
     """
     folders = list(dict.fromkeys(read))
     entered = [folder.resolve() for folder in [*folders, *used]]
-    masks = [mask for folder in folders for mask in _masks_beside_images(folder)]
+    masks: list[Path] = []
+    for folder in folders:
+        images = list_images(folder)
+        masks += sorted({*images} - {*without_masks(images)})
     if masks:
         log.warning(
             "%d files are named like masks of the images beside them and are not taken as images, "
@@ -36,12 +39,6 @@ def warn_of_unused(read: Iterable[Path], used: Iterable[Path]) -> None:
     if places:
         more = [f"and more in {len(places) - SHOWN} places"] if len(places) > SHOWN else []
         log.warning("not used: %s", "; ".join([*places[:SHOWN], *more]))
-
-
-def _masks_beside_images(folder: Path) -> list[Path]:
-    images = list_images(folder)
-    kept = set(without_masks(images))
-    return [image for image in images if image not in kept]
 
 
 def _unused(folder: Path, entered: Sequence[Path]) -> Iterator[str]:

@@ -20,7 +20,6 @@ from rdad.training.callbacks import (
     EpochReport,
     ProgressBar,
     WatchedMetrics,
-    WatchedTiledMetrics,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def make_trainer(
     callbacks: list[Callback] = [] if epoch_report.log_lines else [ProgressBar()]
     if datamodule.validation == "test":
         log.info("validation=test: its metrics are to watch, and never to choose by")
-        callbacks.append(_watched(cfg, datamodule))
+        callbacks.append(WatchedMetrics(metrics_for(datamodule, **cfg.evaluation), datamodule))
     if cfg.cache_features != "none":
         callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
     callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
@@ -72,15 +71,6 @@ def seed_everything(seed: int) -> None:
 def is_first_process() -> bool:
     """Whether this is no further process of a distributed run."""
     return not getattr(rank_zero_only, "rank", 0)
-
-
-def _watched(
-    cfg: DictConfig, datamodule: AnomalyDataModule
-) -> WatchedMetrics | WatchedTiledMetrics:
-    metrics = metrics_for(datamodule, **cfg.evaluation)
-    if datamodule.tiling is not None:
-        return WatchedTiledMetrics(metrics, datamodule)
-    return WatchedMetrics(metrics, has_masks=datamodule.has_masks)
 
 
 def _quiet_lightning() -> None:

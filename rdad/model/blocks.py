@@ -8,22 +8,20 @@ from torch import Tensor, nn
 Resample = Literal["down", "same", "up"]
 
 
-def spatial_conv(channels_in: int, channels_out: int, resample: Resample) -> nn.Module:
+def spatial_conv(
+    channels_in: int, channels_out: int, resample: Resample, *, side: int = 3
+) -> nn.Module:
     """The convolution that carries a block's change of resolution: half, the same, or double."""
     if resample == "up":
         return nn.ConvTranspose2d(channels_in, channels_out, kernel_size=2, stride=2, bias=False)
     stride = 2 if resample == "down" else 1
-    return nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+    return nn.Conv2d(channels_in, channels_out, side, stride, padding=side // 2, bias=False)
 
 
 def skip_connection(channels_in: int, channels_out: int, resample: Resample) -> nn.Module:
     if resample == "same" and channels_in == channels_out:
         return nn.Identity()
-    if resample == "up":
-        conv = spatial_conv(channels_in, channels_out, "up")
-    else:
-        stride = 2 if resample == "down" else 1
-        conv = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+    conv = spatial_conv(channels_in, channels_out, resample, side=1)
     return nn.Sequential(conv, nn.BatchNorm2d(channels_out))
 
 
@@ -111,14 +109,12 @@ class Mirror:
     ) -> nn.Sequential:
         """`blocks` residual blocks, the first of which changes the resolution."""
         block, planes = BLOCKS[self.block_name], self.planes(stage_number)
-        channels, wide = self.channels(stage_number), self.width_per_group
-        return nn.Sequential(
-            block(channels_in, planes, resample=resample, width_per_group=wide),
-            *(
-                block(channels, planes, resample="same", width_per_group=wide)
-                for _ in range(blocks - 1)
-            ),
-        )
+        stage = nn.Sequential()
+        for _ in range(blocks):
+            given = {"resample": resample, "width_per_group": self.width_per_group}
+            stage.append(block(channels_in, planes, **given))
+            channels_in, resample = self.channels(stage_number), "same"
+        return stage
 
 
 RESNET_MIRRORS = {

@@ -1,5 +1,6 @@
 """The frozen teacher: a pretrained network that stops at the deepest layer used."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,6 @@ from rdad.model.geometry import LAYERS, STRIDES, checked_layers, number
 from rdad.model.weights import (
     OTHER_WAYS,
     StateDict,
-    digest,
     efficientnet_lite0_state_dict,
     load_what_is_read,
     read_state_dict,
@@ -50,21 +50,24 @@ class _ResNet(nn.Module):
                 found.append(x)
         return found
 
-    def named_state_dict(self, weights: str) -> StateDict:
-        name = RESNET_WEIGHTS if weights == DEFAULT_WEIGHTS else weights
-        return torchvision_state_dict(self.backbone, name)
+    def default_state_dict(self) -> StateDict:
+        return torchvision_state_dict(self.backbone, RESNET_WEIGHTS)
 
 
 class _Timm(nn.Module):
     """A timm network's feature maps at strides 4, 8, 16, called layer1, layer2, layer3."""
 
-    mirror = OTHER_MIRROR
+    mirror, kind = OTHER_MIRROR, "a timm network"
 
     def __init__(self, backbone: str, layers: Sequence[str]) -> None:
         super().__init__()
         import timm
 
         self.timm_name = backbone.removeprefix("timm/")
+        self.default = (
+            "the weights that timm names; other ones of the same network are chosen by the "
+            f"backbone's tag, as in {self.timm_name}.<tag>"
+        )
         network: Any = timm.create_model(self.timm_name, pretrained=False)
         info = getattr(network, "feature_info", [])
         stages = getattr(info, "info", info)
@@ -84,25 +87,12 @@ class _Timm(nn.Module):
         self.mean, self.std = network.default_cfg["mean"], network.default_cfg["std"]
 
     def features(self, images: Tensor) -> list[Tensor]:
-        return list(
-            self.network.forward_intermediates(
-                images,
-                indices=self.indices,
-                stop_early=True,
-                output_fmt="NCHW",
-                intermediates_only=True,
-            )
-        )
+        how = {"stop_early": True, "output_fmt": "NCHW", "intermediates_only": True}
+        return list(self.network.forward_intermediates(images, indices=self.indices, **how))
 
-    def named_state_dict(self, weights: str) -> StateDict:
+    def default_state_dict(self) -> StateDict:
         import timm
 
-        if weights != DEFAULT_WEIGHTS:
-            raise ValueError(
-                f"weights {weights!r} is no file; for a timm network give a file or "
-                f"{DEFAULT_WEIGHTS} (the weights that timm names; other ones of the same network "
-                f"are chosen by the backbone's tag, as in {self.timm_name}.<tag>)"
-            )
         try:
             return timm.create_model(self.timm_name, pretrained=True).state_dict()
         except Exception as error:
@@ -117,14 +107,10 @@ class _EfficientNetLite0(_Timm):
 
     def __init__(self, layers: Sequence[str]) -> None:
         super().__init__("tf_efficientnet_lite0", layers)
+        self.kind, self.default = "efficientnet_lite0", "the package's ImageNet weights"
         self.mean, self.std = (127 / 255,) * 3, (128 / 255,) * 3  # their (x − 127) / 128
 
-    def named_state_dict(self, weights: str) -> StateDict:
-        if weights != DEFAULT_WEIGHTS:
-            raise ValueError(
-                f"weights {weights!r} is no file; for efficientnet_lite0 give a file or "
-                f"{DEFAULT_WEIGHTS} (the package's ImageNet weights)"
-            )
+    def default_state_dict(self) -> StateDict:
         return efficientnet_lite0_state_dict()
 
 
@@ -148,7 +134,8 @@ def _network(backbone: str | nn.Module, layers: Sequence[str]) -> Any:
 class _Own(nn.Module):
     """A network that somebody brought, see `Encoder`."""
 
-    mirror = OTHER_MIRROR
+    mirror, kind = OTHER_MIRROR, "an encoder of one's own"
+    default = "those that it was constructed with"
 
     def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
         super().__init__()
@@ -167,14 +154,22 @@ class _Own(nn.Module):
         found = self.network(images)
         return [found[layer] for layer in self.layers]
 
-    def named_state_dict(self, weights: str) -> StateDict:
-        """By default the weights that it was constructed with."""
-        if weights != DEFAULT_WEIGHTS:
-            raise ValueError(
-                f"weights {weights!r} is no file; for an encoder of one's own give a file or "
-                f"{DEFAULT_WEIGHTS} (those that it was constructed with)"
-            )
+    def default_state_dict(self) -> StateDict:
         return self.network.state_dict()
+
+
+def _state_dict(network: Any, weights: str) -> StateDict:
+    """What a file holds, or what the network has under that name."""
+    if Path(weights).is_file():
+        return read_state_dict(Path(weights))
+    if weights == DEFAULT_WEIGHTS:
+        return network.default_state_dict()
+    if isinstance(network, _ResNet):
+        return torchvision_state_dict(network.backbone, weights)
+    raise ValueError(
+        f"weights {weights!r} is no file; for {network.kind} give a file or {DEFAULT_WEIGHTS} "
+        f"({network.default})"
+    )
 
 
 class Encoder(nn.Module):
@@ -217,10 +212,8 @@ class Encoder(nn.Module):
             named = backbone if isinstance(backbone, str) else type(backbone).__name__
             log.warning("the encoder %s is untrained: maps from it mean little", named)
         elif isinstance(weights, str):
-            file = Path(weights)
-            found = read_state_dict(file) if file.is_file() else network.named_state_dict(weights)
-            read = network.network if isinstance(network, _Timm | _Own) else network
-            load_what_is_read(read, found, source=weights)
+            read = network if isinstance(network, _ResNet) else network.network
+            load_what_is_read(read, _state_dict(network, weights), source=weights)
         else:
             load_what_is_read(network, weights, source="the model file")
         self.network = network.requires_grad_(False).eval()
@@ -242,5 +235,9 @@ class Encoder(nn.Module):
         return (pixels.float() / 255 - self.pixel_mean) / self.pixel_std
 
     def digest(self) -> str:
-        """A fingerprint of the weights that are read."""
-        return digest(self.network)
+        """A short fingerprint of the weights that are read."""
+        total = hashlib.blake2b(digest_size=16)
+        for name, tensor in self.network.state_dict().items():
+            total.update(name.encode())
+            total.update(tensor.cpu().contiguous().numpy().tobytes())
+        return total.hexdigest()

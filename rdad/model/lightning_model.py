@@ -1,8 +1,8 @@
 """The network as Lightning trains it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 import torch
@@ -15,14 +15,6 @@ from rdad.model.loss import LossName, ReverseDistillationLoss
 from rdad.model.torch_model import ReverseDistillationModel
 
 Batch = Mapping[str, Tensor]
-
-
-class Features(Protocol):
-    """The encoder's features of images that have been seen before."""
-
-    def batch(self, indices: Tensor) -> list[Tensor]:
-        """(B,) indices -> one float32 (B, C, h, w) a layer."""
-        ...
 
 
 class ReverseDistillation(L.LightningModule):
@@ -43,8 +35,8 @@ class ReverseDistillation(L.LightningModule):
         sigma: Standard deviation of the map's blur in pixels.
 
     Attributes:
-        features: If set, training takes the encoder's features from here, by the batch's
-            `indices`, and does not look at its images.
+        features: If set, it is called with the batch's `indices` (B,) and gives the encoder's
+            features, one float32 (B, C, h, w) a layer; training does not look at the images then.
     """
 
     def __init__(
@@ -74,7 +66,7 @@ class ReverseDistillation(L.LightningModule):
         self.model = ReverseDistillationModel(**self.network_arguments)
         self.loss = loss if isinstance(loss, nn.Module) else ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
-        self.features: Features | None = None
+        self.features: Callable[[Tensor], list[Tensor]] | None = None
         self._reconstruction = self.reconstruction_loss
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
@@ -86,7 +78,7 @@ class ReverseDistillation(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int = 0) -> Tensor:
         if self.features is not None:
-            encoder_features = self.features.batch(batch["indices"])
+            encoder_features = self.features(batch["indices"])
         else:
             encoder_features = self.model.encode(batch["images"])
         loss = self._reconstruction(encoder_features)
@@ -111,15 +103,9 @@ class ReverseDistillation(L.LightningModule):
         return {**batch, "anomaly_maps": maps, "loss": loss}
 
     def _log(self, name: str, value: Tensor, batch_size: int) -> None:
-        if self._trainer is not None:  # the steps also work without a Trainer
-            self.log(
-                name,
-                value,
-                on_step=False,
-                on_epoch=True,
-                batch_size=batch_size,
-                sync_dist=True,
-            )
+        if self._trainer is None:  # the steps also work without a Trainer
+            return
+        self.log(name, value, on_step=False, on_epoch=True, batch_size=batch_size, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The encoder never changes: it stays out of the file, unless it cannot be had again."""

@@ -25,10 +25,8 @@ def cosine_distance(a: Tensor, b: Tensor, *, dim: int | tuple[int, ...]) -> Tens
     """1 − cosine similarity over `dim`, computed in float32, in [0, 2] to rounding."""
     a, b = a.float(), b.float()
     dot = (a * b).sum(dim)
-    norms = torch.linalg.vector_norm(a, dim=dim).clamp_min(_EPS) * torch.linalg.vector_norm(
-        b, dim=dim
-    ).clamp_min(_EPS)
-    return 1 - dot / norms
+    norms = [torch.linalg.vector_norm(x, dim=dim).clamp_min(_EPS) for x in (a, b)]
+    return 1 - dot / (norms[0] * norms[1])
 
 
 class ReverseDistillationLoss(nn.Module):

@@ -3,12 +3,8 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from rdad.model.weights import is_state_dict
+from rdad.model.weights import StateDict, is_state_dict, read_tensors
 
 # The authors' bn1/bn2 follow conv1/conv2, which bring layer1 down twice; bn3 follows conv3, which
 # brings layer2 down once. conv4 and bn4 are never called by their forward pass.
@@ -21,7 +17,7 @@ def _bottleneck_name(theirs: str) -> str:
     module, _, rest = theirs.partition(".")
     if module == "bn_layer":
         return "embed." + rest.replace("downsample", "skip")
-    return f"fuse.{_FUSION[module]}.{rest}"
+    return f"fuse.{_FUSION.get(module, module)}.{rest}"
 
 
 def _decoder_name(theirs: str) -> str:
@@ -29,8 +25,8 @@ def _decoder_name(theirs: str) -> str:
     return f"stages.{_STAGES[module]}." + re.sub(r"\b(upsample|downsample)\b", "skip", rest)
 
 
-def read_rd4ad_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """State dicts for `Bottleneck` and `Decoder`, in float32, from {"bn": …, "decoder": …}.
+def read_rd4ad_checkpoint(path: Path) -> tuple[StateDict, StateDict]:
+    """State dicts for `Bottleneck` and `Decoder` from {"bn": …, "decoder": …}.
 
     Raises:
         FileNotFoundError: no such file.
@@ -38,31 +34,21 @@ def read_rd4ad_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tens
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
-    try:
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} is no readable checkpoint of tensors: {error}") from error
+    stored = read_tensors(path, "checkpoint")
     if not isinstance(stored, Mapping) or not {"bn", "decoder"} <= set(stored):
         found = sorted(stored) if isinstance(stored, Mapping) else type(stored).__name__
         raise ValueError(f"{path} must hold the keys bn and decoder; found {found}")
     for part in ("bn", "decoder"):
         if not is_state_dict(stored[part]):
             raise ValueError(f"{path} holds no tensors by parameter name under {part}")
-    try:
-        bottleneck = {
-            _bottleneck_name(name): _as_float32(tensor)
-            for name, tensor in stored["bn"].items()
-            if name.partition(".")[0] not in _UNUSED
-        }
-        decoder = {
-            _decoder_name(name): _as_float32(tensor)
-            for name, tensor in stored["decoder"].items()
-            if name.partition(".")[0] in _STAGES
-        }
-    except KeyError as error:
-        raise ValueError(f"{path} has a module unknown to the authors' network: {error}") from error
+    bottleneck = {
+        _bottleneck_name(name): tensor
+        for name, tensor in stored["bn"].items()
+        if name.partition(".")[0] not in _UNUSED
+    }
+    decoder = {
+        _decoder_name(name): tensor
+        for name, tensor in stored["decoder"].items()
+        if name.partition(".")[0] in _STAGES
+    }
     return bottleneck, decoder
-
-
-def _as_float32(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor

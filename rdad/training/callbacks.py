@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor
+from tqdm import tqdm
 
 from rdad.config.compose import ConfigError
 from rdad.data import AnomalyDataModule
@@ -33,7 +33,7 @@ class EpochReport(Callback):
         report: Gets the epoch's figures and its number, counted from 0.
     """
 
-    def __init__(self, run_dir: Path, report: Report | None, *, log_lines: bool) -> None:
+    def __init__(self, run_dir: Path, report: Report, *, log_lines: bool) -> None:
         self.run_dir, self.report, self.log_lines = run_dir, report, log_lines
         self._started = self._epoch_started = 0.0
         self._seconds_before = 0.0
@@ -61,9 +61,9 @@ class EpochReport(Callback):
             return
         epoch = trainer.current_epoch
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        append_history(self.run_dir, {"epoch": epoch, **figures, "train/epoch_seconds": seconds})
-        if self.report is not None:
-            self.report({**figures, "train/epoch_seconds": seconds}, epoch)
+        row = {**figures, "train/epoch_seconds": seconds}
+        append_history(self.run_dir, {"epoch": epoch, **row})
+        self.report(row, epoch)
         if self.log_lines:
             losses = ", ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
             log.info("epoch %d/%d: %s, %.1f s", epoch + 1, trainer.max_epochs, losses, seconds)
@@ -73,50 +73,32 @@ class ProgressBar(Callback):
     """One bar over the whole training, with its loss and remaining time."""
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._bar = tqdm(disable=True)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            from tqdm import tqdm
+        self._bar = tqdm(
+            total=int(trainer.estimated_stepping_batches),
+            initial=trainer.global_step,
+            desc="train",
+            unit="step",
+            dynamic_ncols=True,
+            disable=not trainer.is_global_zero,
+        )
 
-            self._bar = tqdm(
-                total=int(trainer.estimated_stepping_batches),
-                initial=trainer.global_step,
-                desc="train",
-                unit="step",
-                dynamic_ncols=True,
-            )
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.update()
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        self._bar.update()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._bar is not None:
-            loss = float(trainer.callback_metrics["train/loss"])
-            self._bar.set_postfix_str(
-                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, loss {loss:.4f}"
-            )
+        loss = float(trainer.callback_metrics["train/loss"])
+        self._bar.set_postfix_str(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, loss {loss:.4f}"
+        )
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._close()
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        self._bar.close()
 
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+    def on_exception(self, *_: Any, **__: Any) -> None:
+        self._bar.close()
 
 
 CHECKPOINT_FILE = "checkpoint.ckpt"
@@ -164,7 +146,7 @@ class CachedFeatures(Callback):
                 self.datamodule.training_images(),
                 count=self.datamodule.train_length,
                 device=pl_module.device,
-                folder=self.datamodule.scratch_dir,
+                folder=self.datamodule.cache_dir,
                 dtype=self.dtype,
             )
         self.datamodule.train_with_pixels(pl_module.features is None)
@@ -200,10 +182,13 @@ def compiled_steps(module: ReverseDistillation, mode: str | None) -> Iterator[No
 
 
 class WatchedMetrics(Callback):
-    """Metrics of the test images every few epochs, as `watch/...`: to see, never to choose by."""
+    """Metrics of the test images every few epochs, as `watch/...`: to see, never to choose by.
 
-    def __init__(self, metrics: AnomalyMetrics, *, has_masks: bool) -> None:
-        self.metrics, self.has_masks = metrics, has_masks
+    Where batches hold tiles, the images are scored after them, blended.
+    """
+
+    def __init__(self, metrics: AnomalyMetrics, datamodule: AnomalyDataModule) -> None:
+        self.metrics, self.datamodule = metrics, datamodule
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.metrics.reset()
@@ -213,35 +198,28 @@ class WatchedMetrics(Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: Any,
-        batch: Mapping[str, Tensor],
+        batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        if self.datamodule.tiling is not None:
+            return
         maps = outputs["anomaly_maps"]
         self.metrics.update(
             scores=anomaly_scores(maps).cpu(),
             labels=batch["labels"].cpu(),
             maps=maps.cpu(),
-            masks=batch["masks"].cpu() if self.has_masks else None,
+            masks=batch["masks"].cpu() if self.datamodule.has_masks else None,
             defect_types=batch["defect_types"].cpu(),
         )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.metrics.to(pl_module.device)  # where processes can gather it from each other
-        for name, value in self.metrics.compute().items():
-            pl_module.log(f"{WATCHED}{name}", value)
-
-
-class WatchedTiledMetrics(Callback):
-    """As `WatchedMetrics`, where batches hold tiles: the images are scored after them, blended."""
-
-    def __init__(self, metrics: AnomalyMetrics, datamodule: AnomalyDataModule) -> None:
-        self.metrics, self.datamodule = metrics, datamodule
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, ReverseDistillation)
-        self.metrics.reset()
-        precision = trainer.precision_plugin.forward_context
-        values = evaluate(pl_module.model, self.datamodule, self.metrics, precision=precision)
+        if self.datamodule.tiling is None:
+            self.metrics.to(pl_module.device)  # where processes can gather it from each other
+            values = self.metrics.compute()
+        else:
+            assert isinstance(pl_module, ReverseDistillation)
+            precision = trainer.precision_plugin.forward_context
+            values = evaluate(pl_module.model, self.datamodule, self.metrics, precision=precision)
         for name, value in values.items():
             pl_module.log(f"{WATCHED}{name}", value)

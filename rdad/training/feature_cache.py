@@ -7,6 +7,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,39 +15,25 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-Encode = Callable[[Tensor], list[Tensor]]
+Features = Callable[[Tensor], list[Tensor]]
+"""Of images, or of what images are named by: one tensor (B, C, h, w) a layer."""
 
 SHARE = 0.5  # of the free memory that features may take
 
 
-class FeatureCache:
-    """Features of images 0 … count − 1, one float32 or float16 tensor (count, h, w, C) a layer.
-
-    Channels stand last, so that a batch of them is what a channels_last network reads.
-    """
-
-    def __init__(self, stored: Sequence[Tensor]) -> None:
-        self._stored = stored
-
-    def batch(self, indices: Tensor) -> list[Tensor]:
-        """(B,) indices -> one float32 (B, C, h, w) a layer, on the device of the cache."""
-        chosen = indices.to(self._stored[0].device)
-        return [layer.index_select(0, chosen).float().permute(0, 3, 1, 2) for layer in self._stored]
-
-
 def cache_features(
-    encode: Encode,
+    encode: Features,
     batches: Iterable[tuple[Tensor, Tensor]],
     *,
     count: int,
     device: torch.device,
     folder: Path | None = None,
     dtype: torch.dtype = torch.float32,
-) -> FeatureCache | None:
+) -> Features | None:
     """Compute all features, or None where they fit nowhere and are to be computed in each step.
 
-    On a GPU they are kept there. Without one they are kept in memory, or else in an unnamed file
-    under `folder`.
+    They are had by their indices (B,), in float32, on the device that keeps them. On a GPU they
+    are kept there. Without one they are kept in memory, or else in an unnamed file under `folder`.
 
     Args:
         encode: The frozen teacher.
@@ -64,7 +51,13 @@ def cache_features(
             stored = room
         for layer, feature in zip(stored, features, strict=True):
             layer[indices.to(layer.device)] = feature.to(layer.dtype)
-    return FeatureCache(stored)
+    return partial(_chosen, stored)
+
+
+def _chosen(stored: Sequence[Tensor], indices: Tensor) -> list[Tensor]:
+    """Channels stand last in what is stored, as a channels_last network reads them."""
+    chosen = indices.to(stored[0].device)
+    return [layer.index_select(0, chosen).float().permute(0, 3, 1, 2) for layer in stored]
 
 
 def _allocate(

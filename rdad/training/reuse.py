@@ -30,16 +30,10 @@ Fetch = Callable[[str, Path], tuple[Path, str] | None]
 
 @dataclass(frozen=True)
 class TakenOver:
-    """Another run's training, once the network has its weights.
-
-    Attributes:
-        source: Where it came from.
-        history: Its epochs, without what was watched, which was of the other run's maps.
-        measured: MEASURED of that run.
-    """
+    """Another run's training, once the network has its weights."""
 
     source: str
-    history: list[dict[str, float]]
+    history: list[dict[str, float]]  # without what was watched, which was of the other run's maps
     measured: dict[str, float]
 
 

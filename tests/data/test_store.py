@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rdad.data.store import ABANDONED_AFTER_S, ArrayStore, default_cache_dir
+from rdad.data.store import ABANDONED_AFTER_S, ArrayStore, default_cache_dir, lock
 
 ARRAYS = [
     np.arange(24, dtype=np.uint8).reshape(2, 3, 4),
@@ -111,11 +111,11 @@ def test_a_lock_holds_a_second_user_back(store: ArrayStore) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with store.lock("key"):
+        with lock(store.path("key")):
             order.append("second")
 
     thread = threading.Thread(target=second)
-    with store.lock("key"):
+    with lock(store.path("key")):
         thread.start()
         thread.join(timeout=0.2)
         order.append("first")
@@ -125,7 +125,7 @@ def test_a_lock_holds_a_second_user_back(store: ArrayStore) -> None:
 
 def test_a_folder_that_cannot_be_made_does_not_stop_the_lock(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with ArrayStore(tmp_path / "file" / "cache").lock("key"):
+    with lock(tmp_path / "file" / "cache" / "key"):
         pass
 
 

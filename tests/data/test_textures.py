@@ -15,6 +15,7 @@ from rdad.data.texture_defects import Draw, foreign, scratch, stain
 from rdad.data.texture_photographs import (
     CATEGORIES,
     CROP_PX,
+    MANIFEST,
     TEST_COLUMNS,
     TRAIN_COLUMNS,
     read_textures,
@@ -116,7 +117,7 @@ def test_defects_stand_out_from_their_surroundings(written: Path, category: str)
 def test_the_same_bytes_are_written_again(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         write_textures("brick", tmp_path / folder)
-    paths = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
+    paths = [path for path in (tmp_path / "one" / "brick").rglob("*") if path.is_file()]
     assert len(paths) == 2 + 2 + 3 * 2 * 2 + 1
     for path in paths:
         again = tmp_path / "two" / path.relative_to(tmp_path / "one")
@@ -132,7 +133,7 @@ def test_whole_textures_are_left_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("damage", ["changed", "removed", "added"])
+@pytest.mark.parametrize("damage", ["changed", "removed", "added", "stopped"])
 def test_damaged_textures_are_written_anew(tmp_path: Path, damage: str) -> None:
     write_textures("brick", tmp_path)
     path = tmp_path / "brick/train/good/001.png"
@@ -141,12 +142,14 @@ def test_damaged_textures_are_written_anew(tmp_path: Path, damage: str) -> None:
         path.write_bytes(content[:-30] + bytes(30))
     elif damage == "removed":
         path.unlink()
+    elif damage == "stopped":  # before the list of files, which is written last
+        (tmp_path / "brick" / MANIFEST).unlink()
     else:
         (path.parent / "x.png").write_bytes(content)
     write_textures("brick", tmp_path)
     assert path.read_bytes() == content
     assert len(list(path.parent.iterdir())) == 2
-    assert [entry.name for entry in tmp_path.iterdir()] == ["brick"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {".brick.lock", "brick"}
 
 
 def test_processes_that_write_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
@@ -158,7 +161,10 @@ def test_processes_that_write_at_once_leave_one_whole_folder(tmp_path: Path) -> 
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(3)]
     assert [process.wait(120) for process in running] == [0, 0, 0]
     (folder,) = tmp_path.iterdir()
-    assert [entry.name for entry in folder.iterdir()] == ["grass"]
+    assert {entry.name for entry in folder.iterdir()} == {".grass.lock", "grass"}
+    write_time = (folder / "grass" / MANIFEST).stat().st_mtime_ns
+    write_textures("grass", folder)
+    assert (folder / "grass" / MANIFEST).stat().st_mtime_ns == write_time
 
 
 @pytest.mark.usefixtures("small")

@@ -9,7 +9,7 @@ from small_networks import SIZE, module, pixels, untrained
 
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.training import feature_cache
-from rdad.training.feature_cache import FeatureCache, cache_features
+from rdad.training.feature_cache import Features, cache_features
 
 CPU = torch.device("cpu")
 IMAGES = pixels(5)
@@ -19,7 +19,7 @@ SIZE_OF_ALL = 5 * 4 * (64 * 16**2 + 128 * 8**2 + 256 * 4**2)  # bytes
 
 def cached(
     model: ReverseDistillationModel, folder: Path | None = None, dtype: torch.dtype = torch.float32
-) -> FeatureCache | None:
+) -> Features | None:
     batches = [(indices, IMAGES[indices]) for indices in SHUFFLED]
     return cache_features(model.encode, batches, count=5, device=CPU, folder=folder, dtype=dtype)
 
@@ -30,10 +30,10 @@ def leave_memory(monkeypatch: pytest.MonkeyPatch, memory: int, disk: int = 0) ->
 
 
 def assert_features_are_the_encoders(
-    cache: FeatureCache, model: ReverseDistillationModel, relative: float = 1e-5
+    cache: Features, model: ReverseDistillationModel, relative: float = 1e-5
 ) -> None:
     for indices in (torch.tensor([4, 0, 2]), torch.tensor([1]), torch.tensor([3, 3])):
-        found, expected = cache.batch(indices), model.encode(IMAGES[indices])
+        found, expected = cache(indices), model.encode(IMAGES[indices])
         assert [x.dtype for x in found] == [torch.float32] * 3
         for cached_layer, layer in zip(found, expected, strict=True):
             torch.testing.assert_close(cached_layer, layer, rtol=relative, atol=relative)
@@ -49,7 +49,7 @@ def test_cached_features_are_the_encoders_in_any_order():
 def test_cached_features_are_laid_out_as_the_network_reads_them():
     cache = cached(untrained())
     assert cache is not None
-    for layer in cache.batch(torch.tensor([0, 1])):
+    for layer in cache(torch.tensor([0, 1])):
         assert layer.is_contiguous(memory_format=torch.channels_last)
 
 

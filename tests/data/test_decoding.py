@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from rdad.predict.stream import in_order
+from rdad.data.decoding import in_order
 
 
 def test_results_come_in_the_order_of_the_items_whichever_is_ready_first():
