@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from rdad import data  # whose classes are loaded at their first use
 from rdad.data.layouts import read_folder, read_mvtec_ad
@@ -28,11 +28,23 @@ def check_ranges(**given: Any) -> None:
             raise ValueError(f"{key} must be {allowed}; found {found!r}")
 
 
-def textures(category: str = "brick", **loading: Any) -> "data.AnomalyDataModule":
-    """The embedded data set: photographs of brick, grass or gravel, defects drawn in.
+class Loading(TypedDict, total=False):
+    """Parameters of AnomalyDataModule that every format takes; see there."""
 
-    `loading`, here as in all formats: what else AnomalyDataModule takes.
-    """
+    image_size: Sequence[int]
+    batch_size: int
+    validation: Validation
+    validation_fraction: float
+    calibration: float
+    split_seed: int
+    seed: int
+    tile: Sequence[int] | None
+    tile_overlap: float
+    cache_dir: str | Path | None
+
+
+def textures(category: str = "brick", **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
+    """The embedded data set: photographs of brick, grass or gravel, defects drawn in."""
     from rdad.data.texture_photographs import check_category, read_textures
 
     check_category(category)
@@ -40,7 +52,7 @@ def textures(category: str = "brick", **loading: Any) -> "data.AnomalyDataModule
     return data.AnomalyDataModule(read, name="textures", category=category, **loading)
 
 
-def mvtec_ad(root: str | Path, category: str, **loading: Any) -> "data.AnomalyDataModule":
+def mvtec_ad(root: str | Path, category: str, **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
     read = partial(read_mvtec_ad, root, category)
     return data.AnomalyDataModule(read, name="mvtec_ad", category=category, **loading)
@@ -54,7 +66,7 @@ def folder(
     masks: str | Sequence[str] = (),
     holdout: float = 0.2,
     category: str | None = None,
-    **loading: Any,
+    **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """A user's own folders, see `rdad.data.layouts.read_folder`.
 
