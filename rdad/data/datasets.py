@@ -52,7 +52,9 @@ def textures(category: str = "brick", **loading: Unpack[Loading]) -> "data.Anoma
     return data.AnomalyDataModule(read, name="textures", category=category, **loading)
 
 
-def mvtec_ad(root: str | Path, category: str, **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
+def mvtec_ad(
+    root: str | Path, category: str, **loading: Unpack[Loading]
+) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
     read = partial(read_mvtec_ad, root, category)
     return data.AnomalyDataModule(read, name="mvtec_ad", category=category, **loading)
