@@ -106,7 +106,7 @@ def copy_with_encoder(path: Path, copy: Path) -> None:
     """Write a file of `save_model` anew with the encoder in it: it then loads without the weights.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_stored`.
+        FileNotFoundError, ValueError: as `load_trained_model`.
         OSError: `copy` cannot be written.
     """
     content = _read(path)
@@ -149,7 +149,7 @@ def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
     """Fill a network that has the same encoder with the bottleneck and decoder of a file.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_stored`.
+        FileNotFoundError, ValueError: as `load_trained_model`.
     """
     content = _read(path)
     if model.encoder.digest() != content.get("encoder_digest"):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from rdad.data.images import as_rgb, load_image, resize_image
+from rdad.data.images import as_rgb, resize_image
 from rdad.detector.device import computing_in, has_bf16
 from rdad.detector.scoring import score, stretched_map
 from rdad.model.precision import FLOAT32, Precision
@@ -136,7 +136,7 @@ class TrainedModel:
         Raises:
             DataError: the image cannot be used.
         """
-        opened = opened_image(image)
+        opened = as_rgb(image)
         size = (opened.height, opened.width)
         taken = self.model.input_size if self.tiling is None else size
         pixels = torch.tensor(resize_image(opened, taken))
@@ -165,8 +165,3 @@ class TrainedModel:
             normalised = float(threshold.normalise(value))
             defective = bool(threshold.exceeded(value))
         return Prediction(float(value), normalised, defective, network_map, size)
-
-
-def opened_image(image: ImageSource) -> Image.Image:
-    """8-bit RGB. Raises DataError: the image cannot be used."""
-    return load_image(image) if isinstance(image, str | Path) else as_rgb(image)
