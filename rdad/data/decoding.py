@@ -3,8 +3,8 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -22,7 +22,7 @@ from rdad.data.images import (
 )
 from rdad.data.samples import Sample
 
-MAX_THREADS = 16
+THREADS = min(os.cpu_count() or 1, 16)
 AHEAD = 16  # images of any size, decoded and not yet taken
 
 Item = TypeVar("Item")
@@ -139,12 +139,30 @@ def _in_threads(
         except DataError as error:
             return error
 
-    threads = min(os.cpu_count() or 1, MAX_THREADS)
+    return in_order(attempt, items)
+
+
+def in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int = THREADS,
+    ahead: int = AHEAD,
+) -> Generator[Result, None, None]:
+    """The function's result for each item.
+
+    Items are taken, in the caller's thread, until `ahead` of them are begun and not yet given
+    back; so memory does not grow with their number. What the function raises is raised in the
+    item's turn. Where the caller stops early, what has not begun is left undone.
+    """
+    begun: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        begun = deque()
-        for item in items:
-            begun.append(pool.submit(attempt, item))
-            if len(begun) >= AHEAD:
+        try:
+            for item in items:
+                begun.append(pool.submit(function, item))
+                if len(begun) >= ahead:
+                    yield begun.popleft().result()
+            while begun:
                 yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

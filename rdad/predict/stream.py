@@ -1,27 +1,21 @@
 """From paths to predictions, batch by batch, with the next images being opened meanwhile."""
 
 import math
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from rdad.config.compose import ConfigError
-from rdad.data.decoding import MAX_THREADS
+from rdad.data.decoding import THREADS, in_order
 from rdad.data.images import DataError, load_image
 from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
 from rdad.results.pictures import panel
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +39,7 @@ _Opened: TypeAlias = tuple[Outcome, PreparedImage | None]
 
 def outcomes(
     trained: TrainedModel, paths: Iterable[Path], *, batch_size: int, pictures: bool = False
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """One for each path, in order; memory does not grow with their number.
 
     Args:
@@ -63,8 +57,7 @@ def outcomes(
             return Outcome(path, problem=reason), None
 
     at_once = batch_size if trained.tiling is None else 1
-    threads = min(os.cpu_count() or 1, MAX_THREADS)
-    ready = in_order(opened, paths, threads=threads, ahead=at_once + threads)
+    ready = in_order(opened, paths, ahead=at_once + THREADS)
     while batch := list(islice(ready, at_once)):
         yield from _scored(trained, batch)
 
@@ -78,32 +71,10 @@ def _scored(trained: TrainedModel, batch: Sequence[_Opened]) -> Iterator[Outcome
             f"the GPU has no memory for {len(images)} images at once; name a smaller batch_size"
         ) from error
     for outcome, image in batch:
-        yield outcome if image is None else _with(next(predictions), outcome)
-
-
-def _with(prediction: Prediction, opened: Outcome) -> Outcome:
-    if not math.isfinite(prediction.score):  # it would pass for good
-        return Outcome(opened.path, problem=f"the network's score for it is {prediction.score}")
-    return replace(opened, prediction=prediction)
-
-
-def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
-) -> Iterator[Result]:
-    """The function's result for each item.
-
-    Items are taken, in the caller's thread, until `ahead` of them are begun and not yet given
-    back; so memory does not grow with their number. What the function raises is raised in the
-    item's turn. Where the caller stops early, what has not begun is left undone.
-    """
-    begun: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                begun.append(pool.submit(function, item))
-                if len(begun) >= ahead:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        if image is None:
+            yield outcome
+        elif math.isfinite((prediction := next(predictions)).score):
+            yield replace(outcome, prediction=prediction)
+        else:  # it would pass for good
+            problem = f"the network's score for it is {prediction.score}"
+            yield Outcome(outcome.path, problem=problem)
