@@ -29,7 +29,7 @@ def summary(told: Mapping[str, Any], trained: "TrainedModel", folder: Path) -> s
     if "network_auroc" in agreed:
         aurocs = agreed["network_auroc"], agreed["export_auroc"]
         lines.append("image AUROC  network {:.4f}  export {:.4f}".format(*aurocs))
-    if unhinted and not largest(unhinted) <= 2 * largest(agreed):
+    if unhinted and not largest(unhinted) <= 2 * largest(agreed):  # nan is further off, too
         needed = " ".join(f"{name}={value}" for name, value in told["run_with"].items())
         lines += [f"opened without {needed} on this processor", f"  {_differences(unhinted)}"]
     if "label" not in told["outputs"]:
