@@ -112,8 +112,7 @@ def _load_pyfunc(data_path: str) -> ServedModel:
     """MLflow's door: the model in the `data` folder of an MLflow model."""
     import torch
 
-    from rdad.detector.model_file import MODEL_FILE
-    from rdad.detector.trained_model import load_trained_model
+    from rdad.detector.model_file import MODEL_FILE, load_trained_model
 
     trained = load_trained_model(Path(data_path) / MODEL_FILE, name="served model")
     return ServedModel(trained.to("cuda" if torch.cuda.is_available() else "cpu"))

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -132,7 +132,7 @@ def _usable(
         except DataError as error:
             return error
 
-    for result in in_order(attempt, items, threads=THREADS, ahead=AHEAD):
+    for result in in_order(attempt, items):
         if isinstance(result, DataError):
             problems += result.problems
         else:
@@ -140,8 +140,12 @@ def _usable(
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
-) -> Iterator[Result]:
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int = THREADS,
+    ahead: int = AHEAD,
+) -> Generator[Result, None, None]:
     """The function's result for each item.
 
     Items are taken, in the caller's thread, until `ahead` of them are begun and not yet given

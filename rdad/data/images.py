@@ -32,11 +32,15 @@ class DataError(ValueError):
 
     def __str__(self) -> str:
         count = len(self.problems)
-        lines = [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
-        if count > SHOWN_PROBLEMS:
-            lines.append(f"  ... and {count - SHOWN_PROBLEMS} more")
         files = "1 file that cannot be used" if count == 1 else f"{count} files that cannot be used"
-        return "\n".join([f"{files}:", *lines])
+        return "\n".join([f"{files}:", *listed(self.problems)])
+
+
+def listed(problems: Sequence[str]) -> list[str]:
+    """A line for each of the first problems, and one that counts the rest."""
+    lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
+    more = len(problems) - SHOWN_PROBLEMS
+    return [*lines, f"  ... and {more} more"] if more > 0 else lines
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -48,15 +52,18 @@ def load_image(path: str | Path) -> Image.Image:
     return decode_image(read_bytes(Path(path)), Path(path))
 
 
-def as_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
-    """What a program holds, as `load_image` gives what a file holds: 8-bit RGB.
+def as_rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
+    """What a program holds or names, as 8-bit RGB.
 
     Args:
-        image: As Pillow opened it, or uint8 pixels (H, W), (H, W, 3) red first, or (H, W, 4).
+        image: A file, see `load_image`; or as Pillow opened it; or uint8 pixels (H, W), (H, W, 3)
+            red first, or (H, W, 4).
 
     Raises:
         DataError: pixels of another shape or type, or an image that proves damaged when it is read.
     """
+    if isinstance(image, str | Path):
+        return load_image(image)
     if isinstance(image, np.ndarray):
         shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))
         if image.dtype != np.uint8 or not shaped or not image.size:

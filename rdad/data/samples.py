@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -78,16 +79,20 @@ def masked_stem(path: Path) -> str | None:
 
 def named(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """The samples with names made unique within their type: 000, then 000_2, 000_3 ..."""
-    taken: set[tuple[str, str]] = set()
-    unique = []
-    for sample in samples:
-        name, count = sample.name, 1
-        while (sample.defect_type, name.casefold()) in taken:
-            count += 1
-            name = f"{sample.name}_{count}"
-        taken.add((sample.defect_type, name.casefold()))
-        unique.append(replace(sample, name=name))
-    return tuple(unique)
+    taken: defaultdict[str, set[str]] = defaultdict(set)
+    return tuple(
+        replace(sample, name=distinct(sample.name, taken[sample.defect_type])) for sample in samples
+    )
+
+
+def distinct(name: str, taken: set[str]) -> str:
+    """The name, or name_2, name_3 ..., whichever is not taken, letter case ignored; now it is."""
+    stem, count = name, 1
+    while name.casefold() in taken:
+        count += 1
+        name = f"{stem}_{count}"
+    taken.add(name.casefold())
+    return name
 
 
 def check_masks(samples: Sequence[Sample], folders: Sequence[Path]) -> None:

@@ -5,7 +5,6 @@ called defective.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +28,7 @@ class CalibrationPixels:
     """
 
     def __init__(self, total: int, rate: float) -> None:
-        self.total, self.rate = total, checked_rate("pixel_rate", rate)
+        self.total, self.rate = total, rate
         self._kept = math.floor(total * rate + 1e-9) + 1
         self._highest = np.zeros(0, np.float32)
         self._medians: list[float] = []
@@ -37,8 +36,7 @@ class CalibrationPixels:
 
     def add(self, maps: NDArray[np.floating]) -> None:
         """Take raw maps (B, H, W)."""
-        for one in maps:
-            self._medians.append(float(np.median(one)))
+        self._medians += np.median(maps, axis=(1, 2)).tolist()
         self._seen += maps.size
         pixels = np.concatenate([self._highest, maps.ravel().astype(np.float32, copy=False)])
         excess = pixels.size - self._kept
@@ -62,9 +60,9 @@ def calibrate(scores: ArrayLike, pixels: CalibrationPixels, *, image_rate: float
     """Both thresholds from the calibration images' raw scores (N,) and the pixels of their maps.
 
     Raises:
-        ValueError: there is no score, one is not finite, or a rate is not between 0 and 1.
+        ValueError: there is no score, or one is not finite.
     """
-    raw = np.sort(np.asarray(scores, np.float64).ravel())
+    raw = np.sort(np.asarray(scores, np.float64))
     image, guaranteed, note = image_threshold(raw, image_rate)
     return Thresholds(
         image=image,
@@ -79,11 +77,7 @@ def calibrate(scores: ArrayLike, pixels: CalibrationPixels, *, image_rate: float
 
 
 def with_image_rate(thresholds: Thresholds, image_rate: float) -> Thresholds:
-    """The same calibration read at another rate of images; no image is needed.
-
-    Raises:
-        ValueError: as in `calibrate`.
-    """
+    """The same calibration read at another rate of images; no image is needed."""
     image, guaranteed, note = image_threshold(thresholds.scores, image_rate)
     return replace(thresholds, image=image, image_rate=image_rate, guaranteed=guaranteed, note=note)
 
@@ -93,24 +87,17 @@ def with_image_value(thresholds: Thresholds | None, value: float) -> Thresholds:
 
     Without thresholds to begin with, the value holds for pixels too: an image is then defective
     where a pixel is.
-
-    Raises:
-        ValueError: the value is not above 0 and finite.
     """
-    if not 0 < value < math.inf:
-        raise ValueError(f"a threshold must be above 0 and finite; found {value}")
     note = "the image threshold was given"
     if thresholds is None:
         given = Threshold(_upward(value), UNCALIBRATED_STEEPNESS)
         return Thresholds(given, given, None, None, 0, False, note)
     median = float(np.median(thresholds.scores)) if thresholds.scores else 0.0
-    image = _threshold(value, median)
-    return replace(thresholds, image=image, image_rate=None, guaranteed=False, note=note)
+    given = _threshold(value, median)
+    return replace(thresholds, image=given, image_rate=None, guaranteed=False, note=note)
 
 
-def image_threshold(
-    scores: Sequence[float] | NDArray[np.float64], rate: float
-) -> tuple[Threshold, bool, str]:
+def image_threshold(scores: ArrayLike, rate: float) -> tuple[Threshold, bool, str]:
     """The threshold, whether its rate is guaranteed, and how it was found.
 
     With n >= 1 / rate - 1 scores it is the ceil((n + 1)(1 - rate))-th smallest: a good image like
@@ -120,12 +107,11 @@ def image_threshold(
     scores, exp(mean + Student's t sd sqrt(1 + 1/n)) of their logarithms, or the highest score
     where that is more.
     """
-    rate = checked_rate("image_rate", rate)
     raw = np.sort(np.asarray(scores, np.float64))
     if not raw.size:
         raise ValueError("there is no calibration score; thresholds need dataset.calibration > 0")
     _check_finite(raw, "calibration scores")
-    median, needed = float(np.median(raw)), images_needed(rate)
+    median, needed = float(np.median(raw)), math.ceil(1 / rate - 1 - 1e-9)
     if raw.size >= needed:
         place = math.ceil((raw.size + 1) * (1 - rate) - 1e-9)
         note = f"place {place} of {raw.size} calibration scores, from the lowest"
@@ -138,11 +124,6 @@ def image_threshold(
     return _threshold(value, median), False, note
 
 
-def images_needed(rate: float) -> int:
-    """The fewest calibration images with which a rate of false alarms is guaranteed."""
-    return math.ceil(1 / rate - 1 - 1e-9)
-
-
 def advice(thresholds: Thresholds) -> str:
     """What to do where the image threshold's rate is not guaranteed."""
     kept = math.ceil(1000 / (thresholds.images + 1)) / 1000
@@ -150,13 +131,6 @@ def advice(thresholds: Thresholds) -> str:
         "train with more good images or hold more of them back (dataset.calibration), or allow "
         f"more false alarms: thresholds.image_rate={kept:g} is kept with {thresholds.images}"
     )
-
-
-def checked_rate(name: str, rate: float) -> float:
-    """`rate`, or ValueError."""
-    if not 0 < rate < 1:
-        raise ValueError(f"{name} is {rate}; allowed: above 0 and below 1, as in 0.02 for 2 %")
-    return float(rate)
 
 
 def _small_sample_bound(raw: NDArray[np.float64], rate: float) -> tuple[float, str]:
@@ -176,8 +150,14 @@ def _small_sample_bound(raw: NDArray[np.float64], rate: float) -> tuple[float, s
 
 
 def _threshold(value: float, median: float) -> Threshold:
-    rounded = _upward(value)
-    return Threshold(rounded, _steepness(rounded, median))
+    """With the steepness that makes `MEDIAN_NORMALISED` of the median, within its limits."""
+    rounded, (least, most) = _upward(value), STEEPNESS_LIMITS
+    if median <= 0:
+        return Threshold(rounded, least)
+    if median >= rounded:
+        return Threshold(rounded, most)
+    odds = math.log((1 - MEDIAN_NORMALISED) / MEDIAN_NORMALISED)
+    return Threshold(rounded, min(max(odds / math.log(rounded / median), least), most))
 
 
 def _upward(value: float) -> float:
@@ -186,17 +166,6 @@ def _upward(value: float) -> float:
     if rounded < value:
         rounded = np.nextafter(rounded, np.float32(np.inf))
     return float(rounded)
-
-
-def _steepness(value: float, median: float) -> float:
-    """k that makes `MEDIAN_NORMALISED` of the median, within `STEEPNESS_LIMITS`."""
-    least, most = STEEPNESS_LIMITS
-    if median <= 0:
-        return least
-    if median >= value:
-        return most
-    odds = math.log((1 - MEDIAN_NORMALISED) / MEDIAN_NORMALISED)
-    return min(max(odds / math.log(value / median), least), most)
 
 
 def _check_finite(values: NDArray[np.floating], what: str) -> None:

@@ -60,8 +60,7 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
         FileNotFoundError: no run folder, or one without weights.
         ValueError: its model file is damaged or does not belong to these encoder weights.
     """
-    from rdad.detector.model_file import MODEL_FILE
-    from rdad.detector.trained_model import load_trained_model
+    from rdad.detector.model_file import MODEL_FILE, load_trained_model
 
     folder = Path(run_dir)
     record = read_record(folder)

@@ -1,16 +1,17 @@
 """model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 
 from rdad.config.build import build
 from rdad.data.tiling import Tiling
+from rdad.detector.trained_model import TrainedModel
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.precision import FLOAT32, checked_precision
@@ -21,8 +22,6 @@ MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
 TRUSTED = "RDAD_OWN_PARTS"
 """Environment variable: modules, with commas between, whose encoders a model file may name."""
-
-Part = TypeVar("Part")
 
 
 def save_model(
@@ -69,19 +68,13 @@ def _save(content: Mapping[str, Any], draft: Path, path: Path) -> None:
         raise
 
 
-class StoredModel(NamedTuple):
-    """What a file of `save_model` holds; `model` is on the CPU, in evaluation mode."""
-
-    model: ReverseDistillationModel
-    thresholds: Thresholds | None
-    tiling: Tiling | None
-    precision: str
-
-
-def load_stored(path: Path, *, weights: str | Path | None = None) -> StoredModel:
-    """All that is in a file of `save_model`.
+def load_trained_model(
+    path: Path, *, name: str | None = None, weights: str | Path | None = None
+) -> TrainedModel:
+    """What a file of `save_model` holds, on the CPU, in evaluation mode.
 
     Args:
+        name: For titles and messages; by default the file's, without its ending.
         weights: Where the encoder's weights are now, if they are not where they were.
 
     Raises:
@@ -96,20 +89,24 @@ def load_stored(path: Path, *, weights: str | Path | None = None) -> StoredModel
         _fill(model, content)
     source = "the file itself" if "encoder" in content else arguments["weights"]
     _check_encoder(model.encoder, content, path, source=source)
-    precision = _part(path, content, "precision", checked_precision)
-    return StoredModel(
-        model.eval(),
-        _part(path, content, "thresholds", Thresholds.from_dict),
-        _part(path, content, "tiling", Tiling.from_dict),
-        precision or FLOAT32,  # files of old do not say it
-    )
+    thresholds, tiling = content.get("thresholds"), content.get("tiling")
+    try:
+        return TrainedModel(
+            model.eval(),
+            None if thresholds is None else Thresholds.from_dict(thresholds),
+            name or path.stem,
+            None if tiling is None else Tiling.from_dict(tiling),
+            checked_precision(content.get("precision", FLOAT32)),  # files of old do not say it
+        )
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def copy_with_encoder(path: Path, copy: Path) -> None:
     """Write a file of `save_model` anew with the encoder in it: it then loads without the weights.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_stored`.
+        FileNotFoundError, ValueError: as `load_trained_model`.
         OSError: `copy` cannot be written.
     """
     content = _read(path)
@@ -152,22 +149,13 @@ def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
     """Fill a network that has the same encoder with the bottleneck and decoder of a file.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_stored`.
+        FileNotFoundError, ValueError: as `load_trained_model`.
     """
     content = _read(path)
     if model.encoder.digest() != content.get("encoder_digest"):
         raise ValueError(f"{path} was trained with other encoder weights")
     with _rebuilding(path):
         _fill(model, content)
-
-
-def _part(
-    path: Path, content: Mapping[str, Any], name: str, read: Callable[[Any], Part]
-) -> Part | None:
-    try:
-        return None if content.get(name) is None else read(content[name])
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _backbone(stored: Any) -> Any:

@@ -73,15 +73,14 @@ def score(
             with precision():
                 maps = model(images.to(device, non_blocking=True))
         else:
-            how = {"tiling": tiling, "at_once": tiles_at_once, "precision": precision}
-            maps = torch.cat([_tiled_map(model, one, **how) for one in images])
+            tiled = [_tiled_map(model, one, tiling, tiles_at_once, precision) for one in images]
+            maps = torch.cat(tiled)
         yield ScoredBatch(batch, maps, anomaly_scores(maps))
 
 
 def _tiled_map(
     model: ReverseDistillationModel,
     image: Tensor,
-    *,
     tiling: Tiling,
     at_once: int,
     precision: Precision,

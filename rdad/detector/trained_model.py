@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from rdad.data.images import as_rgb, load_image, resize_image
+from rdad.data.images import as_rgb, resize_image
 from rdad.detector.device import computing_in, has_bf16
 from rdad.detector.scoring import score, stretched_map
 from rdad.model.precision import FLOAT32, Precision
@@ -31,10 +31,10 @@ GOOD, DEFECTIVE = "good", "defective"
 
 @dataclass(frozen=True, eq=False)
 class PreparedImage:
-    """`pixels` uint8 (H, W, 3), of the size the network takes or, for tiles, of the image's own
+    """`pixels` uint8 (3, H, W), of the size the network takes or, for tiles, of the image's own
     `size`, which is (height, width)."""
 
-    pixels: NDArray[np.uint8]
+    pixels: torch.Tensor
     size: tuple[int, int]
 
 
@@ -136,17 +136,18 @@ class TrainedModel:
         Raises:
             DataError: the image cannot be used.
         """
-        opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
+        opened = as_rgb(image)
         size = (opened.height, opened.width)
         taken = self.model.input_size if self.tiling is None else size
-        return PreparedImage(resize_image(opened, taken), size)
+        pixels = torch.tensor(resize_image(opened, taken))
+        return PreparedImage(pixels.permute(2, 0, 1), size)
 
     def predict_prepared(self, images: Sequence[PreparedImage]) -> list[Prediction]:
         """As `predict_batch`, of images that `prepare` gave."""
         if not images:
             return []
         together = [images] if self.tiling is None else [[image] for image in images]
-        batches = ({"images": _stacked(some)} for some in together)
+        batches = ({"images": torch.stack([one.pixels for one in some])} for some in together)
         scored = list(score(self._folded, batches, tiling=self.tiling, precision=self._computing))
         maps = [one for batch in scored for one in batch.maps.squeeze(1).float().cpu().numpy()]
         scores = [one for batch in scored for one in batch.scores.float().cpu().numpy()]
@@ -158,32 +159,9 @@ class TrainedModel:
     def _prediction(
         self, value: np.float32, network_map: NDArray[np.float32], size: tuple[int, int]
     ) -> Prediction:
-        if self.thresholds is None:
-            return Prediction(float(value), None, None, network_map, size)
-        threshold = self.thresholds.image
-        normalised = float(threshold.normalise(value))
-        return Prediction(
-            float(value), normalised, bool(threshold.exceeded(value)), network_map, size
-        )
-
-
-def _stacked(images: Sequence[PreparedImage]) -> torch.Tensor:
-    """(B, 3, H, W), uint8."""
-    pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
-    return pixels.permute(0, 3, 1, 2).contiguous()
-
-
-def load_trained_model(path: Path, *, name: str, weights: str | Path | None = None) -> TrainedModel:
-    """The network of a model.pt with its thresholds and its tiling, on the CPU.
-
-    Args:
-        weights: Where the encoder's weights are now, if they are not where they were.
-
-    Raises:
-        FileNotFoundError: there is no such file, or the encoder's weights are gone.
-        ValueError: the file is no model of ours, or the encoder's weights are other ones.
-    """
-    from rdad.detector.model_file import load_stored
-
-    stored = load_stored(path, weights=weights)
-    return TrainedModel(stored.model, stored.thresholds, name, stored.tiling, stored.precision)
+        normalised, defective = None, None
+        if self.thresholds is not None:
+            threshold = self.thresholds.image
+            normalised = float(threshold.normalise(value))
+            defective = bool(threshold.exceeded(value))
+        return Prediction(float(value), normalised, defective, network_map, size)

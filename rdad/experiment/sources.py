@@ -63,9 +63,9 @@ def open_model(
             f"and {named} is none"
         )
     if path.is_file():
-        from rdad.detector.trained_model import load_trained_model
+        from rdad.detector.model_file import load_trained_model
 
-        return load_trained_model(path, name=path.stem, weights=weights)
+        return load_trained_model(path, weights=weights)
     if path.is_dir():
         return _run_folder(path, weights)
     from rdad.tracking.models import is_stored, open_stored_model

@@ -9,8 +9,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.command import Command
-from rdad.config.compose import ConfigError
-from rdad.config.schema import SourceConfig
+from rdad.config.compose import check_values
+from rdad.config.schema import SourceConfig, number
 from rdad.experiment.sources import opened
 from rdad.export.formats import checked_format
 
@@ -40,9 +40,9 @@ class ExportConfig(SourceConfig):
     precision: str = MISSING
     output: str | None = MISSING
     images: str | None = MISSING
-    compare: int | None = MISSING
-    quantisation_images: int = MISSING
-    calls: int = MISSING
+    compare: int | None = number(1)
+    quantisation_images: int = number(1)
+    calls: int = number(0)
 
 
 ConfigStore.instance().store(name="export_schema", node=ExportConfig)
@@ -50,22 +50,16 @@ ConfigStore.instance().store(name="export_schema", node=ExportConfig)
 
 def export(named: list[str], cfg: DictConfig) -> int:
     """The command; gives the exit code."""
-    _check(cfg)  # before anything slow
+    checked_format(cfg.format, cfg.precision)  # before anything slow
+    check_values(ExportConfig, cfg)
     from rdad.export.export_model import export_model
     from rdad.export.summary import summary
 
     trained, run = opened(named[0], cfg)
     folder = _folder(run, cfg)
-    written, trial = export_model(trained, run, folder, cfg)
-    print(summary(written, trial, folder))
+    told = export_model(trained, run, folder, cfg)
+    print(summary(told, trained, folder))
     return 0
-
-
-def _check(cfg: DictConfig) -> None:
-    checked_format(cfg.format, cfg.precision)
-    for name, least in (("compare", 1), ("quantisation_images", 1), ("calls", 0)):
-        if cfg[name] is not None and cfg[name] < least:
-            raise ConfigError(f"{name} must be {least} or more; found {cfg[name]}")
 
 
 def _folder(run: "LoadedRun | None", cfg: DictConfig) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdad.config.build import build_known
-from rdad.data.images import as_rgb, load_image
+from rdad.data.images import as_rgb
 from rdad.data.samples import images_of
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ class Evidence:
 
     Attributes:
         described: What they are, for a sentence.
-        labels: 1 for defective, one an image; None where that is not known.
         training: Good images for quantisation; may be empty.
+        labels: 1 for defective, one an image; empty where that is not known.
     """
 
     described: str
     images: Sequence["ImageSource"]
-    labels: Sequence[int] | None
     training: Sequence["ImageSource"]
+    labels: Sequence[int] = ()
 
 
 def find_evidence(
@@ -55,27 +55,25 @@ def find_evidence(
     if datamodule is not None:
         training = [sample.image for sample in datamodule.train_samples]
     if named:
-        return Evidence(f"images of {folder}", named, None, training)
+        return Evidence(f"images of {folder}", named, training)
     if datamodule is None:
         log.warning("generated images tell less than real ones: name some by images=<folder>")
-        return Evidence("generated images", _generated(), None, ())
+        return Evidence("generated images", _generated(), ())
     test = datamodule.test_samples
-    labels = [sample.label for sample in test]
-    return Evidence("test images of the run", [one.image for one in test], labels, training)
+    images, labels = [one.image for one in test], [one.label for one in test]
+    return Evidence("test images of the run", images, training, labels)
 
 
 def spread(images: Sequence["ImageSource"], most: int | None) -> list["ImageSource"]:
     """At most so many of the images, evenly apart, the first and the last among them."""
     if most is None or most >= len(images):
         return list(images)
-    places = np.linspace(0, len(images) - 1, most)
-    return [images[place] for place in sorted({round(place) for place in places})]
+    return [images[round(place)] for place in np.linspace(0, len(images) - 1, most)]
 
 
 def loaded(image: "ImageSource") -> NDArray[np.uint8]:
     """One image as an export takes it: uint8 (1, H, W, 3)."""
-    opened = load_image(image) if isinstance(image, str | Path) else as_rgb(image)
-    return np.asarray(opened)[None]
+    return np.asarray(as_rgb(image))[None]
 
 
 def _own_data(run: "LoadedRun | None") -> "AnomalyDataModule | None":

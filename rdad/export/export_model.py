@@ -1,12 +1,12 @@
 """From a trained network to files that were tried before anybody gets them."""
 
 import logging
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -14,10 +14,10 @@ from rdad.config.compose import ConfigError
 from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.trained_model import TrainedModel
 from rdad.export.evidence import find_evidence, spread
-from rdad.export.formats import FORMATS, Written
+from rdad.export.formats import FORMATS
 from rdad.export.graph import InspectionGraph, traced
 from rdad.export.sidecar import SIDECAR_FILE, write_sidecar
-from rdad.export.trial import Trial, tried
+from rdad.export.trial import tried
 from rdad.model.precision import FLOAT32
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ FP32_IMAGES = 16  # differences are of rounding alone, and show on few
 
 def export_model(
     trained: TrainedModel, run: LoadedRun | None, folder: Path, options: DictConfig
-) -> tuple[Written, Trial]:
+) -> dict[str, Any]:
     """Write a network into a folder as one graph, try it, and say in model.json what it is.
 
     The folder takes the place of an earlier export as a whole, or is not touched.
@@ -36,15 +36,17 @@ def export_model(
         run: The network's, if it is known.
         options: As conf/export.yaml.
 
+    Returns:
+        What model.json says.
+
     Raises:
         ConfigError: the network works in tiles, the folder holds something else, or int8 has no
             training images.
         FileNotFoundError, rdad.data.DataError: images are missing or cannot be used.
         ValueError: in fp32, scores or maps differ from the network's by more than 1e-3.
     """
-    _refuse_tiles(trained)
-    _refuse_other_content(folder)
-    chosen, precision = FORMATS[options.format], options.precision
+    _refuse(trained, folder)
+    precision = options.precision
     in_int8 = precision == "int8"
     evidence = find_evidence(run, options.images, needs_training=in_int8)
     if in_int8 and not evidence.training:
@@ -55,18 +57,18 @@ def export_model(
     training = spread(evidence.training, options.quantisation_images)
     compare = options.compare or (FP32_IMAGES if precision == "fp32" else None)
     with in_place_of(folder) as draft:
-        log.info("writing %s %s", chosen.name, precision)
+        log.info("writing %s %s", options.format, precision)
         graph = InspectionGraph(trained.model, trained.thresholds, half=precision == "fp16")
-        written = Written(draft, chosen, precision, graph.outputs)
-        chosen.write(traced(graph), written, training)
+        export = FORMATS[options.format](draft, precision, graph.outputs)
+        export.write(traced(graph), training)
         log.info("comparing it with the network on %s", evidence.described)
         in_float32 = replace(trained, precision=FLOAT32)
-        trial = tried(written, in_float32, evidence, compare=compare, calls=options.calls)
-        write_sidecar(written, trained, run, trial)
-    return replace(written, folder=folder), trial
+        trial = tried(export, in_float32, evidence, compare=compare, calls=options.calls)
+        return write_sidecar(export, trained, run, trial)
 
 
-def _refuse_tiles(trained: TrainedModel) -> None:
+def _refuse(trained: TrainedModel, folder: Path) -> None:
+    """A network that works in tiles, and a folder that is anything else than an earlier export."""
     if trained.tiling is not None:
         height, width = trained.tiling.size
         raise ConfigError(
@@ -74,29 +76,23 @@ def _refuse_tiles(trained: TrainedModel) -> None:
             "export sees an image as a whole; use rdad.predict or the served model, or train "
             "without tiles"
         )
-
-
-def _refuse_other_content(folder: Path) -> None:
-    """Only an earlier export is replaced."""
-    if not folder.exists() or (folder / SIDECAR_FILE).is_file():
-        return
-    if not folder.is_dir() or any(folder.iterdir()):
+    replaceable = not folder.exists() or (folder / SIDECAR_FILE).is_file()
+    if not replaceable and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"output {folder} exists and is no earlier export; name another folder")
 
 
 @contextmanager
 def in_place_of(folder: Path) -> Iterator[Path]:
     """A new folder beside, which takes the other's place when all has gone well."""
-    mark = uuid.uuid4().hex
-    draft, old = (folder.with_name(f".{folder.name}-{end}-{mark}") for end in ("new", "old"))
-    draft.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        draft, old = Path(beside, "new"), Path(beside, "old")
+        draft.mkdir()
         yield draft
-        if folder.exists():
-            folder.rename(old)
-        draft.rename(folder)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        try:
+            if folder.exists():
+                folder.rename(old)
+            draft.rename(folder)
+        finally:
+            if old.exists() and not folder.exists():
+                old.rename(folder)

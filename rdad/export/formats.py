@@ -5,10 +5,11 @@ import sys
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -28,13 +29,19 @@ Ask: TypeAlias = Callable[[NDArray[np.uint8]], Answers]  # of images (B, H, W, 3
 INPUT = "images"
 
 
-class Format(ABC):
-    """A kind of export.
+@dataclass(frozen=True)
+class Export(ABC):
+    """A trained network in the files of a format.
 
     Attributes:
+        outputs: The names of what it gives.
         files: A consumer opens the first; the others lie beside it.
         run_with: What a consumer has to set for the same answers.
     """
+
+    folder: Path
+    precision: str
+    outputs: tuple[str, ...]
 
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
@@ -42,65 +49,67 @@ class Format(ABC):
     needed: ClassVar[tuple[str, ...]] = ()
     run_with: ClassVar[dict[str, str]] = {}
 
-    def packages(self, precision: str) -> tuple[str, ...]:
+    @classmethod
+    def packages(cls, precision: str) -> tuple[str, ...]:
         """What has to be installed to write it."""
-        return self.needed + (("nncf",) if precision == "int8" else ())
-
-    @abstractmethod
-    def write(
-        self, program: "ExportedProgram", written: "Written", training: Sequence["ImageSource"]
-    ) -> None:
-        """Write the files; in int8 with the ranges that `training` images show."""
-
-    @abstractmethod
-    def open(self, written: "Written", run_with: Mapping[str, str]) -> Ask:
-        """The files ready for images, on the CPU, with as many threads as torch uses."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """The files of an export; `outputs` names what they give."""
-
-    folder: Path
-    format: Format
-    precision: str
-    outputs: tuple[str, ...]
+        return cls.needed + (("nncf",) if precision == "int8" else ())
 
     @property
     def path(self) -> Path:
         """What a consumer opens."""
-        return self.folder / self.format.files[0]
+        return self.folder / self.files[0]
+
+    @abstractmethod
+    def write(self, program: "ExportedProgram", training: Sequence["ImageSource"]) -> None:
+        """Write the files; in int8 with the ranges that `training` images show."""
+
+    @abstractmethod
+    def open(self, *, hinted: bool = True) -> Ask:
+        """The files ready for images, on the CPU, with as many threads as torch uses.
+
+        Args:
+            hinted: Whether as `run_with` says.
+        """
 
 
-class Onnx(Format):
+class Onnx(Export):
     """For ONNX Runtime and whatever else reads ONNX."""
 
     name = "onnx"
     files = ("model.onnx",)
     needed = ("onnx", "onnxscript", "onnxruntime")
 
-    def write(
-        self, program: "ExportedProgram", written: Written, training: Sequence["ImageSource"]
-    ) -> None:
-        _write_onnx(program, written.path, written.outputs)
+    def write(self, program: "ExportedProgram", training: Sequence["ImageSource"]) -> None:
+        import torch
 
-    def open(self, written: Written, run_with: Mapping[str, str]) -> Ask:
+        for talkative in ("onnx_ir", "onnxscript"):
+            logging.getLogger(talkative).setLevel(logging.WARNING)
+        converted = torch.onnx.export(
+            program, dynamo=True, input_names=[INPUT], output_names=[*self.outputs], verbose=False
+        )
+        assert converted is not None
+        converted.model.graph.metadata_props.clear()
+        for node in converted.model.graph:  # where in our files it came from
+            node.metadata_props.clear()
+        converted.save(self.path, external_data=False)
+
+    def open(self, *, hinted: bool = True) -> Ask:
         import onnxruntime
         import torch
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         providers = ["CPUExecutionProvider"]
-        session = onnxruntime.InferenceSession(written.path, options, providers=providers)
+        session = onnxruntime.InferenceSession(self.path, options, providers=providers)
 
         def ask(images: NDArray[np.uint8]) -> Answers:
-            found = map(np.asarray, session.run(written.outputs, {INPUT: images}))
-            return dict(zip(written.outputs, found, strict=True))
+            found = map(np.asarray, session.run(self.outputs, {INPUT: images}))
+            return dict(zip(self.outputs, found, strict=True))
 
         return ask
 
 
-class OpenVino(Format):
+class OpenVino(Export):
     """For OpenVINO, made of the ONNX file."""
 
     name = "openvino"
@@ -111,63 +120,67 @@ class OpenVino(Format):
     # hundredths. A file cannot ask for it, so that who opens it has to.
     run_with: ClassVar[dict[str, str]] = {"EXECUTION_MODE_HINT": "ACCURACY"}
 
-    def write(
-        self, program: "ExportedProgram", written: Written, training: Sequence["ImageSource"]
-    ) -> None:
-        _without_telemetry()
-        import openvino
-
+    def write(self, program: "ExportedProgram", training: Sequence["ImageSource"]) -> None:
+        openvino = _without_telemetry()
         with tempfile.TemporaryDirectory() as folder:
-            onnx = Path(folder) / "model.onnx"
-            _write_onnx(program, onnx, written.outputs)
-            model = openvino.Core().read_model(onnx)
-            if written.precision == "int8":
+            onnx = Onnx(Path(folder), self.precision, self.outputs)
+            onnx.write(program, training)
+            model = openvino.Core().read_model(onnx.path)
+            if self.precision == "int8":
                 model = quantised(model, training)
             # the program has its precision already; the default here is half precision
-            openvino.save_model(model, written.path, compress_to_fp16=False)
+            openvino.save_model(model, self.path, compress_to_fp16=False)
 
-    def open(self, written: Written, run_with: Mapping[str, str]) -> Ask:
-        _without_telemetry()
-        import openvino
+    def open(self, *, hinted: bool = True) -> Ask:
         import torch
 
-        properties = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), **run_with}
-        model = openvino.Core().compile_model(written.path, "CPU", properties)
+        properties = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        properties |= self.run_with if hinted else {}
+        model = _without_telemetry().Core().compile_model(self.path, "CPU", properties)
         return lambda images: {one.any_name: values for one, values in model(images).items()}
 
 
-class Torch(Format):
+def _without_telemetry() -> ModuleType:
+    """OpenVINO, which with NNCF is kept from reporting what is done here.
+
+    Both send usage data when `openvino_telemetry` can be imported, and do without it if not.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+class Torch(Export):
     """For torch.export.load, which runs no code of the file's."""
 
     name = "torch"
     files = ("model.pt2",)
 
-    def write(
-        self, program: "ExportedProgram", written: Written, training: Sequence["ImageSource"]
-    ) -> None:
+    def write(self, program: "ExportedProgram", training: Sequence["ImageSource"]) -> None:
         import torch
 
         with warnings.catch_warnings():  # of weights that are stored with channels last
             warnings.filterwarnings("ignore", message="No complete tensor found")
-            torch.export.save(program, written.path)
+            torch.export.save(program, self.path)
 
-    def open(self, written: Written, run_with: Mapping[str, str]) -> Ask:
+    def open(self, *, hinted: bool = True) -> Ask:
         import torch
 
-        network = torch.export.load(written.path).module()
+        network = torch.export.load(self.path).module()
 
         def ask(images: NDArray[np.uint8]) -> Answers:
             with torch.inference_mode():
                 found = network(torch.tensor(images))
-            return {name: one.numpy() for name, one in zip(written.outputs, found, strict=True)}
+            return {name: one.numpy() for name, one in zip(self.outputs, found, strict=True)}
 
         return ask
 
 
-FORMATS: dict[str, Format] = {one.name: one for one in (Onnx(), OpenVino(), Torch())}
+FORMATS: dict[str, type[Export]] = {one.name: one for one in (Onnx, OpenVino, Torch)}
 
 
-def checked_format(name: str, precision: str) -> Format:
+def checked_format(name: str, precision: str) -> type[Export]:
     """The format of that name, if it can be written here.
 
     Raises:
@@ -187,26 +200,3 @@ def checked_format(name: str, precision: str) -> Format:
             "pip install 'rdad[export]' installs all that exports need"
         )
     return chosen
-
-
-def _write_onnx(program: "ExportedProgram", path: Path, outputs: Sequence[str]) -> None:
-    import torch
-
-    for talkative in ("onnx_ir", "onnxscript"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
-    converted = torch.onnx.export(
-        program, dynamo=True, input_names=[INPUT], output_names=list(outputs), verbose=False
-    )
-    assert converted is not None
-    converted.model.graph.metadata_props.clear()
-    for node in converted.model.graph:  # where in our files it came from
-        node.metadata_props.clear()
-    converted.save(path, external_data=False)
-
-
-def _without_telemetry() -> None:
-    """Keep OpenVINO and NNCF from reporting what is done here.
-
-    Both send usage data when `openvino_telemetry` can be imported, and do without it if not.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

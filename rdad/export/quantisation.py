@@ -3,7 +3,7 @@
 import contextlib
 import io
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rdad.export.evidence import loaded
@@ -40,30 +40,17 @@ def quantised(model: "openvino.Model", images: Sequence["ImageSource"]) -> "open
 
 def outside_network(model: "openvino.Model") -> list[str]:
     """Names of the nodes that are not between convolutions: resize, distances, blur, verdict."""
-    nodes = model.get_ordered_ops()
-    behind = _reached(nodes, _sources)
-    before = _reached(reversed(nodes), _targets)
-    operations = (node for node in nodes if node.get_type_name() != "Constant")
-    names = [node.get_friendly_name() for node in operations]
-    return [name for name in names if name not in behind & before]
-
-
-def _reached(
-    nodes: "Iterable[openvino.Node]",
-    neighbours: "Callable[[openvino.Node], Iterable[openvino.Node]]",
-) -> set[str]:
-    """Names of the convolutions and of all that has a neighbour among those named."""
-    reached: set[str] = set()
-    for node in nodes:
-        touched = any(one.get_friendly_name() in reached for one in neighbours(node))
-        if touched or node.get_type_name() in _CONVOLUTIONS:
-            reached.add(node.get_friendly_name())
-    return reached
-
-
-def _sources(node: "openvino.Node") -> "list[openvino.Node]":
-    return [one.get_source_output().get_node() for one in node.inputs()]
-
-
-def _targets(node: "openvino.Node") -> "list[openvino.Node]":
-    return [one.get_node() for output in node.outputs() for one in output.get_target_inputs()]
+    kinds = {node.get_friendly_name(): node.get_type_name() for node in model.get_ordered_ops()}
+    sources: dict[str, set[str]] = {name: set() for name in kinds}
+    for node in model.get_ordered_ops():
+        inputs = (one.get_source_output().get_node() for one in node.inputs())
+        sources[node.get_friendly_name()] |= {one.get_friendly_name() for one in inputs}
+    behind = {name for name, kind in kinds.items() if kind in _CONVOLUTIONS}
+    before = set(behind)
+    for name in kinds:  # each comes after its sources
+        if sources[name] & behind:
+            behind.add(name)
+    for name in reversed(kinds):
+        if name in before:
+            before |= sources[name]
+    return [name for name in kinds if kinds[name] != "Constant" and name not in behind & before]

@@ -2,50 +2,40 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rdad.export.formats import Written
+from rdad.export.formats import INPUT, Export
 from rdad.runs.files import write_text_atomic
 
 if TYPE_CHECKING:
     from rdad.detector.loaded_run import LoadedRun
     from rdad.detector.trained_model import TrainedModel
-    from rdad.export.trial import Trial
 
 SIDECAR_FILE = "model.json"
 FORMAT = "rdad-export-1"
 
-INPUT = {
-    "name": "images",
+_INPUT = {
+    "name": INPUT,
     "dtype": "uint8",
     "shape": ["batch", "height", "width", 3],
     "colour": "RGB",
     "meaning": "pixels as a viewer shows them: EXIF orientation applied, transparent pixels over "
     "black, of 16 bits the upper 8; any batch, height and width",
 }
-OUTPUTS = {
-    "score": {
-        "dtype": "float32",
-        "shape": ["batch"],
-        "meaning": "raw anomaly score, the maximum of the map at the network's size",
-    },
-    "normalised_score": {
-        "dtype": "float32",
-        "shape": ["batch"],
-        "meaning": "rises with the score; from 0 to 1, 0.5 at the image threshold",
-    },
-    "label": {
-        "dtype": "bool",
-        "shape": ["batch"],
-        "meaning": "true: defective, the score is above the image threshold",
-    },
-    "anomaly_map": {
-        "dtype": "float32",
-        "shape": ["batch", "height", "width"],
-        "meaning": "raw anomaly of each pixel; defective where above the pixel threshold",
-    },
+_OUTPUTS = {
+    "score": ("float32", "raw anomaly score, the maximum of the map at the network's size"),
+    "normalised_score": (
+        "float32",
+        "rises with the score; from 0 to 1, 0.5 at the image threshold",
+    ),
+    "label": ("bool", "true: defective, the score is above the image threshold"),
+    "anomaly_map": (
+        "float32",
+        "raw anomaly of each pixel; defective where above the pixel threshold",
+    ),
 }
 NO_THRESHOLDS = "the network was not calibrated: neither normalised_score nor label are given"
 LICENCE = (
@@ -56,34 +46,45 @@ LICENCE = (
 
 
 def write_sidecar(
-    written: Written, trained: "TrainedModel", run: "LoadedRun | None", trial: "Trial"
-) -> None:
-    """Write it into the folder that holds the export's files."""
-    thresholds, chosen = trained.thresholds, written.format
-    packages = ("rdad", "torch", *chosen.packages(written.precision))
+    export: Export, trained: "TrainedModel", run: "LoadedRun | None", trial: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write it into the folder that holds the export's files, and give what it says.
+
+    Args:
+        trial: What `rdad.export.trial.tried` gave.
+    """
+    thresholds = trained.thresholds
+    packages = ("rdad", "torch", *export.packages(export.precision))
     content = {
         "format": FORMAT,
-        "kind": chosen.name,
-        "precision": written.precision,
-        "files": {name: _described(written.folder / name) for name in chosen.files},
-        "input": INPUT,
-        "outputs": {name: OUTPUTS[name] for name in written.outputs},
-        "run_with": chosen.run_with,
+        "kind": export.name,
+        "precision": export.precision,
+        "files": {name: _described(export.folder / name) for name in export.files},
+        "input": _INPUT,
+        "outputs": {name: _output(name) for name in export.outputs},
+        "run_with": export.run_with,
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
         "network": _network(trained),
         "training": _training(run),
         "versions": {name: version(name) for name in packages},
         "licence": LICENCE,
-        **trial.to_dict(),
+        **trial,
     }
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    write_text_atomic(written.folder / SIDECAR_FILE, text + "\n")
+    write_text_atomic(export.folder / SIDECAR_FILE, text + "\n")
+    return content
 
 
 def _described(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _output(name: str) -> dict[str, Any]:
+    dtype, meaning = _OUTPUTS[name]
+    shape = ["batch", "height", "width"] if name == "anomaly_map" else ["batch"]
+    return {"dtype": dtype, "shape": shape, "meaning": meaning}
 
 
 def _network(trained: "TrainedModel") -> dict[str, Any]:

@@ -1,67 +1,62 @@
 """What `python -m rdad.export` prints."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rdad.export.formats import Written
 from rdad.export.sidecar import NO_THRESHOLDS
+from rdad.export.trial import largest
 from rdad.results.text_table import aligned
 
 if TYPE_CHECKING:
-    from rdad.export.trial import Agreement, Trial
-
-MB = 1e6
+    from rdad.detector.trained_model import TrainedModel
 
 
-def summary(written: Written, trial: "Trial", shown: Path) -> str:
+def summary(told: Mapping[str, Any], trained: "TrainedModel", folder: Path) -> str:
     """Differences from the network, latency and size.
 
     Args:
-        shown: The folder as it is to be printed.
+        told: What model.json says.
+        folder: As it is to be printed.
     """
-    agreed = trial.agreement
+    agreed, unhinted = told["agreement"], told.get("without_run_with")
     lines = [
         "",
-        f"largest difference from the network on {agreed.images} of {agreed.available} "
-        f"{agreed.described}",
+        f"largest difference from the network on {agreed['images']} of {agreed['available']} "
+        f"{agreed['described']}",
         f"  {_differences(agreed)}",
     ]
-    if agreed.network_auroc is not None and agreed.export_auroc is not None:
-        lines.append(f"image AUROC  network {agreed.network_auroc:.4f}")
-        lines[-1] += f"  export {agreed.export_auroc:.4f}"
-    if trial.unhinted is not None and trial.unhinted.largest > 2 * agreed.largest:
-        needed = " ".join(f"{name}={value}" for name, value in written.format.run_with.items())
-        lines.append(f"opened without {needed} on this processor")
-        lines.append(f"  {_differences(trial.unhinted)}")
-    if "label" not in written.outputs:
+    if "network_auroc" in agreed:
+        aurocs = agreed["network_auroc"], agreed["export_auroc"]
+        lines.append("image AUROC  network {:.4f}  export {:.4f}".format(*aurocs))
+    if unhinted and not largest(unhinted) <= 2 * largest(agreed):  # nan is further off, too
+        needed = " ".join(f"{name}={value}" for name, value in told["run_with"].items())
+        lines += [f"opened without {needed} on this processor", f"  {_differences(unhinted)}"]
+    if "label" not in told["outputs"]:
         lines.append(NO_THRESHOLDS)
-    return "\n".join([*lines, "", _table(written, trial), "", f"written: {shown}"])
+    return "\n".join([*lines, "", _table(told, trained), "", f"written: {folder}"])
 
 
-def _differences(agreed: "Agreement") -> str:
-    parts = [f"score {agreed.score:.2g}", f"map {agreed.anomaly_map:.2g}"]
-    if agreed.normalised_score is not None:
-        parts += [
-            f"normalised score {agreed.normalised_score:.2g}",
-            f"labels that differ {agreed.differing_labels}",
-        ]
+def _differences(agreed: Mapping[str, Any]) -> str:
+    parts = [f"score {agreed['score']:.2g}", f"map {agreed['anomaly_map']:.2g}"]
+    if "normalised_score" in agreed:
+        parts.append(f"normalised score {agreed['normalised_score']:.2g}")
+        parts.append(f"labels that differ {agreed['differing_labels']}")
     return "  ".join(parts)
 
 
-def _table(written: Written, trial: "Trial") -> str:
-    height, width = trial.timed_on
-    threads = "1 thread" if trial.threads == 1 else f"{trial.threads} threads"
-    where = f"one image of {height} x {width}, {threads}"
-    size = sum((written.folder / name).stat().st_size for name in written.format.files)
-    rows = [
-        ("network", "network in torch", trial.network_bytes),
-        ("export", f"{written.format.name} {written.precision}", size),
-    ]
-    if not trial.latencies:
-        return aligned([["", "MB"], *([name, f"{size / MB:.1f}"] for _, name, size in rows)])
-    timed = [
-        [name, f"{timing.p50_ms:.1f}", f"{timing.p95_ms:.1f}", f"{size / MB:.1f}"]
-        for key, name, size in rows
-        for timing in (trial.latencies[key],)
-    ]
-    return aligned([[where, "p50 ms", "p95 ms", "MB"], *timed])
+def _table(told: Mapping[str, Any], trained: "TrainedModel") -> str:
+    latency = told["latency"]
+    sizes = {
+        "network": sum(one.nbytes for one in trained.model.state_dict().values()),
+        "export": sum(file["bytes"] for file in told["files"].values()),
+    }
+    names = {"network": "network in torch", "export": f"{told['kind']} {told['precision']}"}
+    rows = [[names[key], f"{size / 1e6:.1f}"] for key, size in sizes.items()]
+    if not latency:
+        return aligned([["", "MB"], *rows])
+    for key, row in zip(sizes, rows, strict=True):
+        row[1:1] = [f"{latency[key][name]:.1f}" for name in ("p50_ms", "p95_ms")]
+    (height, width), threads = latency["image"], latency["threads"]
+    where = f"one image of {height} x {width}, {threads} thread{'s' * (threads != 1)}"
+    return aligned([[where, "p50 ms", "p95 ms", "MB"], *rows])

@@ -3,7 +3,7 @@
 import io
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
+from tqdm import tqdm
 
 from rdad.config.command import BAD_INPUT, Command
 from rdad.config.compose import ConfigError
@@ -31,8 +32,6 @@ from rdad.predict.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from rdad.detector.trained_model import TrainedModel
     from rdad.predict.pictures import Written
 
@@ -84,12 +83,16 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
         stack.callback(lambda: print(tally, file=sys.stderr))
         keep, show = _writers(cfg, stack)
-        results = _with_progress(_results(trained, images, cfg), len(images))
-        for outcome, files in stack.enter_context(closing(results)):
-            values = row(outcome, files)
-            keep(values)
-            tally.count(outcome)  # right behind, so that Ctrl-C hardly comes between
-            show(values)
+        results = stack.enter_context(closing(_results(trained, images, cfg)))
+        bar = tqdm(total=len(images), unit="image", disable=None, dynamic_ncols=True)
+        stack.enter_context(bar)
+        for outcome, files in results:
+            bar.update()
+            with bar.external_write_mode():  # gives way while a row is written
+                values = row(outcome, files)
+                keep(values)
+                tally.count(outcome)  # right behind, so that Ctrl-C hardly comes between
+                show(values)
     if not tally.scored:
         return BAD_INPUT
     return SOME_FAILED if tally.failed else 0
@@ -106,7 +109,7 @@ def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
 
 def _results(
     trained: "TrainedModel", images: Sequence[Path], cfg: DictConfig
-) -> "Iterator[Written]":
+) -> "Generator[Written, None, None]":
     """What came of each image, once the files that are asked for are written."""
     from rdad.predict.pictures import with_files
     from rdad.predict.stream import outcomes
@@ -131,17 +134,6 @@ def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:
     file = row_writer(stack.enter_context(output), cfg.format or FILE_FORMATS[0], columns)
     stack.callback(lambda: log.info("results are in %s", path))
     return file, row_writer(sys.stdout, TABLE, columns)
-
-
-def _with_progress(results: "Iterable[Written]", count: int) -> "Generator[Written]":
-    """The results, and on a terminal a bar that gives way while a row is written."""
-    from tqdm import tqdm
-
-    with tqdm(total=count, unit="image", disable=None, dynamic_ncols=True) as bar:
-        for result in results:
-            bar.update()
-            with bar.external_write_mode():
-                yield result
 
 
 def _check(cfg: DictConfig) -> None:

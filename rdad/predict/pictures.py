@@ -1,12 +1,13 @@
 """Overlays and raw maps of predictions, in folders like those of the images."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from rdad.data.decoding import in_order
+from rdad.data.samples import distinct
 from rdad.detector.scoring import stretched_map
 from rdad.predict.rows import MAP, OVERLAY
 from rdad.predict.stream import Outcome
@@ -33,7 +34,7 @@ def with_files(
     *,
     kinds: Sequence[str],
     thresholds: "Thresholds | None",
-) -> Iterator[Written]:
+) -> Generator[Written, None, None]:
     """Each outcome in order, once its files are there, with their names by column.
 
     A file lies where its image lies below the folder that all images have in common, as in
@@ -74,16 +75,9 @@ def _distinct_names(images: Sequence[Path]) -> list[str]:
     """Paths below the common folder without endings, different also where case is ignored."""
     whole = [os.path.abspath(image) for image in images]  # noqa: PTH100  Path keeps ".."
     root = os.path.commonpath({os.path.dirname(path) for path in whole})  # noqa: PTH120
-    names, taken = [], set()
-    for path in whole:
-        stem = name = Path(path).relative_to(root).with_suffix("").as_posix()
-        count = 1
-        while name.casefold() in taken:
-            count += 1
-            name = f"{stem}_{count}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+    stems = (Path(path).relative_to(root).with_suffix("").as_posix() for path in whole)
+    taken: set[str] = set()
+    return [distinct(stem, taken) for stem in stems]
 
 
 def _write_overlay(

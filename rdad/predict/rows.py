@@ -4,15 +4,15 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from rdad.data.images import SHOWN_PROBLEMS
+from rdad.data.images import listed
+from rdad.results.text_table import figure
 
 if TYPE_CHECKING:
     from rdad.predict.stream import Outcome
 
-Value: TypeAlias = str | float | None
-Row: TypeAlias = dict[str, Value]
+Row: TypeAlias = dict[str, Any]
 Writer: TypeAlias = Callable[[Row], None]
 
 TABLE = "table"
@@ -65,22 +65,17 @@ def row_writer(file: TextIO, form: str, columns: Sequence[str]) -> Writer:
 def _table_line(values: Row) -> str:
     if ERROR in values:
         return _aligned("-", "-", "failed", f"{values['image']}: {values[ERROR]}")
-    score = _figure(values["score"], ".4g")
-    normalised = _figure(values["normalised_score"], ".4f")
-    return _aligned(score, normalised, str(values["label"] or "-"), str(values["image"]))
+    score, normalised = figure(values["score"], ".4g"), figure(values["normalised_score"], ".4f")
+    return _aligned(score, normalised, values["label"] or "-", values["image"])
 
 
-def _figure(value: Value, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _aligned(score: str, normalised: str, label: str, image: str) -> str:
+def _aligned(*cells: str) -> str:
     """The image stands last: so no other column's width depends on what is yet to come."""
-    return f"{score:>10}  {normalised:>10}  {label:<9}  {image}"
+    return "{:>10}  {:>10}  {:<9}  {}".format(*cells)
 
 
 class Tally:
-    """Counts outcomes, and keeps the first problems to show them together.
+    """Counts outcomes, and keeps the problems to show the first of them together.
 
     Args:
         images: How many outcomes there will be.
@@ -88,31 +83,30 @@ class Tally:
 
     def __init__(self, images: int) -> None:
         self._images = images
-        self._labels: Counter[str | None] = Counter()
+        self._labels: Counter[str] = Counter()
         self._problems: list[str] = []
-        self.failed = 0
+
+    def count(self, outcome: "Outcome") -> None:
+        if outcome.prediction is None:
+            self._problems.append(f"{outcome.path}: {outcome.problem}")
+        else:
+            self._labels[outcome.prediction.label or "scored"] += 1
 
     @property
     def scored(self) -> int:
         return self._labels.total()
 
-    def count(self, outcome: "Outcome") -> None:
-        if outcome.prediction is not None:
-            self._labels[outcome.prediction.label] += 1
-            return
-        self.failed += 1
-        if self.failed <= SHOWN_PROBLEMS:
-            self._problems.append(f"  {outcome.path}: {outcome.problem}")
+    @property
+    def failed(self) -> int:
+        return len(self._problems)
 
     def __str__(self) -> str:
         """One line of counts, and one for each of the first images that failed."""
         done = self.scored + self.failed
         total = "1 image" if self._images == 1 else f"{self._images} images"
         images = total if done == self._images else f"{done} of {total}"
-        counts = [f"{count} {label or 'scored'}" for label, count in sorted(self._labels.items())]
+        counts = [f"{count} {label}" for label, count in sorted(self._labels.items())]
         if self.failed:
             counts.append(f"{self.failed} failed")
-        lines = [f"{images}: {', '.join(counts) or 'none scored'}", *self._problems]
-        if self.failed > SHOWN_PROBLEMS:
-            lines.append(f"  ... and {self.failed - SHOWN_PROBLEMS} more")
-        return "\n".join(lines)
+        counted = f"{images}: {', '.join(counts) or 'none scored'}"
+        return "\n".join([counted, *listed(self._problems)])

@@ -1,7 +1,7 @@
 """From paths to predictions, batch by batch, with the next images being opened meanwhile."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -39,7 +39,7 @@ _Opened: TypeAlias = tuple[Outcome, PreparedImage | None]
 
 def outcomes(
     trained: TrainedModel, paths: Iterable[Path], *, batch_size: int, pictures: bool = False
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """One for each path, in order; memory does not grow with their number.
 
     Args:
@@ -57,7 +57,7 @@ def outcomes(
             return Outcome(path, problem=reason), None
 
     at_once = batch_size if trained.tiling is None else 1
-    ready = in_order(opened, paths, threads=THREADS, ahead=at_once + THREADS)
+    ready = in_order(opened, paths, ahead=at_once + THREADS)
     while batch := list(islice(ready, at_once)):
         yield from _scored(trained, batch)
 
@@ -71,10 +71,10 @@ def _scored(trained: TrainedModel, batch: Sequence[_Opened]) -> Iterator[Outcome
             f"the GPU has no memory for {len(images)} images at once; name a smaller batch_size"
         ) from error
     for outcome, image in batch:
-        yield outcome if image is None else _with(next(predictions), outcome)
-
-
-def _with(prediction: Prediction, opened: Outcome) -> Outcome:
-    if not math.isfinite(prediction.score):  # it would pass for good
-        return Outcome(opened.path, problem=f"the network's score for it is {prediction.score}")
-    return replace(opened, prediction=prediction)
+        if image is None:
+            yield outcome
+        elif math.isfinite((prediction := next(predictions)).score):
+            yield replace(outcome, prediction=prediction)
+        else:  # it would pass for good
+            problem = f"the network's score for it is {prediction.score}"
+            yield Outcome(outcome.path, problem=problem)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rdad.data.samples import distinct
 from rdad.runs.files import write_atomic
 
 if TYPE_CHECKING:
@@ -53,13 +54,8 @@ def overlay_names(samples: "Sequence[Sample]") -> list[str]:
     taken: set[str] = set()
     for sample in samples:
         whole = f"{sample.defect_type}_{sample.name}".replace("/", "_")
-        stem = name = whole.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
-        count = 1
-        while name.casefold() in taken:
-            count += 1
-            name = f"{stem}_{count}"
-        taken.add(name.casefold())
-        names.append(f"{name}.png")
+        stem = whole.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+        names.append(f"{distinct(stem, taken)}.png")
     return names
 
 

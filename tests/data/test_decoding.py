@@ -30,7 +30,7 @@ def test_no_more_items_are_taken_than_may_be_ahead():
     assert len(taken) == 5
     list(islice(results, 10))
     assert len(taken) == 15
-    results.close()  # pyright: ignore[reportAttributeAccessIssue]
+    results.close()
 
 
 def test_what_the_function_raises_is_raised_in_its_turn():
@@ -52,5 +52,5 @@ def test_an_early_end_leaves_undone_what_has_not_begun():
     results = in_order(wait, range(50), threads=1, ahead=50)
     assert next(results) == 0
     go_on.set()
-    results.close()  # pyright: ignore[reportAttributeAccessIssue]
+    results.close()
     assert len(done) < 50

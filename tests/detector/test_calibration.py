@@ -7,7 +7,6 @@ from rdad.detector.calibration import (
     CalibrationPixels,
     calibrate,
     image_threshold,
-    images_needed,
     with_image_rate,
 )
 from rdad.metrics.thresholds import Thresholds
@@ -74,7 +73,6 @@ def test_the_order_statistic_by_hand() -> None:
 
 @pytest.mark.parametrize(("rate", "images"), [(0.02, 49), (0.05, 19), (0.1, 9), (0.3, 3)])
 def test_as_many_images_are_needed_as_the_order_statistic_takes(rate: float, images: int) -> None:
-    assert images_needed(rate) == images
     assert image_threshold(np.arange(1.0, images + 1), rate)[1]
     few = image_threshold(np.arange(1.0, images), rate)
     assert not few[1] and f"{images} are needed" in few[2]
@@ -153,14 +151,6 @@ def test_another_rate_needs_the_scores_alone() -> None:
     fresh, changed = calibrated(scores, image_rate=0.1), with_image_rate(calibrated(scores), 0.1)
     assert changed == fresh
     assert changed.image.value < calibrated(scores).image.value
-
-
-@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 2.0])
-def test_a_rate_that_is_no_share_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match="image_rate is"):
-        image_threshold(np.ones(10), rate)
-    with pytest.raises(ValueError, match="pixel_rate is"):
-        CalibrationPixels(100, rate)
 
 
 def test_no_calibration_image_is_said_to_be_none() -> None:

@@ -15,7 +15,7 @@ from rdad.detector.model_file import (
     FORMAT,
     MODEL_FILE,
     copy_with_encoder,
-    load_stored,
+    load_trained_model,
     save_model,
     take_trained_parts,
 )
@@ -65,7 +65,7 @@ def resnet18_file(tmp_path: Path) -> str:
 def test_network_comes_back_with_the_same_maps_to_the_last_bit(changed: dict, tmp_path: Path):
     path, model = saved(tmp_path, **changed)
     torch.manual_seed(1)
-    again = load_stored(path).model
+    again = load_trained_model(path).model
     assert not again.training
     images = pixels(size=model.input_size)
     assert torch.equal(again(images), model(images))
@@ -95,14 +95,14 @@ def test_writing_takes_the_old_files_place_and_leaves_nothing_else(tmp_path: Pat
 
 def test_file_that_is_not_there_asks_for_a_folder_of_a_run(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"no model\.pt in .*is it a folder of a run"):
-        load_stored(tmp_path / MODEL_FILE)
+        load_trained_model(tmp_path / MODEL_FILE)
 
 
 def test_file_with_code_is_refused_and_the_code_does_not_run(tmp_path: Path):
     content = {"format": FORMAT, "arguments": Intruder(tmp_path / "ran")}
     torch.save(content, tmp_path / MODEL_FILE)
     with pytest.raises(ValueError, match="holds more than tensors and plain data; it was not load"):
-        load_stored(tmp_path / MODEL_FILE)
+        load_trained_model(tmp_path / MODEL_FILE)
     assert not (tmp_path / "ran").exists()
 
 
@@ -112,7 +112,7 @@ def test_file_that_is_cut_off_is_refused(kept: float, tmp_path: Path):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(ValueError, match=r"model\.pt is damaged"):
-        load_stored(path)
+        load_trained_model(path)
 
 
 def test_file_that_is_text_or_another_archive_is_refused(tmp_path: Path):
@@ -121,14 +121,14 @@ def test_file_that_is_text_or_another_archive_is_refused(tmp_path: Path):
         archive.writestr("a.txt", "no tensors")
     for name in ("text.pt", "archive.pt"):
         with pytest.raises(ValueError, match=f"{name} is damaged"):
-            load_stored(tmp_path / name)
+            load_trained_model(tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [{}, [1], {"format": "rdad-model-0"}, torch.zeros(2)], ids=repr)
 def test_file_of_another_format_is_refused(content: object, tmp_path: Path):
     torch.save(content, tmp_path / MODEL_FILE)
     with pytest.raises(ValueError, match=rf"model\.pt is no {FORMAT} file"):
-        load_stored(tmp_path / MODEL_FILE)
+        load_trained_model(tmp_path / MODEL_FILE)
 
 
 def test_encoder_weights_that_changed_are_refused(tmp_path: Path, resnet18_file: str):
@@ -137,7 +137,7 @@ def test_encoder_weights_that_changed_are_refused(tmp_path: Path, resnet18_file:
     changed["layer1.0.conv1.weight"][0, 0, 0, 0] += 1e-3
     torch.save(changed, resnet18_file)
     with pytest.raises(ValueError, match=r"other encoder weights than .*resnet18\.pth"):
-        load_stored(path)
+        load_trained_model(path)
 
 
 def test_encoder_weights_that_changed_past_the_layers_read_do_not_matter(
@@ -147,7 +147,7 @@ def test_encoder_weights_that_changed_past_the_layers_read_do_not_matter(
     changed = torch.load(resnet18_file, weights_only=True)
     del changed["fc.weight"]
     torch.save(changed, resnet18_file)
-    assert torch.equal(load_stored(path).model(pixels()), model(pixels()))
+    assert torch.equal(load_trained_model(path).model(pixels()), model(pixels()))
 
 
 def test_encoder_weights_that_moved_are_taken_from_where_they_are_now(
@@ -158,15 +158,17 @@ def test_encoder_weights_that_moved_are_taken_from_where_they_are_now(
     with pytest.raises(
         (FileNotFoundError, ValueError), match=r"cannot be built again.*resnet18\.pth"
     ):
-        load_stored(path)
-    assert torch.equal(load_stored(path, weights=moved).model(pixels()), model(pixels()))
+        load_trained_model(path)
+    assert torch.equal(load_trained_model(path, weights=moved).model(pixels()), model(pixels()))
 
 
 def test_copy_with_its_encoder_loads_without_the_weights(tmp_path: Path, resnet18_file: str):
     path, model = saved(tmp_path, backbone="resnet18", weights=resnet18_file)
     copy_with_encoder(path, tmp_path / "copy" / MODEL_FILE)
     Path(resnet18_file).unlink()
-    assert torch.equal(load_stored(tmp_path / "copy" / MODEL_FILE).model(pixels()), model(pixels()))
+    assert torch.equal(
+        load_trained_model(tmp_path / "copy" / MODEL_FILE).model(pixels()), model(pixels())
+    )
 
 
 def test_copy_is_refused_beside_other_encoder_weights(tmp_path: Path, resnet18_file: str):
@@ -193,7 +195,7 @@ def test_file_with_odd_content_is_refused_in_one_message(odd: dict[str, Any], tm
     path, _ = saved(tmp_path, backbone="resnet18", pre_trained=False)
     torch.save(torch.load(path, weights_only=True) | odd, path)
     with pytest.raises(ValueError, match=r"model\.pt (is damaged|cannot be built again)"):
-        load_stored(path)
+        load_trained_model(path)
 
 
 def test_trained_parts_are_taken_into_a_network_of_another_mode(tmp_path: Path):
@@ -217,9 +219,9 @@ def test_thresholds_travel_with_the_network(tmp_path: Path):
     one = Threshold(0.25, 4.0)
     thresholds = Thresholds(one, one, 0.02, 0.001, 3, False, "few", (0.1, 0.15, 0.2))
     path, model = saved(tmp_path)
-    assert load_stored(path).thresholds is None
+    assert load_trained_model(path).thresholds is None
     save_model(path, model, arguments(), thresholds)
-    assert load_stored(path).thresholds == thresholds
+    assert load_trained_model(path).thresholds == thresholds
 
 
 def test_damaged_thresholds_name_the_file(tmp_path: Path):
@@ -227,27 +229,27 @@ def test_damaged_thresholds_name_the_file(tmp_path: Path):
     content = torch.load(path, weights_only=True)
     torch.save(content | {"thresholds": {"value": 1}}, path)
     with pytest.raises(ValueError, match=rf"{MODEL_FILE}: thresholds must be"):
-        load_stored(path)
+        load_trained_model(path)
 
 
 def test_the_tiling_travels_with_the_network(tmp_path: Path):
     path, model = saved(tmp_path)
-    assert load_stored(path).tiling is None
+    assert load_trained_model(path).tiling is None
     save_model(path, model, arguments(), None, Tiling((64, 96), 0.5))
-    assert load_stored(path).tiling == Tiling((64, 96), 0.5)
+    assert load_trained_model(path).tiling == Tiling((64, 96), 0.5)
     torch.save(torch.load(path, weights_only=True) | {"tiling": {"size": 3}}, path)
     with pytest.raises(ValueError, match=rf"{MODEL_FILE}: tiling is damaged"):
-        load_stored(path)
+        load_trained_model(path)
 
 
 def test_the_precision_travels_with_the_network(tmp_path: Path):
     path, model = saved(tmp_path)
-    assert load_stored(path).precision == "float32"
+    assert load_trained_model(path).precision == "float32"
     save_model(path, model, arguments(), precision="bf16")
-    assert load_stored(path).precision == "bf16"
+    assert load_trained_model(path).precision == "bf16"
     content = torch.load(path, weights_only=True)
     torch.save({key: content[key] for key in content if key != "precision"}, path)
-    assert load_stored(path).precision == "float32"  # a file from before it was written
+    assert load_trained_model(path).precision == "float32"  # a file from before it was written
     torch.save(content | {"precision": "fp8"}, path)
     with pytest.raises(ValueError, match=rf"{MODEL_FILE}: precision is 'fp8'; allowed: float32"):
-        load_stored(path)
+        load_trained_model(path)

@@ -15,9 +15,9 @@ from trained_runs import make_trained_run
 from rdad.export.__main__ import COMMAND, _folder, export
 
 
-@pytest.fixture
-def run_dir(tmp_path: Path) -> Path:
-    return make_trained_run(tmp_path / "run")
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_trained_run(tmp_path_factory.mktemp("runs") / "run")
 
 
 def test_a_run_is_exported_into_its_folder_and_the_differences_are_printed(

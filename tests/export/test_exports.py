@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from rdad.detector.trained_model import TrainedModel
 from rdad.export.__main__ import COMMAND
 from rdad.export.evidence import find_evidence
 from rdad.export.export_model import export_model, in_place_of
-from rdad.export.formats import FORMATS, Written
+from rdad.export.formats import FORMATS, Export
+from rdad.export.graph import ALL_OUTPUTS, InspectionGraph, traced
 from rdad.export.quantisation import quantised
 from rdad.export.trial import tried
 
@@ -67,6 +69,20 @@ def trained() -> TrainedModel:
 
 
 @pytest.fixture(scope="module")
+def traced_once(trained: TrainedModel) -> Iterator[None]:
+    """All formats are written from the same program, and to trace it takes seconds."""
+    program = traced(InspectionGraph(trained.model, trained.thresholds))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rdad.export.export_model.traced", lambda graph: program)
+        yield
+
+
+@pytest.fixture(scope="module")
+def other() -> TrainedModel:
+    return trained_model(seed=1)
+
+
+@pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
     for number, size in enumerate(SIZES):
@@ -75,26 +91,29 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=list(FORMATS))
-def written(
+def export(
     request: pytest.FixtureRequest,
     trained: TrainedModel,
+    traced_once: None,
     photographs: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Written:
+) -> Export:
     folder = tmp_path_factory.mktemp("exports") / request.param
     chosen = options(f"format={request.param}", f"images={photographs}", "calls=2")
     tested_in_bf16 = replace(trained, precision="bf16")  # which no export is compared with
-    return export_model(tested_in_bf16, None, folder, chosen)[0]
+    told = export_model(tested_in_bf16, None, folder, chosen)
+    assert told == about(folder)
+    return FORMATS[request.param](folder, "fp32", ALL_OUTPUTS)
 
 
-def about(written: Written) -> dict[str, Any]:
-    return json.loads((written.folder / "model.json").read_text())
+def about(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "model.json").read_text())
 
 
 def test_any_batch_of_any_size_is_answered_as_the_network_does(
-    written: Written, trained: TrainedModel
+    export: Export, trained: TrainedModel
 ) -> None:
-    ask = written.format.open(written, written.format.run_with)
+    ask = export.open()
     for count in (1, 3, 16):
         for size in SIZES:
             pixels = images(count, size)
@@ -107,14 +126,14 @@ def test_any_batch_of_any_size_is_answered_as_the_network_does(
 
 
 def test_a_consumer_needs_the_folder_and_its_runtime_alone(
-    written: Written, trained: TrainedModel
+    export: Export, trained: TrainedModel
 ) -> None:
     pixels = images(3, SIZES[1])
-    np.save(written.folder.parent / "images.npy", pixels)
-    script = SCRIPT.format(consumer=CONSUMERS[written.format.name])
+    np.save(export.folder.parent / "images.npy", pixels)
+    script = SCRIPT.format(consumer=CONSUMERS[export.name])
     done = subprocess.run(
-        [sys.executable, "-c", script, written.folder],
-        cwd=written.folder,
+        [sys.executable, "-c", script, export.folder],
+        cwd=export.folder,
         capture_output=True,
         text=True,
         timeout=120,
@@ -128,13 +147,13 @@ def test_a_consumer_needs_the_folder_and_its_runtime_alone(
 
 
 def test_the_sidecar_says_what_the_files_are_and_how_they_were_tried(
-    written: Written, trained: TrainedModel
+    export: Export, trained: TrainedModel
 ) -> None:
-    told = about(written)
+    told = about(export.folder)
     for name, file in told["files"].items():
-        content = (written.folder / name).read_bytes()
+        content = (export.folder / name).read_bytes()
         assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    assert (told["kind"], told["precision"]) == (written.format.name, "fp32")
+    assert (told["kind"], told["precision"]) == (export.name, "fp32")
     assert list(told["outputs"]) == ["score", "normalised_score", "label", "anomaly_map"]
     assert trained.thresholds is not None
     assert told["thresholds"]["image"]["value"] == trained.thresholds.image.value
@@ -146,18 +165,18 @@ def test_the_sidecar_says_what_the_files_are_and_how_they_were_tried(
     assert told["latency"]["export"]["calls"] == 2
 
 
-def test_no_place_on_this_machine_is_told(written: Written) -> None:
-    content = b"".join((written.folder / name).read_bytes() for name in written.format.files)
-    if written.format.name == "torch":
-        with zipfile.ZipFile(written.path) as archive:
+def test_no_place_on_this_machine_is_told(export: Export) -> None:
+    content = b"".join((export.folder / name).read_bytes() for name in export.files)
+    if export.name == "torch":
+        with zipfile.ZipFile(export.path) as archive:
             content = b"".join(archive.read(name) for name in archive.namelist())
     assert str(Path(__file__).parent.parent.parent).encode() not in content
     assert b"rdad" not in content
 
 
-@pytest.mark.parametrize("written", ["torch"], indirect=True)
-def test_a_torch_export_holds_no_pickle(written: Written) -> None:
-    with zipfile.ZipFile(written.path) as archive:
+@pytest.mark.parametrize("export", ["torch"], indirect=True)
+def test_a_torch_export_holds_no_pickle(export: Export) -> None:
+    with zipfile.ZipFile(export.path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     raw = ("/data/weights/", "/data/constants/")  # numbers alone
     others = [name for name in members if not any(part in name for part in raw)]
@@ -165,11 +184,12 @@ def test_a_torch_export_holds_no_pickle(written: Written) -> None:
     assert b"torch.ops.aten.conv2d" in members["model/models/model.json"]
 
 
-def test_an_export_that_answers_otherwise_is_an_error(written: Written, photographs: Path) -> None:
-    other = trained_model(seed=1)
+def test_an_export_that_answers_otherwise_is_an_error(
+    export: Export, other: TrainedModel, photographs: Path
+) -> None:
     evidence = find_evidence(None, str(photographs))
     with pytest.raises(ValueError, match=r"scores by up to .*, maps by up to .*0.001"):
-        tried(written, other, evidence, compare=2, calls=0)
+        tried(export, other, evidence, compare=2, calls=0)
 
 
 def test_a_failed_export_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
@@ -186,12 +206,12 @@ def test_a_failed_export_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.rglob("*")] == ["export", "model.onnx"]
 
 
-@pytest.mark.parametrize("written", ["openvino"], indirect=True)
-def test_int8_is_for_the_network_alone(written: Written, trained: TrainedModel) -> None:
+@pytest.mark.parametrize("export", ["openvino"], indirect=True)
+def test_int8_is_for_the_network_alone(export: Export, trained: TrainedModel) -> None:
     import openvino
 
     pixels = images(4, (64, 96))
-    model = quantised(openvino.Core().read_model(written.path), list(pixels))
+    model = quantised(openvino.Core().read_model(export.path), list(pixels))
     nodes = model.get_ops()
     rounded = {node.get_friendly_name() for node in nodes if node.get_type_name() == "FakeQuantize"}
     assert len(rounded) > 20

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rdad.detector.model_file import save_model
-from rdad.detector.trained_model import TrainedModel, load_trained_model
+from rdad.detector.model_file import load_trained_model, save_model
+from rdad.detector.trained_model import TrainedModel
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.model.torch_model import ReverseDistillationModel
 
