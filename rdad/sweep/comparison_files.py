@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.runs.files import write_atomic, write_table, write_text_atomic
-from rdad.sweep.comparison import Row, compared, metric_names
+from rdad.sweep.comparison import metric_names
 from rdad.sweep.comparison_text import markdown
-from rdad.sweep.jobs import read_jobs
+from rdad.sweep.jobs import Job, read_jobs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,28 +30,27 @@ def compare_runs(*sweep_dirs: str | Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows = compared(read_jobs(map(Path, sweep_dirs)))
-    return pd.DataFrame(job_lines(rows)).set_index("job")
+    return pd.DataFrame(_lines(read_jobs(map(Path, sweep_dirs)))).set_index("job")
 
 
-def job_lines(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _lines(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """What the frame and the CSV file hold of each job, by column."""
-    metrics = metric_names(rows)
+    metrics = metric_names(jobs)
     return [
         {
-            "job": row.name,
-            **row.setting,
-            **{name: row.job.metrics.get(name, math.nan) for name in metrics},
-            **row.job.costs,
-            "reused": row.job.reused,
-            "status": row.job.status,
-            "reason": row.job.reason,
+            "job": job.name,
+            **job.setting,
+            **{name: job.metrics.get(name, math.nan) for name in metrics},
+            **job.costs,
+            "reused": job.reused,
+            "status": job.status,
+            "reason": job.reason,
         }
-        for row in rows
+        for job in jobs
     ]
 
 
-def write_comparison(rows: Sequence[Row], folder: Path) -> None:
+def write_comparison(jobs: Sequence[Job], folder: Path) -> None:
     """Write comparison.csv, comparison.md and comparison.png, each whole or not at all.
 
     Raises:
@@ -59,7 +58,7 @@ def write_comparison(rows: Sequence[Row], folder: Path) -> None:
     """
     from rdad.sweep.comparison_figure import comparison_figure
 
-    lines = job_lines(rows)
+    lines = _lines(jobs)
     write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
-    write_text_atomic(folder / PAGE_FILE, markdown(rows, picture=FIGURE_FILE))
-    write_atomic(folder / FIGURE_FILE, comparison_figure(rows).savefig)
+    write_text_atomic(folder / PAGE_FILE, markdown(jobs, picture=FIGURE_FILE))
+    write_atomic(folder / FIGURE_FILE, comparison_figure(jobs).savefig)
