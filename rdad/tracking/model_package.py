@@ -1,7 +1,7 @@
 """A run as an MLflow model: what it is made of, and how one is told from somebody else's.
 
-It is written by hand: `mlflow.pyfunc.save_model` loads what it wrote (2 s), and names options of
-its own that `run_inside` would have to allow.
+It is written by hand: `mlflow.pyfunc.save_model` first lists the files of all installed packages
+(3 s), and takes along a uv.lock of the current folder.
 
 MLmodel                  names `rdad.served_model` as what loads it; brings no code along
 data/                    the run in small: model.pt with the encoder in it, run.json,
