@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdad.sweep.comparison_files import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison
 from rdad.sweep.comparison_text import counted, terminal
 from rdad.sweep.jobs import read_jobs
+from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

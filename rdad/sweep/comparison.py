@@ -1,11 +1,12 @@
-"""What the jobs of a sweep say together: means over seeds, the table over categories."""
+"""What the jobs of a sweep say together: a line a job, means over seeds and over categories."""
 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rdad.sweep.jobs import Job, Value
+from rdad.sweep.jobs import Job, Value, read_jobs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +15,40 @@ HEADLINES = ("image_auroc", "pixel_auroc", "aupro")
 SEED, CATEGORY, SETTING = "seed", "category", "setting"
 PLAIN = ("dataset", "category", "backbone", "mode", "layers", "loss", "experiment", "trainer")
 """Parameters whose values speak for themselves; others are named beside their value."""
+
+
+def compare_runs(*sweep_dirs: str | Path) -> "pd.DataFrame":
+    """One row a job, named after its folder.
+
+    Returns:
+        First what was varied, one column each; then the overall metrics, as image_auroc, nan
+        where undefined or not reached; train_seconds, images_per_second and peak_memory_mib;
+        reused (the training, and so its seconds, were another run's); status; reason, where a
+        job has no result.
+
+    Raises:
+        FileNotFoundError: a folder is not there, or holds no run.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(job_lines(read_jobs(map(Path, sweep_dirs)))).set_index("job")
+
+
+def job_lines(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """What the frame and the CSV file hold of each job, by column."""
+    metrics = metric_names(jobs)
+    return [
+        {
+            "job": job.name,
+            **job.setting,
+            **{name: job.metrics.get(name, math.nan) for name in metrics},
+            **job.costs,
+            "reused": job.reused,
+            "status": job.status,
+            "reason": job.reason,
+        }
+        for job in jobs
+    ]
 
 
 def setting_name(setting: Mapping[str, Value | None], without: Sequence[str]) -> str:

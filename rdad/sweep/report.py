@@ -12,13 +12,15 @@ from omegaconf import DictConfig
 
 from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated
-from rdad.sweep.comparison_files import write_comparison
-from rdad.sweep.comparison_text import counted, terminal
+from rdad.runs.files import write_atomic, write_table, write_text_atomic
+from rdad.sweep.comparison import job_lines
+from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import LOG_FILE, Job, read_jobs
 from rdad.sweep.plan import planned_jobs
 
 log = logging.getLogger(__name__)
 
+CSV_FILE, PAGE_FILE, FIGURE_FILE = "comparison.csv", "comparison.md", "comparison.png"
 LONGEST_REASON = 300
 
 _planned: dict[Path, int | None] = {}
@@ -63,6 +65,20 @@ def report(sweep_dir: Path) -> list[Job]:
     return jobs
 
 
+def write_comparison(jobs: Sequence[Job], folder: Path) -> None:
+    """Write comparison.csv, comparison.md and comparison.png, each whole or not at all.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    from rdad.sweep.comparison_figure import comparison_figure
+
+    lines = job_lines(jobs)
+    write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
+    write_text_atomic(folder / PAGE_FILE, markdown(jobs, picture=FIGURE_FILE))
+    write_atomic(folder / FIGURE_FILE, comparison_figure(jobs).savefig)
+
+
 def _lines(jobs: Sequence[Job], sweep_dir: Path) -> list[str]:
     """The table, how many jobs there were, and what to do about those without a result."""
     shown, lost = short(sweep_dir), [job for job in jobs if not job.finished]
@@ -78,7 +94,7 @@ def _lines(jobs: Sequence[Job], sweep_dir: Path) -> list[str]:
     if unsent := _untracked(jobs):
         folders = " ".join(shlex.quote(str(short(job.folder))) for job in unsent)
         lines.append(f"not in MLflow: {len(unsent)}; send with  python -m rdad.upload {folders}")
-    return [*lines, f"sweep folder  {shown}  (comparison.csv, comparison.md, comparison.png)"]
+    return [*lines, f"sweep folder  {shown}  ({CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE})"]
 
 
 def _untracked(jobs: Sequence[Job]) -> list[Job]:

@@ -19,7 +19,7 @@ from rdad.sweep.comparison import metric_names, setting_name
 from rdad.sweep.comparison_text import counted
 from rdad.sweep.jobs import Job
 from rdad.sweep.plan import overrides
-from rdad.sweep.report import report
+from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, report
 from rdad.tracking.files import send_file
 from rdad.tracking.store import shown_uri
 from rdad.tracking.tags import PARENT_VARIABLE, source_tags
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SWEEP_FILE = "sweep.json"
-FILES = ("multirun.yaml", "comparison.csv", "comparison.md", "comparison.png")
+FILES = ("multirun.yaml", CSV_FILE, PAGE_FILE, FIGURE_FILE)
 BEST_OF = "image_auroc"
 IN_RUN_NAME = ("category", "backbone", "mode", "layers")
 
