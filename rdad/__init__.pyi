@@ -13,4 +13,4 @@ from .model.lightning_model import ReverseDistillation as ReverseDistillation
 from .model.lightning_model import ReverseDistillationLightning as ReverseDistillationLightning
 from .model.loss import ReverseDistillationLoss as ReverseDistillationLoss
 from .model.torch_model import ReverseDistillationModel as ReverseDistillationModel
-from .sweep.comparison_files import compare_runs as compare_runs
+from .sweep.comparison import compare_runs as compare_runs

@@ -5,24 +5,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdad.sweep.comparison import compared
-from rdad.sweep.comparison_files import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison
-from rdad.sweep.comparison_text import counted, terminal, without_result
+from rdad.sweep.comparison_text import counted, terminal
 from rdad.sweep.jobs import read_jobs
+from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
     folders = _parser().parse_args(arguments).folders
     try:
-        rows = compared(read_jobs(folders))
-        write_comparison(rows, folders[0])
+        jobs = read_jobs(folders)
+        write_comparison(jobs, folders[0])
     except (OSError, ValueError) as error:
         print(f"rdad.compare: {error}", file=sys.stderr)
         return 1
-    print(f"{terminal(rows)}\n\n{counted(rows)}")
-    for row in without_result(rows):
-        print(f"  {row.name}: {row.job.reason}")
+    print(f"{terminal(jobs)}\n\n{counted(jobs)}")
+    for job in jobs:
+        if not job.finished:
+            print(f"  {job.name}: {job.reason}")
     print(f"\nwritten: {folders[0] / CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE}")
     return 0
 

@@ -7,6 +7,7 @@ comes with the model.
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,18 +53,12 @@ class ServedModel:
 
         names = ["score", "normalised_score", "label"]
         names += ["anomaly_map"] * bool((params or {}).get("maps"))
-        columns: dict[str, list[Any]] = {name: [] for name in names}
-        for prediction in self._predictions(list(model_input["image"])):
-            for name, values in columns.items():
-                value = getattr(prediction, name)
-                values.append(_tiff(value) if name == "anomaly_map" else value)
+        rows = [
+            [_tiff(value) if isinstance(value, np.ndarray) else value for value in row]
+            for row in map(attrgetter(*names), self._predictions(list(model_input["image"])))
+        ]
         # None stays None, which JSON can say; pandas would make nan of it, which JSON cannot
-        return pd.DataFrame(
-            {
-                name: pd.Series(column, dtype=object if None in column else None)
-                for name, column in columns.items()
-            }
-        )
+        return pd.DataFrame(rows, columns=names, dtype=object).infer_objects()
 
     def _predictions(self, images: Sequence[Any]) -> "Iterator[Prediction]":
         for first in range(0, len(images), AT_ONCE):

@@ -5,7 +5,6 @@ enough; it remembers the run that it became, and a second upload adds nothing.
 """
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rdad.runs.files import METRICS_FILE, read_history, read_metrics, write_text_atomic
+from rdad.runs.files import METRICS_FILE, read_history, read_metrics, write_json
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
 from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
 
@@ -76,15 +75,22 @@ def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -
 def _send(
     tracker: "MlflowTracker", record: dict[str, Any], run_dir: Path, run_id: str | None
 ) -> None:
-    """The calls that a training makes, from what it left on disk."""
+    """The calls that a training makes, from what it left on disk.
+
+    The run's id is written down as soon as there is one, so that a second try goes on in it.
+    """
     facts = {name: record[name] for name in FACTS}
     tracker.start(**facts, run_id=run_id, started=_moment(record, "started"))
-    _note(tracker, record, run_dir, error="not sent in full")
+    if tracker.run_id is None:
+        return
+    known = {"uri": tracker.shown_uri, "run_id": tracker.run_id}
+    unsent = {"tracking": known | {"error": "not sent in full"}}
+    write_json(run_dir / RECORD_FILE, record | unsent)
     for figures in read_history(run_dir):
         tracker.log_metrics(figures, step=int(figures.pop("epoch")))
     metrics = read_metrics(run_dir) if (run_dir / METRICS_FILE).is_file() else {}
     tracker.finish(run_dir, STATUS[record["status"]], metrics, _moment(record, "ended"))
-    _note(tracker, record, run_dir, error=tracker.error)
+    write_json(run_dir / RECORD_FILE, record | {"tracking": known | {"error": tracker.error}})
 
 
 def _wants_model(run_dir: Path) -> bool:
@@ -97,17 +103,6 @@ def _wants_model(run_dir: Path) -> bool:
 
 def _moment(record: dict[str, Any], key: str) -> datetime | None:
     return datetime.fromisoformat(record[key]) if key in record else None
-
-
-def _note(
-    tracker: "MlflowTracker", record: dict[str, Any], run_dir: Path, *, error: str | None
-) -> None:
-    """Write down the run's id as soon as there is one, so that a second try goes on in it."""
-    if tracker.run_id is None:
-        return
-    known = {"uri": tracker.shown_uri, "run_id": tracker.run_id, "error": error}
-    text = json.dumps(record | {"tracking": known}, indent=2, ensure_ascii=False)
-    write_text_atomic(run_dir / RECORD_FILE, text + "\n")
 
 
 def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.rdad.launcher import reason
 from rdad.sweep.search.space import search_space, varied
-from rdad.sweep.search.study import only_process
-from rdad.sweep.search.trials import Proposal, Search
+from rdad.sweep.search.trials import Search, only_process
 
 log = logging.getLogger(__name__)
 
@@ -95,28 +94,25 @@ class OptunaSweeper(Sweeper):
         self._report(search, folder)
         return returns
 
-    def _run(self, search: Search, proposals: list[Proposal]) -> Sequence[JobReturn]:
-        """Jobs with the numbers of their trials, which the launcher counts up from the first."""
-        jobs = [search.space.job(proposal.params) for proposal in proposals]
-        assert self.launcher is not None
-        returns = self.launcher.launch(jobs, initial_job_idx=proposals[0].number)
-        for proposal, job in zip(proposals, returns, strict=True):
-            self._tell(search, proposal, job)
-        return returns
+    def _run(self, search: Search, proposals: dict[int, dict[str, Any]]) -> Sequence[JobReturn]:
+        """Jobs with the numbers of their trials, which the launcher counts up from the first.
 
-    def _tell(self, search: Search, proposal: Proposal, job: JobReturn) -> None:
-        """Failures are told too, and stop no other trial."""
-        what = f"trial {proposal.number} ({' '.join(varied(proposal.params))})"
-        try:
-            if job.status != JobStatus.COMPLETED:
-                search.tell_failed(proposal)
-                raise job._return_value
-            values = _numbers(job.return_value)
-            search.tell(proposal, values)
-            log.info("%s: %s", what, ", ".join(f"{value:.6g}" for value in values))
-        except Exception as error:
-            self._failures.setdefault(reason(error), []).append(proposal.number)
-            log.warning("%s failed: %s", what, reason(error))
+        What comes of each is told to the study; failures too, and they stop no other trial.
+        """
+        jobs = [search.space.job(params) for params in proposals.values()]
+        assert self.launcher is not None
+        returns = self.launcher.launch(jobs, initial_job_idx=min(proposals))
+        for (number, params), job in zip(proposals.items(), returns, strict=True):
+            what = f"trial {number} ({' '.join(varied(params))})"
+            try:
+                if job.status != JobStatus.COMPLETED:
+                    search.tell_failed(number)
+                    raise job._return_value
+                log.info("%s: %s", what, _numbers(search.tell(number, job.return_value)))
+            except Exception as error:
+                self._failures.setdefault(reason(error), []).append(number)
+                log.warning("%s failed: %s", what, reason(error))
+        return returns
 
     def _report(self, search: Search, folder: Path) -> None:
         results = search.results()
@@ -124,28 +120,18 @@ class OptunaSweeper(Sweeper):
         counts = ", ".join(f"{count} {state}" for state, count in results["trials"].items())
         log.info("%s: %s; written to %s", results["study_name"], counts, folder / RESULTS_FILE)
         for best in results["best"]:
-            values = ", ".join(f"{value:.6g}" for value in best["values"])
-            log.info("best: %s  %s", values, " ".join(varied(best["params"])))
+            log.info("best: %s  %s", _numbers(best["values"]), " ".join(varied(best["params"])))
         if self._failures:
             lines = [f"  {', '.join(map(str, of))}: {said}" for said, of in self._failures.items()]
             count = sum(map(len, self._failures.values()))
             raise SearchError("\n".join([f"{count} trials failed", *lines]))
 
 
-def _consecutive(proposals: list[Proposal]) -> Iterator[list[Proposal]]:
+def _consecutive(proposals: dict[int, dict[str, Any]]) -> Iterator[dict[int, dict[str, Any]]]:
     """Runs of neighbouring numbers: one, but for trials that an earlier process left behind."""
-    places = enumerate(proposals)
-    for _, run in groupby(places, key=lambda place: place[1].number - place[0]):
-        yield [proposal for _, proposal in run]
+    for _, run in groupby(enumerate(proposals), key=lambda place: place[1] - place[0]):
+        yield {number: proposals[number] for _, number in run}
 
 
-def _numbers(returned: Any) -> list[float]:
-    """What a job gave: its objective, or several.
-
-    Raises:
-        ValueError: it gave something else.
-    """
-    several = returned if isinstance(returned, list | tuple) else [returned]
-    if not all(isinstance(value, int | float) for value in several):
-        raise ValueError(f"the job gave {returned!r}; expected its objective, a number")
-    return [float(value) for value in several]
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)

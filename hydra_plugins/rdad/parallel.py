@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins.rdad.launcher import ExtraLauncher, LauncherError, reason
+from rdad.runs.files import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class ParallelLauncher(ExtraLauncher):
         for note, numbers in groupby(jobs, key=self._note):
             group = list(numbers)
             if note == "ended":
-                returns += [self._ended(jobs[number], number) for number in group]
+                paths = [self._notes / f"{number}.ended" for number in group]
+                returns += [pickle.loads(path.read_bytes()) for path in paths]
             elif note == "began" or none_began:
                 returns += [self._alone(jobs[number], number) for number in group]
             else:
@@ -69,10 +71,6 @@ class ParallelLauncher(ExtraLauncher):
     def _note(self, number: int) -> str:
         notes = [one for one in ("ended", "began") if (self._notes / f"{number}.{one}").exists()]
         return notes[0] if notes else "waits"
-
-    def _ended(self, overrides: Sequence[str], number: int) -> JobReturn:
-        status, returned = pickle.loads((self._notes / f"{number}.ended").read_bytes())
-        return JobReturn(overrides, status=status, _return_value=returned)
 
     def _alone(self, overrides: Sequence[str], number: int) -> JobReturn:
         try:
@@ -103,6 +101,5 @@ class NotedTask:
         return returned
 
     def _note_end(self, number: int, status: JobStatus, returned: Any) -> None:
-        part = self.folder / f"{number}.part"
-        part.write_bytes(pickle.dumps((status, returned)))
-        part.replace(self.folder / f"{number}.ended")
+        content = pickle.dumps(JobReturn(status=status, _return_value=returned))
+        write_atomic(self.folder / f"{number}.ended", lambda draft: draft.write_bytes(content))

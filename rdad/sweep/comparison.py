@@ -1,12 +1,12 @@
-"""What the jobs of a sweep say together: rows, means over seeds, the table over categories."""
+"""What the jobs of a sweep say together: a line a job, means over seeds and over categories."""
 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rdad.sweep.jobs import FINISHED, Job, Value, job_names, swept
+from rdad.sweep.jobs import Job, Value, read_jobs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,22 +17,48 @@ PLAIN = ("dataset", "category", "backbone", "mode", "layers", "loss", "experimen
 """Parameters whose values speak for themselves; others are named beside their value."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A job and what tells it from the others."""
+def compare_runs(*sweep_dirs: str | Path) -> "pd.DataFrame":
+    """One row a job, named after its folder.
 
-    name: str
-    setting: Mapping[str, Value | None]
-    job: Job
+    Returns:
+        First what was varied, one column each; then the overall metrics, as image_auroc, nan
+        where undefined or not reached; train_seconds, images_per_second and peak_memory_mib;
+        reused (the training, and so its seconds, were another run's); status; reason, where a
+        job has no result.
 
-    def setting_name(self, without: Sequence[str] = ()) -> str:
-        """As "resnet18, add, sigma 4.0"."""
-        named = (
-            value_text(value) if key in PLAIN else f"{key} {value_text(value)}"
-            for key, value in self.setting.items()
-            if key not in without
-        )
-        return ", ".join(named) or "all jobs"
+    Raises:
+        FileNotFoundError: a folder is not there, or holds no run.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(job_lines(read_jobs(map(Path, sweep_dirs)))).set_index("job")
+
+
+def job_lines(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """What the frame and the CSV file hold of each job, by column."""
+    metrics = metric_names(jobs)
+    return [
+        {
+            "job": job.name,
+            **job.setting,
+            **{name: job.metrics.get(name, math.nan) for name in metrics},
+            **job.costs,
+            "reused": job.reused,
+            "status": job.status,
+            "reason": job.reason,
+        }
+        for job in jobs
+    ]
+
+
+def setting_name(setting: Mapping[str, Value | None], without: Sequence[str]) -> str:
+    """As "resnet18, add, sigma 4.0"."""
+    named = (
+        value_text(value) if key in PLAIN else f"{key} {value_text(value)}"
+        for key, value in setting.items()
+        if key not in without
+    )
+    return ", ".join(named) or "all jobs"
 
 
 def value_text(value: Value | None) -> str:
@@ -42,28 +68,16 @@ def value_text(value: Value | None) -> str:
     return "-" if value is None else str(value)
 
 
-def compared(jobs: Sequence[Job]) -> list[Row]:
-    """The jobs as rows of one table."""
-    columns = swept(jobs)
-    values = zip(*columns.values(), strict=True) if columns else [()] * len(jobs)
-    settings = [dict(zip(columns, row, strict=True)) for row in values]
-    return [Row(*parts) for parts in zip(job_names(jobs), settings, jobs, strict=True)]
-
-
-def with_result(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row.job.status == FINISHED]
-
-
-def metric_names(rows: Iterable[Row], among: Sequence[str] | None = None) -> list[str]:
-    """The metrics that a row has, in their usual order."""
-    found = dict.fromkeys(name for row in rows for name in row.job.metrics)
+def metric_names(jobs: Iterable[Job], among: Sequence[str] | None = None) -> list[str]:
+    """The metrics that a job has, in their usual order."""
+    found = dict.fromkeys(name for job in jobs for name in job.metrics)
     return [name for name in (found if among is None else among) if name in found]
 
 
-def results(rows: Sequence[Row], *, without: Sequence[str]) -> "pd.DataFrame":
+def results(jobs: Sequence[Job], *, without: Sequence[str]) -> "pd.DataFrame":
     """Setting, category, seed and metrics of each job that has a result.
 
-    Of rows that are alike, as from two sweeps, the last counts.
+    Of jobs that are alike, as from two sweeps, the last counts.
 
     Args:
         without: What is no part of a setting.
@@ -72,17 +86,17 @@ def results(rows: Sequence[Row], *, without: Sequence[str]) -> "pd.DataFrame":
 
     names: dict[tuple[Value | None, ...], str] = {}
     lines = []
-    for row in {tuple(row.setting.values()): row for row in with_result(rows)}.values():
-        setting = tuple(value for key, value in row.setting.items() if key not in without)
+    for job in {tuple(job.setting.values()): job for job in jobs if job.finished}.values():
+        setting = tuple(value for key, value in job.setting.items() if key not in without)
         if setting not in names:
-            name = row.setting_name(without)
+            name = setting_name(job.setting, without)
             names[setting] = f"{name} ({len(names)})" if name in names.values() else name
-        apart = {key: str(row.setting.get(key)) for key in (CATEGORY, SEED)}
-        lines.append({SETTING: names[setting], **apart, **row.job.metrics})
-    return pd.DataFrame(lines, columns=[SETTING, CATEGORY, SEED, *metric_names(rows)])
+        apart = {key: str(job.setting.get(key)) for key in (CATEGORY, SEED)}
+        lines.append({SETTING: names[setting], **apart, **job.metrics})
+    return pd.DataFrame(lines, columns=[SETTING, CATEGORY, SEED, *metric_names(jobs)])
 
 
-def over_seeds(rows: Sequence[Row]) -> "pd.DataFrame | None":
+def over_seeds(jobs: Sequence[Job]) -> "pd.DataFrame | None":
     """By setting: `n`, and of each metric (`mean`, metric) and (`std`, metric).
 
     The sample standard deviation is nan for one seed, and both are where a metric is undefined for
@@ -90,10 +104,10 @@ def over_seeds(rows: Sequence[Row]) -> "pd.DataFrame | None":
     """
     import pandas as pd
 
-    groups = results(rows, without=[SEED]).groupby(SETTING, sort=False)
+    groups = results(jobs, without=[SEED]).groupby(SETTING, sort=False)
     if max(groups[SEED].nunique(), default=0) < 2:
         return None
-    metrics = groups[metric_names(rows)]
+    metrics = groups[metric_names(jobs)]
     parts = {
         "n": groups.size().to_frame(""),
         "mean": metrics.agg(mean),
@@ -102,17 +116,17 @@ def over_seeds(rows: Sequence[Row]) -> "pd.DataFrame | None":
     return pd.concat(parts, axis=1)
 
 
-def over_categories(rows: Sequence[Row]) -> "pd.DataFrame | None":
+def over_categories(jobs: Sequence[Job]) -> "pd.DataFrame | None":
     """The table of papers: by category and setting the headline metrics, means over seeds.
 
     None without several categories.
     """
     import pandas as pd
 
-    jobs, metrics = results(rows, without=[SEED, CATEGORY]), metric_names(rows, HEADLINES)
-    if len(set(jobs[CATEGORY])) < 2 or not metrics:
+    table, metrics = results(jobs, without=[SEED, CATEGORY]), metric_names(jobs, HEADLINES)
+    if len(set(table[CATEGORY])) < 2 or not metrics:
         return None
-    return pd.DataFrame(jobs.groupby([CATEGORY, SETTING], sort=False)[metrics].agg(mean))
+    return pd.DataFrame(table.groupby([CATEGORY, SETTING], sort=False)[metrics].agg(mean))
 
 
 def complete(table: "pd.DataFrame", metric: str) -> "pd.DataFrame":
@@ -120,6 +134,14 @@ def complete(table: "pd.DataFrame", metric: str) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(table[metric].unstack(SETTING)).dropna()
+
+
+def category_means(table: "pd.DataFrame") -> "pd.DataFrame":
+    """By setting, of each metric over the categories in which every setting has it."""
+    import pandas as pd
+
+    means = {metric: complete(table, metric).agg(mean) for metric in table}
+    return pd.DataFrame(means, index=table.index.unique(SETTING))
 
 
 def mean(values: Iterable[float]) -> float:

@@ -12,13 +12,13 @@ from rdad.sweep.comparison import (
     HEADLINES,
     SEED,
     SETTING,
-    Row,
-    complete,
+    category_means,
     mean,
     metric_names,
     over_categories,
     results,
 )
+from rdad.sweep.jobs import Job
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,32 +30,32 @@ TITLES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "
 SINGLE, MEAN, SMALL_PRINT = "#A6A6A6", COLOURS[0], {"fontsize": 8, "color": "#555555"}
 
 
-def comparison_figure(rows: Sequence[Row]) -> Figure:
+def comparison_figure(jobs: Sequence[Job]) -> Figure:
     """A blue dot a setting; where seeds or categories give it several jobs, grey dots for these.
 
     Settings stand in the order of the sweep; of more than 40, those of the best image AUROC.
     Dots and not bars, because each panel's axis is cut to where its values lie, and says so.
     """
-    metrics = metric_names(rows, HEADLINES)
+    metrics = metric_names(jobs, HEADLINES)
     if not metrics:
         return _empty("no job has a result")
-    jobs, means = _by_setting(rows, metrics)
+    dots, means = _by_setting(jobs, metrics)
     best = means.sort_values(metrics[0], kind="stable", na_position="first").tail(MOST_SETTINGS)
     drawn = [setting for setting in means.index if setting in best.index]
     figure = Figure(figsize=(11, 1.7 + 0.36 * len(drawn)), dpi=130)
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         axes.set_title(TITLES[metric], loc="left", fontsize=11)
-        values = [list(jobs.loc[[setting], metric]) for setting in drawn]
+        values = [list(dots.loc[[setting], metric]) for setting in drawn]
         _panel(axes, values, list(means.loc[drawn, metric]))
     panels[0].set_yticks(range(len(drawn)), [_cut(setting) for setting in drawn])
     panels[0].set_ylim(len(drawn) - 0.5, -0.6)
-    figure.supxlabel(_caption(jobs, len(drawn)), x=0.01, ha="left", **SMALL_PRINT)
+    figure.supxlabel(_caption(dots, len(drawn)), x=0.01, ha="left", **SMALL_PRINT)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.08)
     return figure
 
 
-def _by_setting(rows: Sequence[Row], metrics: list[str]) -> "tuple[pd.DataFrame, pd.DataFrame]":
+def _by_setting(jobs: Sequence[Job], metrics: list[str]) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """The metrics of the jobs and their means, both by setting.
 
     Seeds and categories are dots of a setting; categories are rows where no setting varies. The
@@ -63,13 +63,12 @@ def _by_setting(rows: Sequence[Row], metrics: list[str]) -> "tuple[pd.DataFrame,
     """
     import pandas as pd
 
-    jobs = results(rows, without=[SEED, CATEGORY]).set_index(SETTING).filter(metrics)
-    if jobs.index.nunique() == 1:
-        jobs = results(rows, without=[SEED]).set_index(SETTING).filter(metrics)
-    elif (table := over_categories(rows)) is not None:
-        means = {metric: complete(table, metric).agg(mean) for metric in metrics}
-        return jobs, pd.DataFrame(means, index=jobs.index.unique())
-    return jobs, pd.DataFrame(jobs.groupby(SETTING, sort=False).agg(mean))
+    dots = results(jobs, without=[SEED, CATEGORY]).set_index(SETTING).filter(metrics)
+    if dots.index.nunique() == 1:
+        dots = results(jobs, without=[SEED]).set_index(SETTING).filter(metrics)
+    elif (table := over_categories(jobs)) is not None:
+        return dots, category_means(table)
+    return dots, pd.DataFrame(dots.groupby(SETTING, sort=False).agg(mean))
 
 
 def _panel(axes: "Axes", values: Sequence[Sequence[float]], means: Sequence[float]) -> None:
@@ -98,9 +97,9 @@ def _finish(axes: "Axes", *, has_values: bool) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _caption(jobs: "pd.DataFrame", drawn: int) -> str:
-    settings = jobs.index.nunique()
-    parts = ["one job a row" if settings == len(jobs) else "grey: single jobs; blue: the mean"]
+def _caption(dots: "pd.DataFrame", drawn: int) -> str:
+    settings = dots.index.nunique()
+    parts = ["one job a row" if settings == len(dots) else "grey: single jobs; blue: the mean"]
     if drawn < settings:
         parts.append(f"the best {drawn} of {settings} settings by image AUROC")
     return "; ".join(parts)

@@ -1,7 +1,8 @@
 """A comparison as text: a table for the terminal, and a Markdown page."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,14 @@ from rdad.sweep.comparison import (
     CATEGORY,
     HEADLINES,
     SETTING,
-    Row,
+    category_means,
     complete,
-    mean,
     metric_names,
     over_categories,
     over_seeds,
     value_text,
-    with_result,
 )
-from rdad.sweep.jobs import COSTS, FINISHED
+from rdad.sweep.jobs import COSTS, FINISHED, Job
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,52 +38,36 @@ LONGEST_JOB, LONGEST_TABLE = 16, 20
 PARTIAL = "The mean is over the categories in which every setting has the metric."
 
 
-def terminal(rows: Sequence[Row]) -> str:
+def terminal(jobs: Sequence[Job]) -> str:
     """The headline metrics; the files have the others."""
-    metrics = metric_names(rows, HEADLINES)
-    summaries = list(_summaries(rows, metrics, mark=starred))
-    parts = []
-    if with_result(rows) and not (summaries and len(rows) > LONGEST_TABLE):
-        mark = unmarked if summaries else starred
-        parts.append(aligned(_job_table(rows, metrics, mark=mark, name=_short)))
-    for title, summary in summaries:
-        parts += [title, aligned(summary)]
+    shown = [replace(job, name=_short(job.name)) for job in jobs]
+    tables = _tables(shown, metric_names(jobs, HEADLINES), mark=starred)
+    if len(tables) > 1 and len(jobs) > LONGEST_TABLE:
+        del tables[""]
+    parts = [part for title, table in tables.items() for part in (title, aligned(table)) if part]
     if any("*" in part for part in parts):
         parts.append("* the best")
     return "\n\n".join(parts)
 
 
-def markdown(rows: Sequence[Row], *, picture: str) -> str:
-    """All overall metrics, the best in bold, and why jobs have no result.
-
-    The best is marked in the summaries where there are any: over seeds and categories single jobs
-    do not compare.
-    """
-    metrics = metric_names(rows)
-    summaries = list(_summaries(rows, metrics, mark=bold))
-    parts = [f"# Comparison of {counted(rows)}"]
-    if with_result(rows):
-        mark = unmarked if summaries else bold
-        parts.append(_page_table(_job_table(rows, metrics, mark=mark, name=str)))
-    for title, summary in summaries:
-        parts += [f"## {title}", _page_table(summary)]
+def markdown(jobs: Sequence[Job], *, picture: str) -> str:
+    """All overall metrics, the best in bold, and why jobs have no result."""
+    parts = [f"# Comparison of {counted(jobs)}"]
+    for title, table in _tables(jobs, metric_names(jobs), mark=bold).items():
+        parts += [f"## {title}", _page_table(table)] if title else [_page_table(table)]
     parts.append(f"![image AUROC, pixel AUROC and AUPRO by setting]({picture})")
-    lost = [[row.name, row.job.status, row.job.reason] for row in without_result(rows)]
+    lost = [[job.name, job.status, job.reason] for job in jobs if not job.finished]
     if lost:
         parts += ["## Jobs without a result", _page_table([["job", "status", "reason"], *lost])]
     return "\n\n".join(parts) + "\n"
 
 
-def counted(rows: Sequence[Row]) -> str:
+def counted(jobs: Sequence[Job]) -> str:
     """As "4 jobs: 3 finished, 1 failed"."""
-    states = [row.job.status for row in rows]
+    states = [job.status for job in jobs]
     in_order = sorted(set(states), key=lambda state: (state != FINISHED, state))
     each = [f"{states.count(state)} {state}" for state in in_order]
-    return f"{len(rows)} job{'s' if len(rows) > 1 else ''}: {', '.join(each)}"
-
-
-def without_result(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.job.status != FINISHED]
+    return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}: {', '.join(each)}"
 
 
 def _page_table(table: Table) -> str:
@@ -96,34 +79,37 @@ def _table(columns: Mapping[str, Sequence[str]]) -> Table:
     return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
 
-def _job_table(
-    rows: Sequence[Row], metrics: Sequence[str], *, mark: Mark, name: Callable[[str], str]
-) -> Table:
-    """Of the jobs with a result, of which there must be one."""
-    done = with_result(rows)
-    columns = {"job": [name(row.name) for row in done]}
-    for key in done[0].setting:
-        columns[key] = [value_text(row.setting[key]) for row in done]
-    for metric in metrics:
-        values = [row.job.metrics.get(metric, math.nan) for row in done]
-        columns[metric] = figures(metric, values, mark)
-    for cost, form in COST_FORMS.items():
-        columns[cost] = [figure(row.job.costs[cost], form) for row in done]
-    columns["reused"] = ["yes" if row.job.reused else "no" for row in done]
-    return _table(columns)
+def _tables(jobs: Sequence[Job], metrics: Sequence[str], *, mark: Mark) -> dict[str, Table]:
+    """By title; that of the jobs, which have a result, has none.
 
-
-def _summaries(
-    rows: Sequence[Row], metrics: Sequence[str], mark: Mark
-) -> Iterator[tuple[str, Table]]:
-    """Title and table of what there is to say over seeds and over categories."""
-    if (spread := over_seeds(rows)) is not None:
-        yield "Over n seeds: mean ± sample standard deviation", _seed_table(spread, metrics, mark)
-    if (means := over_categories(rows)) is not None:
+    The best is marked in the summaries where there are any: over seeds and categories single jobs
+    do not compare.
+    """
+    summaries = {}
+    if (spread := over_seeds(jobs)) is not None:
+        title = "Over n seeds: mean ± sample standard deviation"
+        summaries[title] = _seed_table(spread, metrics, mark)
+    if (means := over_categories(jobs)) is not None:
         title = f"Over categories, per cent: {' / '.join(means)}"
         count = means.index.unique(CATEGORY).size
         partial = any(len(complete(means, metric)) < count for metric in means)
-        yield f"{title}. {PARTIAL}" if partial else title, _paper_table(means, mark)
+        summaries[f"{title}. {PARTIAL}" if partial else title] = _paper_table(means, mark)
+    done = [job for job in jobs if job.finished]
+    own = {"": _job_table(done, metrics, unmarked if summaries else mark)} if done else {}
+    return own | summaries
+
+
+def _job_table(jobs: Sequence[Job], metrics: Sequence[str], mark: Mark) -> Table:
+    columns = {"job": [job.name for job in jobs]}
+    for key in jobs[0].setting:
+        columns[key] = [value_text(job.setting[key]) for job in jobs]
+    for metric in metrics:
+        values = [job.metrics.get(metric, math.nan) for job in jobs]
+        columns[metric] = figures(metric, values, mark)
+    for cost, form in COST_FORMS.items():
+        columns[cost] = [figure(job.costs[cost], form) for job in jobs]
+    columns["reused"] = ["yes" if job.reused else "no" for job in jobs]
+    return _table(columns)
 
 
 def _seed_table(spread: "pd.DataFrame", metrics: Sequence[str], mark: Mark) -> Table:
@@ -140,17 +126,14 @@ def _seed_table(spread: "pd.DataFrame", metrics: Sequence[str], mark: Mark) -> T
 def _paper_table(means: "pd.DataFrame", mark: Mark) -> Table:
     """Cells such as "98.9 / 97.1 / 93.0", the best of a line marked metric by metric."""
     settings = means.index.unique(SETTING)
-    lines = {
-        category: {
-            metric: [means[metric].get((category, one)) for one in settings] for metric in means
-        }
-        for category in sorted(means.index.unique(CATEGORY))
-    }
-    whole = {metric: complete(means, metric) for metric in means}
-    lines["mean"] = {metric: [mean(whole[metric][one]) for one in settings] for metric in means}
+    categories = sorted(means.index.unique(CATEGORY))
+    lines = [(category, means.loc[category]) for category in categories]
     table = [["category", *settings]]
-    for name, line in lines.items():
-        cells = [figures(metric, values, mark, ".1%") for metric, values in line.items()]
+    for name, line in [*lines, ("mean", category_means(means))]:
+        cells = [
+            figures(metric, [line[metric].get(one) for one in settings], mark, ".1%")
+            for metric in means
+        ]
         table.append([name, *map(" / ".join, zip(*cells, strict=True))])
     return table
 

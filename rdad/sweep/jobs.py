@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,6 +34,8 @@ class Job:
         metrics: The overall metrics without their `test/`; empty without a result.
         costs: Of each of COSTS; nan without a result.
         record: All of run.json.
+        name: Its folder, from the folder that all jobs have in common.
+        setting: What tells it from the others, as `swept` says.
     """
 
     folder: Path
@@ -44,6 +46,13 @@ class Job:
     metrics: Mapping[str, float] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, math.nan))
     record: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    setting: Mapping[str, Value | None] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has a result."""
+        return self.status == FINISHED
 
     @property
     def reused(self) -> bool:
@@ -67,14 +76,17 @@ def read_jobs(folders: Iterable[Path]) -> list[Job]:
             f"no run in {', '.join(map(str, searched))}; expected the folder of a sweep, with a "
             f"{RECORD_FILE} in the folder of each job, as under multirun/<date>/<time>"
         )
-    return [_job(run_dir) for run_dir in sorted(found.values(), key=_natural)]
-
-
-def job_names(jobs: Sequence[Job]) -> list[str]:
-    """The folders of the jobs, from the folder that all have in common."""
-    folders = [job.folder.resolve() for job in jobs]
-    above = os.path.commonpath([folder.parent for folder in folders])
-    return [str(folder.relative_to(above)) for folder in folders]
+    folders = sorted(found, key=_natural)
+    jobs = [_job(found[folder]) for folder in folders]
+    above, columns = os.path.commonpath([folder.parent for folder in folders]), swept(jobs)
+    return [
+        replace(
+            job,
+            name=str(folder.relative_to(above)),
+            setting={key: values[place] for key, values in columns.items()},
+        )
+        for place, (folder, job) in enumerate(zip(folders, jobs, strict=True))
+    ]
 
 
 def swept(jobs: Sequence[Job]) -> dict[str, list[Value | None]]:
@@ -108,7 +120,7 @@ def _run_dirs(folder: Path) -> list[Path]:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """So that job 10 comes behind job 9."""
-    parts = re.findall(r"\d+|\D+", str(path.resolve()))
+    parts = re.findall(r"\d+|\D+", str(path))
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
@@ -134,13 +146,8 @@ def _record(run_dir: Path) -> dict[str, Any]:
     path = run_dir / RECORD_FILE
     if not path.is_file():
         return {}
-    try:
-        record = read_record(run_dir)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"{path} is not a JSON object")
-    kinds = {"status": str, "reason": str, "params": dict, "tracking": dict | None}
+    record = read_record(run_dir)
+    kinds = {"reason": str, "params": dict, "tracking": dict | None}
     wrong = [name for name in kinds if name in record and not isinstance(record[name], kinds[name])]
     if wrong or any(isinstance(one, dict | list) for one in record.get("params", {}).values()):
         raise ValueError(f"{path} is not what a run writes: {', '.join(wrong) or 'params'}")

@@ -3,6 +3,7 @@
 import logging
 import shlex
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,18 @@ from omegaconf import DictConfig
 
 from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated
-from rdad.sweep.comparison import Row, compared
-from rdad.sweep.comparison_files import write_comparison
-from rdad.sweep.comparison_text import counted, terminal, without_result
-from rdad.sweep.jobs import LOG_FILE, read_jobs
+from rdad.runs.files import write_atomic, write_table, write_text_atomic
+from rdad.sweep.comparison import job_lines
+from rdad.sweep.comparison_text import counted, markdown, terminal
+from rdad.sweep.jobs import LOG_FILE, Job, read_jobs
 from rdad.sweep.plan import planned_jobs
 
 log = logging.getLogger(__name__)
 
+CSV_FILE, PAGE_FILE, FIGURE_FILE = "comparison.csv", "comparison.md", "comparison.png"
 LONGEST_REASON = 300
 
 _planned: dict[Path, int | None] = {}
-_reported: dict[Path, list[Row]] = {}
 
 
 class SweepReport(Callback):
@@ -41,51 +42,61 @@ class SweepReport(Callback):
 
 def report_sweep() -> bool:
     """Report the sweep of this process, if it ran one; gives whether MLflow has all its results."""
-    for sweep_dir in _planned:
-        report(sweep_dir)
-    return not any(untracked(rows) for rows in _reported.values())
+    reported = [report(sweep_dir) for sweep_dir in _planned]
+    return not any(map(_untracked, reported))
 
 
-def report(sweep_dir: Path) -> None:
-    """Write the comparison into the sweep's folder and print it, once in this process."""
-    if sweep_dir in _reported:
-        return
-    _reported[sweep_dir] = rows = _rows(sweep_dir)
-    if not rows:
-        return
+@cache
+def report(sweep_dir: Path) -> list[Job]:
+    """Write the comparison into the sweep's folder and print it, once in this process.
+
+    Returns:
+        The sweep's jobs; none where it was refused before the first.
+    """
     try:
-        write_comparison(rows, sweep_dir)
+        jobs = read_jobs([sweep_dir])
+    except FileNotFoundError:
+        return []
+    try:
+        write_comparison(jobs, sweep_dir)
     except OSError as error:
         log.warning("the comparison could not be written: %s", error)
-    print("\n".join(_lines(rows, sweep_dir)), flush=True)
+    print("\n".join(_lines(jobs, sweep_dir)), flush=True)
+    return jobs
 
 
-def _lines(rows: Sequence[Row], sweep_dir: Path) -> list[str]:
+def write_comparison(jobs: Sequence[Job], folder: Path) -> None:
+    """Write comparison.csv, comparison.md and comparison.png, each whole or not at all.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    from rdad.sweep.comparison_figure import comparison_figure
+
+    lines = job_lines(jobs)
+    write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
+    write_text_atomic(folder / PAGE_FILE, markdown(jobs, picture=FIGURE_FILE))
+    write_atomic(folder / FIGURE_FILE, comparison_figure(jobs).savefig)
+
+
+def _lines(jobs: Sequence[Job], sweep_dir: Path) -> list[str]:
     """The table, how many jobs there were, and what to do about those without a result."""
-    shown = short(sweep_dir)
-    lost, waiting = without_result(rows), (_planned.get(sweep_dir) or len(rows)) - len(rows)
-    lines = ["", terminal(rows), "", counted(rows) + (f", {waiting} not started" * (waiting > 0))]
-    for row in lost:
-        reason = row.job.reason
+    shown, lost = short(sweep_dir), [job for job in jobs if not job.finished]
+    waiting = (_planned.get(sweep_dir) or len(jobs)) - len(jobs)
+    lines = ["", terminal(jobs), "", counted(jobs) + (f", {waiting} not started" * (waiting > 0))]
+    for job in lost:
+        reason = job.reason
         cut = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
-        lines += [f"  {row.name}: {cut}", f"    {short(row.job.folder / LOG_FILE)}"]
+        lines += [f"  {job.name}: {cut}", f"    {short(job.folder / LOG_FILE)}"]
     if lost or waiting > 0:
         command = f"python -m rdad.train resume_sweep={shlex.quote(str(shown))}"
         lines.append(f"run what is missing with  {command}")
-    if unsent := untracked(rows):
-        folders = " ".join(shlex.quote(str(short(row.job.folder))) for row in unsent)
+    if unsent := _untracked(jobs):
+        folders = " ".join(shlex.quote(str(short(job.folder))) for job in unsent)
         lines.append(f"not in MLflow: {len(unsent)}; send with  python -m rdad.upload {folders}")
-    return [*lines, f"sweep folder  {shown}  (comparison.csv, comparison.md, comparison.png)"]
+    return [*lines, f"sweep folder  {shown}  ({CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE})"]
 
 
-def _rows(sweep_dir: Path) -> list[Row]:
-    """None where the sweep was refused before its first job."""
-    try:
-        return compared(read_jobs([sweep_dir]))
-    except FileNotFoundError:
-        return []
-
-
-def untracked(rows: Sequence[Row]) -> list[Row]:
+def _untracked(jobs: Sequence[Job]) -> list[Job]:
     """Jobs with a result that the MLflow store did not take."""
-    return [row for row in rows if (row.job.record.get("tracking") or {}).get("error")]
+    return [job for job in jobs if (job.record.get("tracking") or {}).get("error")]

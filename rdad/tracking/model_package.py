@@ -1,7 +1,7 @@
 """A run as an MLflow model: what it is made of, and how one is told from somebody else's.
 
-It is written by hand: `mlflow.pyfunc.save_model` loads what it wrote (2 s), and names options of
-its own that `run_inside` would have to allow.
+It is written by hand: `mlflow.pyfunc.save_model` first lists the files of all installed packages
+(3 s), and takes along a uv.lock of the current folder.
 
 MLmodel                  names `rdad.served_model` as what loads it; brings no code along
 data/                    the run in small: model.pt with the encoder in it, run.json,
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rdad.runs.files import METRICS_FILE
+from rdad.runs.files import METRICS_FILE, write_json, write_text_atomic
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
 from rdad.tracking.store import shown_uri
 
@@ -94,11 +94,15 @@ def write_package(run_dir: Path, package: Path) -> None:
     from rdad.detector.model_file import MODEL_FILE, copy_with_encoder
 
     copy_with_encoder(run_dir / MODEL_FILE, package / DATA / MODEL_FILE)
+    # the run ends when its model is sent, and its own record says so only after that
+    texts: dict[str | Path, str] = {
+        RECORD_FILE: json.dumps(read_record(run_dir) | {"status": "finished"}, ensure_ascii=False)
+    }
     for name in (METRICS_FILE, CONFIG_FILE):
         if (run_dir / name).is_file():
-            _write_text(package / DATA / name, (run_dir / name).read_text(encoding="utf-8"))
-    # the run ends when its model is sent, and its own record says so only after that
-    _write_json(package / DATA / RECORD_FILE, read_record(run_dir) | {"status": "finished"})
+            texts[name] = (run_dir / name).read_text(encoding="utf-8")
+    for name, text in texts.items():
+        write_text_atomic(package / DATA / name, shown_uri(text))
     _write_environment(package)
     _write_example(package)
 
@@ -176,17 +180,17 @@ def _write_environment(package: Path) -> None:
     dependencies = [f"python={python}", "pip", {"pip": packages}]
     conda = {"name": "rdad", "channels": ["conda-forge"], "dependencies": dependencies}
     virtual = {"python": python, "dependencies": ["-r requirements.txt"]}
-    _write_text(package / "requirements.txt", "\n".join(packages) + "\n")
-    _write_text(package / "conda.yaml", yaml.safe_dump(conda, sort_keys=False))
-    _write_text(package / "python_env.yaml", yaml.safe_dump(virtual, sort_keys=False))
+    (package / "requirements.txt").write_text("\n".join(packages) + "\n")
+    (package / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False))
+    (package / "python_env.yaml").write_text(yaml.safe_dump(virtual, sort_keys=False))
 
 
 def _write_example(package: Path) -> None:
     """Two pictures, so that nobody reads a batch of one out of it."""
     table = {"columns": ["image"], "data": [[_picture(grey)] for grey in (96, 160)]}
     params = {"maps": False}
-    _write_json(package / EXAMPLE, {"inputs": table, "params": params})
-    _write_json(package / SERVING_EXAMPLE, {"dataframe_split": table, "params": params})
+    write_json(package / EXAMPLE, {"inputs": table, "params": params})
+    write_json(package / SERVING_EXAMPLE, {"dataframe_split": table, "params": params})
 
 
 def _picture(grey: int) -> str:
@@ -195,12 +199,3 @@ def _picture(grey: int) -> str:
     file = io.BytesIO()
     Image.new("RGB", (EXAMPLE_SIDE, EXAMPLE_SIDE), (grey, grey, grey)).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
-
-
-def _write_json(path: Path, content: object) -> None:
-    _write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(shown_uri(text), encoding="utf-8")

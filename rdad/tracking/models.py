@@ -141,16 +141,13 @@ def _location(store: Store, client: "MlflowClient", source: str) -> str:
         )
     name, alias, version = parts["name"], parts["alias"], parts["version"]
     try:
-        found = (
-            client.get_model_version_by_alias(name, alias)
-            if alias
-            else client.get_model_version(name, version)
-        )
+        if alias:
+            version = client.get_model_version_by_alias(name, alias).version
+        return client.get_model_version_download_uri(name, version)
     except MlflowException as failure:
         if failure.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise FileNotFoundError(_instead(store, client, source, name)) from failure
         raise
-    return client.get_model_version_download_uri(name, found.version)
 
 
 def _instead(store: Store, client: "MlflowClient", source: str, name: str) -> str:

@@ -1,13 +1,10 @@
 """A sweep's run in MLflow, above those of its jobs: told from the sweep's folder."""
 
 import atexit
-import contextlib
 import json
-import logging
 import math
 import os
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -17,33 +14,23 @@ from omegaconf import DictConfig
 
 from rdad.results.text_table import better
 from rdad.runs.ending import end_in_order_when_terminated
-from rdad.runs.files import METRICS_FILE, read_metrics, write_text_atomic
-from rdad.runs.record import RECORD_FILE, read_record
-from rdad.sweep.comparison import compared
-from rdad.sweep.jobs import read_jobs
+from rdad.runs.files import write_json
+from rdad.sweep.comparison import metric_names, setting_name
+from rdad.sweep.comparison_text import counted
+from rdad.sweep.jobs import Job
 from rdad.sweep.plan import overrides
-from rdad.sweep.report import report
+from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, report
 from rdad.tracking.files import send_file
-from rdad.tracking.store import Store, reason, shown_uri
+from rdad.tracking.store import shown_uri
 from rdad.tracking.tags import PARENT_VARIABLE, source_tags
-from rdad.tracking.tracker import (
-    DESCRIPTION_TAG,
-    Status,
-    find_run,
-    log_metrics,
-    log_params,
-    logged_points,
-    open_run,
-)
+from rdad.tracking.tracker import DESCRIPTION_TAG, MlflowTracker, Status
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-log = logging.getLogger(__name__)
-
 SWEEP_FILE = "sweep.json"
-FILES = ("multirun.yaml", "comparison.csv", "comparison.md", "comparison.png")
-BEST_OF = "test/image_auroc"
+FILES = ("multirun.yaml", CSV_FILE, PAGE_FILE, FIGURE_FILE)
+BEST_OF = "image_auroc"
 IN_RUN_NAME = ("category", "backbone", "mode", "layers")
 
 
@@ -60,80 +47,65 @@ class SweepRun(Callback):
     """
 
     def __init__(self, uri: str, experiment: str | None = None) -> None:
-        self._uri = uri
-        self._experiment = experiment
-        self._run_id: str | None = None
+        self._uri, self._experiment = uri, experiment
         self._sweep_dir = Path()
-        self._process = 0
+        self._tracker: MlflowTracker | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy in a job's process has no part in the run, and no connection."""
+        return self.__dict__ | {"_tracker": None}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._sweep_dir = Path(config.hydra.sweep.dir).absolute()
-        self._process = os.getpid()
-        with self._surviving("make the sweep's run"):
-            store = Store(self._uri)
-            self._uri = store.uri  # a relative one counts from the folder of the start
-            experiment = self._experiment or config.dataset._target_.rpartition(".")[2]
-            self._run_id = _open(store, self._sweep_dir, experiment, config)
-            os.environ[PARENT_VARIABLE] = self._run_id
-            atexit.register(self._stopped)
-            end_in_order_when_terminated()
+        tracker = MlflowTracker(self._uri, self._experiment, system_metrics=False)
+        params = _swept_values(config)
+        tracker.start(
+            experiment=config.dataset._target_.rpartition(".")[2],
+            run_name=f"sweep {', '.join(params)}".strip(),
+            params=params,
+            tags=source_tags(config.hydra.overrides.task),
+            run_id=_known_run(self._sweep_dir, tracker.shown_uri),
+        )
+        if tracker.open_run is None:
+            return
+        self._tracker, run_id = tracker, tracker.open_run.info.run_id
+        known = {"uri": tracker.shown_uri, "run_id": run_id}
+        write_json(self._sweep_dir / SWEEP_FILE, {"tracking": known})
+        os.environ[PARENT_VARIABLE] = run_id
+        atexit.register(self._end, stopped=True)
+        end_in_order_when_terminated()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        self._end("FINISHED")
+        self._end()
 
-    def _stopped(self) -> None:
-        """At the end of a process in which the sweep did not come to its own end."""
-        states = _job_states(_job_folders(self._sweep_dir))
-        self._end("KILLED" if {"running", "interrupted"} & states.keys() else "FAILED")
-
-    def _end(self, status: Status) -> None:
-        if self._run_id is None or os.getpid() != self._process:  # a copy in a job's process
+    def _end(self, *, stopped: bool = False) -> None:
+        """Close the run; `stopped` where the process ends before the sweep."""
+        tracker, self._tracker = self._tracker, None
+        if tracker is None:
             return
-        run_id, self._run_id = self._run_id, None
-        atexit.unregister(self._stopped)
+        atexit.unregister(self._end)
         os.environ.pop(PARENT_VARIABLE, None)
-        report(self._sweep_dir)
-        with self._surviving("close the sweep's run"):
-            store = Store(self._uri)
-            address = _close(store, run_id, self._sweep_dir, status)
-            print(f"MLflow      {store.ui_command}\n            {store.page}/{address}")
-
-    @contextlib.contextmanager
-    def _surviving(self, doing: str) -> Iterator[None]:
-        """As the tracker's: a store that is gone must not stop the jobs."""
-        try:
-            yield
-        except Exception as failure:
-            uri = shown_uri(self._uri)
-            log.warning("MLflow store %s could not %s: %s", uri, doing, reason(failure))
-            log.debug("the store's failure in full\n%s", shown_uri(traceback.format_exc()))
+        jobs = report(self._sweep_dir)
+        tracker.log_metrics(_best(jobs), step=sum(job.finished for job in jobs))
+        if tracker.open_run is None:
+            return
+        status: Status = "FINISHED"
+        if stopped:
+            unfinished = any(job.status in ("running", "interrupted") for job in jobs)
+            status = "KILLED" if unfinished else "FAILED"
+        with tracker.surviving("close the sweep's run"):
+            address = _comparison(tracker.open_run)
+            _close(tracker, self._sweep_dir, jobs, address, status)
+            print(f"MLflow      {tracker.ui_command}\n            {tracker.store.page}/{address}")
 
 
-def _open(store: Store, sweep_dir: Path, experiment: str, config: DictConfig) -> str:
-    """A run for the sweep in `sweep_dir`, or the one it has, running again; gives its id."""
-    swept = _swept_values(config)
-    client = store.open()
-    run = open_run(
-        store,
-        client,
-        _known_run(sweep_dir, store),
-        experiment,
-        f"sweep {', '.join(swept)}".strip(),
-        tags=source_tags(config.hydra.overrides.task),
-    )
-    known = {"tracking": {"uri": str(store), "run_id": run.info.run_id}}
-    write_text_atomic(sweep_dir / SWEEP_FILE, json.dumps(known, indent=2) + "\n")
-    log_params(client, run, swept)
-    return run.info.run_id
-
-
-def _known_run(sweep_dir: Path, store: Store) -> str | None:
+def _known_run(sweep_dir: Path, uri: str) -> str | None:
     """The run that an earlier part of this sweep made in the same store."""
     path = sweep_dir / SWEEP_FILE
     if not path.is_file():
         return None
     known = json.loads(path.read_text(encoding="utf-8"))["tracking"]
-    return known["run_id"] if shown_uri(known["uri"]) == str(store) else None
+    return known["run_id"] if shown_uri(known["uri"]) == uri else None
 
 
 def _swept_values(config: DictConfig) -> dict[str, str]:
@@ -145,93 +117,67 @@ def _swept_values(config: DictConfig) -> dict[str, str]:
     }
 
 
-def _close(store: Store, run_id: str, sweep_dir: Path, status: Status) -> str:
-    """Tell the best figures, copy the comparison, name the jobs apart, and end the run.
-
-    Returns:
-        The address on the store's page that shows the jobs side by side.
-    """
-    client = store.open()
-    run = find_run(client, run_id)
-    if run is None:
-        raise FileNotFoundError(f"the run {run_id} is gone")
-    jobs = _job_folders(sweep_dir)
-    tested = {job: read_metrics(job) for job in jobs if (job / METRICS_FILE).is_file()}
-    best = _best(list(tested.values()))
-    log_metrics(client, run, best, len(tested), logged_points(client, run))
+def _close(
+    tracker: MlflowTracker, sweep_dir: Path, jobs: Sequence[Job], address: str, status: Status
+) -> None:
+    """Tell of the jobs, copy the comparison, end the run, and name the jobs apart."""
+    client, run_id = tracker.client, str(tracker.run_id)
     for name in FILES:
         if (sweep_dir / name).is_file():
             send_file(client, run_id, sweep_dir / name)
-    address = _comparison(run)
-    text = f"{_summary(jobs, tested)} · [compare the jobs]({address})"
-    note = f"{text} · sweep folder `{sweep_dir.absolute()}`"
-    client.set_tag(run_id, DESCRIPTION_TAG, note)
-    for job_run, name in _telling_names(sweep_dir, store).items():
-        client.update_run(job_run, name=name)
+    told = [_summary(jobs), f"[compare the jobs]({address})", f"sweep folder `{sweep_dir}`"]
+    client.set_tag(run_id, DESCRIPTION_TAG, " · ".join(told))
     client.set_terminated(run_id, status)
-    return address
-
-
-def _job_folders(sweep_dir: Path) -> list[Path]:
-    """The run folders of the jobs that have started."""
-    return sorted(path.parent for path in sweep_dir.rglob(RECORD_FILE))
-
-
-def _job_states(jobs: Sequence[Path]) -> dict[str, int]:
-    """How many jobs there are of each `status`."""
-    states = [read_record(job)["status"] for job in jobs]
-    return {state: states.count(state) for state in sorted(set(states))}
+    for job_run, name in _telling_names(jobs, tracker.shown_uri).items():
+        client.update_run(job_run, name=name)
 
 
 def _comparison(run: "Run") -> str:
-    """Sorted by a metric, because by date MLflow folds the jobs away under the sweep's run."""
+    """The address on the store's page that shows the jobs side by side.
+
+    Sorted by a metric, because by date MLflow folds the jobs away under the sweep's run.
+    """
     view = {
         "workflowType": "machine_learning",
         "compareRunsMode": "CHART",
-        "orderByKey": f"metrics.`{BEST_OF}`",
+        "orderByKey": f"metrics.`test/{BEST_OF}`",
         "orderByAsc": "false",
         "searchFilter": f"tags.`mlflow.parentRunId` = '{run.info.run_id}'",
     }
     return f"#/experiments/{run.info.experiment_id}/runs?{urlencode(view)}"
 
 
-def _best(tested: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The best value of each overall metric; those of single defect types are left out."""
+def _best(jobs: Sequence[Job]) -> dict[str, float]:
+    """The best value of each overall metric."""
     best: dict[str, float] = {}
-    for metrics in tested:
-        for name, value in metrics.items():
-            if name.count("/") == 1 and not math.isnan(value):
-                shown = name.replace("test/", "best/")
-                best[shown] = better(name)([value, best.get(shown, value)])
+    for name in metric_names(jobs):
+        values = [job.metrics.get(name, math.nan) for job in jobs]
+        if known := [value for value in values if not math.isnan(value)]:
+            best[f"best/{name}"] = better(name)(known)
     return best
 
 
-def _telling_names(sweep_dir: Path, store: Store) -> dict[str, str]:
+def _telling_names(jobs: Sequence[Job], uri: str) -> dict[str, str]:
     """Names of the jobs' runs in this store that say all that was varied.
 
     MLflow's charts show a run's name and none of its parameters.
     """
-    try:
-        rows = compared(read_jobs([sweep_dir]))
-    except FileNotFoundError:
-        return {}
     names = {}
-    for row in rows:
-        tracking = row.job.record.get("tracking") or {}
-        further = [key for key in row.setting if key not in IN_RUN_NAME]
-        if further and tracking.get("run_id") and shown_uri(tracking["uri"]) == str(store):
-            said = row.setting_name(without=IN_RUN_NAME)
-            names[tracking["run_id"]] = f"{row.job.record['run_name']}, {said}"
+    for job in jobs:
+        tracking = job.record.get("tracking") or {}
+        further = [key for key in job.setting if key not in IN_RUN_NAME]
+        if further and tracking.get("run_id") and shown_uri(tracking["uri"]) == uri:
+            said = setting_name(job.setting, without=IN_RUN_NAME)
+            names[tracking["run_id"]] = f"{job.record.get('run_name', job.name)}, {said}"
     return names
 
 
-def _summary(jobs: Sequence[Path], tested: Mapping[Path, Mapping[str, float]]) -> str:
+def _summary(jobs: Sequence[Job]) -> str:
     """How many jobs came how far, and the best of them, in Markdown."""
-    states = ", ".join(f"{count} {state}" for state, count in _job_states(jobs).items())
-    said = f"{len(jobs)} jobs: {states}" if jobs else "no job has started"
-    scores = {job: metrics.get(BEST_OF, math.nan) for job, metrics in tested.items()}
-    ranked = [job for job, score in scores.items() if not math.isnan(score)]
+    said = counted(jobs) if jobs else "no job has started"
+    ranked = [job for job in jobs if not math.isnan(job.metrics.get(BEST_OF, math.nan))]
     if not ranked:
         return said
-    best = max(ranked, key=lambda job: scores[job])
-    return f"{said} · best **{read_record(best)['run_name']}** image AUROC {scores[best]:.4f}"
+    best = max(ranked, key=lambda job: job.metrics[BEST_OF])
+    name, score = best.record.get("run_name", best.name), best.metrics[BEST_OF]
+    return f"{said} · best **{name}** image AUROC {score:.4f}"

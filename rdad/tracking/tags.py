@@ -48,20 +48,13 @@ def parent_tags() -> dict[str, str]:
 
 
 def git_commit(file: Path = Path(__file__)) -> str | None:
-    """The commit of the checkout that `file` is tracked in; None for an installed package."""
-    if _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
-        return None
-    return _git(file.parent, "rev-parse", "HEAD")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What `git` prints, or None where there is no git or no answer."""
-    command = ["git", "-C", str(folder), *arguments]
+    """The commit of the checkout that `file` is part of; None for an installed package."""
+    command = ["git", "-C", str(file.parent), "rev-parse", "HEAD", f"HEAD:./{file.name}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError):  # there is no git, or no such file in it
         return None
-    return done.stdout.strip()
+    return done.stdout.split()[0]
 
 
 def _version(package: str) -> str | None:

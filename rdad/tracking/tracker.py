@@ -60,14 +60,14 @@ class MlflowTracker:
         system_metrics: bool = True,
         log_model: bool = True,
     ) -> None:
-        self._store = Store(uri)
-        self.uri, self.shown_uri = self._store.uri, str(self._store)
+        self.store = Store(uri)
+        self.uri, self.shown_uri = self.store.uri, str(self.store)
         self.error: str | None = None
         self.model_error: str | None = None
+        self.client: MlflowClient
         self._experiment = experiment
         self._log_model = log_model
         self._system_metrics = system_metrics
-        self._client: MlflowClient
         self._run: Run | None = None
         self._points: set[tuple[str, int]] = set()
         self._monitor: SystemMetricsMonitor | None = None
@@ -85,26 +85,42 @@ class MlflowTracker:
         """Open a run, or go on in the run `run_id` if the store still has it.
 
         A run that goes on keeps the parameters and metrics it has; only what it lacks is added.
+        A sweep's job stands below the sweep's run and in the same experiment, whatever `experiment`
+        says; a sweep that this store does not have is left out.
 
         Args:
             started: When the run began, if that was not now.
         """
-        name = self._experiment or experiment
-        with self._surviving("start the run"):
-            self._client = self._store.open()
-            self._run = open_run(
-                self._store, self._client, run_id, name, run_name, tags=tags, started=started
-            )
-            self._points = logged_points(self._client, self._run)
-            log_params(self._client, self._run, params)
+        with self.surviving("start the run"):
+            self.client = self.store.open()
+            self._run = find_run(self.client, run_id)
+            if self._run is None:
+                self._run = self._new_run(self._experiment or experiment, run_name, tags, started)
+            else:
+                self.client.update_run(self._run.info.run_id, status="RUNNING")
+            self._points = self._logged_points(self._run)
+            self._log_params(self._run, params)
             if self._system_metrics:
                 self._start_system_metrics(self._run.info.run_id)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Report the values of one step; those that are not finite are left out."""
-        if self._run is not None and self.error is None:
-            with self._surviving("log metrics"):
-                log_metrics(self._client, self._run, metrics, step, self._points)
+        """Report the values of one step; those that are not finite are left out, which MLflow would
+        draw as huge numbers."""
+        run = self.open_run
+        new = {
+            key: float(value)
+            for key, value in metrics.items()
+            if math.isfinite(value) and (key, step) not in self._points
+        }
+        if run is None or not new:
+            return
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with self.surviving("log metrics"):
+            points = [Metric(key, value, now, step) for key, value in new.items()]
+            self.client.log_batch(run.info.run_id, metrics=points)
+            self._points.update((key, step) for key in new)
 
     def finish(
         self,
@@ -115,14 +131,14 @@ class MlflowTracker:
     ) -> None:
         """Report the final metrics, copy the artifacts of `run_dir`, and close the run."""
         self.log_metrics(metrics, step=0)
-        if self._run is None or self.error is not None:
+        if self.open_run is None:
             return
-        client, run_id = self._client, self._run.info.run_id
-        with self._surviving("copy the artifacts and close the run"):
+        client, run_id = self.client, self.open_run.info.run_id
+        with self.surviving("copy the artifacts and close the run"):
             if self._monitor is not None:
                 self._monitor.finish()
             send_files(client, run_id, run_dir)
-            if self._store.is_server:  # on this machine the run folder itself is found
+            if self.store.is_server:  # on this machine the run folder itself is found
                 offer_training(client, run_id, run_dir)
             client.set_tag(run_id, FOLDER_TAG, str(run_dir.absolute()))
             if self._log_model and status == "FINISHED":
@@ -136,20 +152,25 @@ class MlflowTracker:
         Returns:
             Where it lies now, and its run; None if there is none, or if the store is a file.
         """
-        if self._run is None or self.error is not None or not self._store.is_server:
+        if self.open_run is None or not self.store.is_server:
             return None
         try:
-            return fetch_training(self._client, fingerprint, folder)
+            return fetch_training(self.client, fingerprint, folder)
         except Exception as failure:  # another run's files; this one's store may be well
-            log.warning("no training was taken over from %s: %s", self._store, reason(failure))
+            log.warning("no training was taken over from %s: %s", self.store, reason(failure))
             return None
 
     def holds(self, run_id: str) -> bool:
         """Whether the store has this run, and has it as ended."""
-        with self._surviving("look for the run"):
-            run = find_run(self._store.open(), run_id)
+        with self.surviving("look for the run"):
+            run = find_run(self.store.open(), run_id)
             return run is not None and run.info.status != "RUNNING"
         return False
+
+    @property
+    def open_run(self) -> "Run | None":
+        """The run, while it can be written to."""
+        return self._run if self.error is None else None
 
     @property
     def run_id(self) -> str | None:
@@ -160,14 +181,48 @@ class MlflowTracker:
     def page(self) -> str:
         """Address of this run's page; for a local store, once `ui_command` runs."""
         if self._run is None:
-            return self._store.page
+            return self.store.page
         run = f"experiments/{self._run.info.experiment_id}/runs/{self.run_id}"
-        return f"{self._store.page}/#/{run}?workflowType=machine_learning"
+        return f"{self.store.page}/#/{run}?workflowType=machine_learning"
 
     @property
     def ui_command(self) -> str:
         """What to type to see the store: a command, or for a server nothing but its address."""
-        return self._store.ui_command
+        return self.store.ui_command
+
+    def _new_run(
+        self, experiment: str, run_name: str, tags: Mapping[str, str], started: datetime | None
+    ) -> "Run":
+        sent = parent_tags() | {key: shown_uri(value)[:LONGEST_TAG] for key, value in tags.items()}
+        sweep = find_run(self.client, sent.get(PARENT_TAG))
+        if sweep is None:
+            sent.pop(PARENT_TAG, None)
+            group = self.store.experiment_id(self.client, experiment)
+        else:
+            group = sweep.info.experiment_id
+        return self.client.create_run(group, _milliseconds(started), sent, run_name)
+
+    def _logged_points(self, run: "Run") -> set[tuple[str, int]]:
+        """Name and step of what the run has, so that sending it again leaves no duplicates."""
+        return {
+            (key, point.step)
+            for key in run.data.metrics
+            if not key.startswith("system/")
+            for point in self.client.get_metric_history(run.info.run_id, key)
+        }
+
+    def _log_params(self, run: "Run", params: Mapping[str, Any]) -> None:
+        """Send the parameters that the run does not have yet."""
+        from mlflow.entities import Param
+
+        new = [
+            Param(key, str(value)[:LONGEST_PARAMETER])
+            for key, value in params.items()
+            if key not in run.data.params
+        ]
+        for first in range(0, len(new), PARAMETERS_PER_CALL):
+            batch = new[first : first + PARAMETERS_PER_CALL]
+            self.client.log_batch(run.info.run_id, params=batch)
 
     def _start_system_metrics(self, run_id: str) -> None:
         """Record the machine's load from a thread, every 10 s or as MLflow's variables say."""
@@ -179,13 +234,13 @@ class MlflowTracker:
     def _send_model(self, run_id: str, run_dir: Path) -> None:
         """A model that cannot be put together is no failure of the store: the rest is sent."""
         try:
-            log_model(self._client, self._client.get_run(run_id), run_dir)
+            log_model(self.client, self.client.get_run(run_id), run_dir)
         except (FileNotFoundError, ValueError) as error:
             self.model_error = str(error)
             log.warning("MLflow gets no model of this run: %s", error)
 
     @contextlib.contextmanager
-    def _surviving(self, doing: str) -> Iterator[None]:
+    def surviving(self, doing: str) -> Iterator[None]:
         """Turn any failure into a warning: MLflow, SQLAlchemy, the network and the file system
         have an exception of their own for a store that is gone."""
         try:
@@ -195,7 +250,7 @@ class MlflowTracker:
             log.warning(
                 "MLflow store %s %s. Nothing more is sent; the run folder is whole, and "
                 "`python -m rdad.upload <run folder>` sends it later",
-                self._store,
+                self.store,
                 self.error,
             )
             log.debug("the store's failure in full\n%s", shown_uri(traceback.format_exc()))
@@ -217,33 +272,6 @@ def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp() * 1000)
 
 
-def open_run(
-    store: Store,
-    client: "MlflowClient",
-    run_id: str | None,
-    experiment: str,
-    run_name: str,
-    *,
-    tags: Mapping[str, str],
-    started: datetime | None = None,
-) -> "Run":
-    """The run `run_id`, running again, or a new one if the store has no such run (any more).
-
-    A sweep's job stands below the sweep's run and in the same experiment, whatever `experiment`
-    says; a sweep that this store does not have is left out.
-    """
-    known = find_run(client, run_id)
-    if known is not None:
-        client.update_run(known.info.run_id, status="RUNNING")
-        return known
-    sent = parent_tags() | {key: shown_uri(value)[:LONGEST_TAG] for key, value in tags.items()}
-    sweep = find_run(client, sent.get(PARENT_TAG))
-    if sweep is None:
-        sent.pop(PARENT_TAG, None)
-    group = sweep.info.experiment_id if sweep else store.experiment_id(client, experiment)
-    return client.create_run(group, _milliseconds(started), sent, run_name)
-
-
 def find_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
     """The run `run_id`; None if the store never had it or it was deleted."""
     from mlflow.exceptions import MlflowException
@@ -257,48 +285,3 @@ def find_run(client: "MlflowClient", run_id: str | None) -> "Run | None":
             return None
         raise
     return run if run.info.lifecycle_stage == "active" else None
-
-
-def log_params(client: "MlflowClient", run: "Run", params: Mapping[str, Any]) -> None:
-    """Send the parameters that the run does not have yet."""
-    from mlflow.entities import Param
-
-    new = [
-        Param(key, str(value)[:LONGEST_PARAMETER])
-        for key, value in params.items()
-        if key not in run.data.params
-    ]
-    for first in range(0, len(new), PARAMETERS_PER_CALL):
-        client.log_batch(run.info.run_id, params=new[first : first + PARAMETERS_PER_CALL])
-
-
-def logged_points(client: "MlflowClient", run: "Run") -> set[tuple[str, int]]:
-    """Name and step of what the run has, so that sending it again leaves no duplicates."""
-    return {
-        (key, point.step)
-        for key in run.data.metrics
-        if not key.startswith("system/")
-        for point in client.get_metric_history(run.info.run_id, key)
-    }
-
-
-def log_metrics(
-    client: "MlflowClient",
-    run: "Run",
-    metrics: Mapping[str, float],
-    step: int,
-    points: set[tuple[str, int]],
-) -> None:
-    """One call for all that is not in `points`, where it is added; MLflow draws what is not finite
-    as a huge number, so that is left out."""
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    new = [
-        Metric(key, float(value), now, step)
-        for key, value in metrics.items()
-        if math.isfinite(value) and (key, step) not in points
-    ]
-    if new:
-        client.log_batch(run.info.run_id, metrics=new)
-        points.update((point.key, step) for point in new)

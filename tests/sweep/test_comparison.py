@@ -14,7 +14,7 @@ from sweep_folders import make_job
 
 from rdad import compare_runs
 from rdad.compare import main
-from rdad.sweep.comparison import compared, complete, over_categories, over_seeds
+from rdad.sweep.comparison import complete, over_categories, over_seeds
 from rdad.sweep.comparison_figure import comparison_figure
 from rdad.sweep.comparison_text import markdown, terminal
 from rdad.sweep.jobs import read_jobs, swept
@@ -84,32 +84,32 @@ def test_over_seeds_mean_and_sample_deviation_are_those_of_statistics(tmp_path: 
         for seed, value in enumerate(several):
             make_job(tmp_path, f"{mode}_{seed}", figures(value), mode=mode, seed=seed)
     make_job(tmp_path, "multiply_1", mode="multiply", seed=1)
-    table = over_seeds(compared(read_jobs([tmp_path])))
+    table = over_seeds(read_jobs([tmp_path]))
     assert table is not None
     assert dict(table["n"]) == {"add": 3, "multiply": 1}
     add, multiply = table.loc["add"], table.loc["multiply"]
     assert add["mean", "image_auroc"] == pytest.approx(statistics.mean(values["add"]))
     assert add["std", "image_auroc"] == pytest.approx(statistics.stdev(values["add"]))
     assert math.isnan(multiply["std", "image_auroc"])
-    assert "0.9300 ± 0.0265" in terminal(compared(read_jobs([tmp_path])))
+    assert "0.9300 ± 0.0265" in terminal(read_jobs([tmp_path]))
 
 
 def test_a_metric_undefined_for_one_seed_is_undefined_for_the_setting(tmp_path: Path) -> None:
     make_job(tmp_path, "0", figures(0.9), seed=0)
     make_job(tmp_path, "1", figures(0.9, pixel=None), seed=1)
-    table = over_seeds(compared(read_jobs([tmp_path])))
+    table = over_seeds(read_jobs([tmp_path]))
     assert table is not None
     assert table["mean", "pixel_auroc"].isna().tolist() == [True]
-    assert "undefined" in terminal(compared(read_jobs([tmp_path])))
+    assert "undefined" in terminal(read_jobs([tmp_path]))
 
 
 def test_the_same_setting_in_two_sweeps_counts_once(tmp_path: Path) -> None:
     for sweep_dir, value in (("a", 0.8), ("b", 0.9)):
         for seed in (0, 1):
             make_job(tmp_path / sweep_dir, f"{seed}", figures(value), seed=seed)
-    rows = compared(read_jobs([tmp_path / "a", tmp_path / "b", tmp_path / "b"]))
-    assert [row.name for row in rows] == ["a/0", "a/1", "b/0", "b/1"]
-    table = over_seeds(rows)
+    jobs = read_jobs([tmp_path / "a", tmp_path / "b", tmp_path / "b"])
+    assert [job.name for job in jobs] == ["a/0", "a/1", "b/0", "b/1"]
+    table = over_seeds(jobs)
     assert table is not None
     assert table["n"].tolist() == [2]
     assert table["mean", "image_auroc"].tolist() == [pytest.approx(0.9)]
@@ -122,14 +122,14 @@ def test_over_categories_the_mean_is_of_categories_that_all_settings_have(tmp_pa
                 tmp_path, f"{mode}_{category}", figures(value + plus), mode=mode, category=category
             )
     make_job(tmp_path, "add_grid", figures(0.10), mode="add", category="grid")
-    rows = compared(read_jobs([tmp_path]))
-    table = over_categories(rows)
+    jobs = read_jobs([tmp_path])
+    table = over_categories(jobs)
     assert table is not None
     assert ("grid", "add") in table.index
     whole = complete(table, "image_auroc")
     assert list(whole.index) == ["bottle", "cable"]
     assert dict(whole.mean()) == {"add": pytest.approx(0.92), "multiply": pytest.approx(0.94)}
-    lines = [line.split("|") for line in markdown(rows, picture="x.png").splitlines()]
+    lines = [line.split("|") for line in markdown(jobs, picture="x.png").splitlines()]
     shown = {
         line[1].strip(): [cell.strip() for cell in line[2:4]] for line in lines if len(line) == 5
     }
@@ -139,7 +139,7 @@ def test_over_categories_the_mean_is_of_categories_that_all_settings_have(tmp_pa
 
 
 def test_the_best_of_each_column_is_marked_and_equal_columns_have_none(sweep: Path) -> None:
-    lines = markdown(compared(read_jobs([sweep])), picture="x.png").splitlines()
+    lines = markdown(read_jobs([sweep]), picture="x.png").splitlines()
     (add,) = [line for line in lines if line.startswith("| 0_mode-add")]
     (multiply,) = [line for line in lines if line.startswith("| 1_mode-multiply")]
     assert "**" not in add
@@ -154,13 +154,13 @@ def test_the_fewest_false_alarms_are_the_best(tmp_path: Path) -> None:
     for mode, rate in (("add", 0.05), ("multiply", 0.02)):
         figures = {"image_recall": 0.9, "image_false_alarm_rate": rate}
         make_job(tmp_path, f"mode-{mode}", figures, mode=mode)
-    text = markdown(compared(read_jobs([tmp_path])), picture="x.png")
+    text = markdown(read_jobs([tmp_path]), picture="x.png")
     assert "| multiply | 0.9000 | **0.0200** |" in text
     assert "| add | 0.9000 | 0.0500 |" in text
 
 
 def test_the_figure_shows_each_setting_and_says_where_its_axes_begin(sweep: Path) -> None:
-    figure = comparison_figure(compared(read_jobs([sweep])))
+    figure = comparison_figure(read_jobs([sweep]))
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["image AUROC", "pixel AUROC", "AUPRO"]
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -175,7 +175,7 @@ def test_the_figure_shows_each_setting_and_says_where_its_axes_begin(sweep: Path
 def test_only_the_best_of_very_many_settings_are_drawn(tmp_path: Path) -> None:
     for number in range(45):
         make_job(tmp_path, f"{number}", figures(0.5 + number / 100), sigma=float(number))
-    figure = comparison_figure(compared(read_jobs([tmp_path])))
+    figure = comparison_figure(read_jobs([tmp_path]))
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == [f"sigma {number}" for number in range(5, 45)]
     assert "the best 40 of 45" in figure.get_supxlabel()

@@ -20,7 +20,7 @@ FINE = {"image_auroc": 0.9, "pixel_auroc": 0.97, "aupro": 0.9}
 @pytest.fixture(autouse=True)
 def nothing_reported_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_report, "_planned", {})
-    monkeypatch.setattr(sweep_report, "_reported", {})
+    report.cache_clear()
 
 
 @pytest.fixture

@@ -48,6 +48,8 @@ def main(cfg):
     make_run_folder(folder, run_name=f"{cfg.mode} {cfg.seed}")
     (folder / "metrics.json").write_text(json.dumps(metrics))
     tracker.finish(folder, "FINISHED", metrics)
+    if cfg.mode == "garbled":
+        (folder / "run.json").write_text("{")
 
 main()
 """
@@ -104,7 +106,20 @@ def test_a_failing_job_leaves_a_failed_run_with_what_the_others_reached(
     assert [run.info.status for run in jobs] == ["FAILED", "FINISHED"]
     assert parent.data.metrics == {"best/image_auroc": 0.5}
     assert list(contents(uri, parent)["artifacts"]) == [*COMPARISON, "multirun.yaml"]
-    assert "2 jobs: 1 failed, 1 finished" in parent.data.tags["mlflow.note.content"]
+    assert "2 jobs: 1 finished, 1 failed" in parent.data.tags["mlflow.note.content"]
+
+
+def test_a_record_that_cannot_be_read_costs_the_sweeps_run_nothing(
+    app: Path, tmp_path: Path
+) -> None:
+    uri = new_store(tmp_path / "store")
+    _, errors = launch(app, uri, "mode=garbled,broken,add", "seed=0,1").communicate(timeout=120)
+    assert "MLflow store" not in errors
+    assert "JSON" not in errors
+    parent, jobs = parent_and_jobs(uri)
+    assert (parent.info.status, len(jobs)) == ("FAILED", 6)
+    assert parent.data.metrics == {"best/image_auroc": 0.5625}
+    assert "6 jobs: 2 finished, 4 failed" in parent.data.tags["mlflow.note.content"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    Distribution: TypeAlias = CategoricalDistribution | FloatDistribution | IntDistribution
 
 EXAMPLE = "'model.lr=tag(log, interval(1e-4, 1e-2))'"
 
@@ -21,7 +23,7 @@ class SearchSpace:
         common: Overrides of every job.
     """
 
-    distributions: "dict[str, BaseDistribution]"
+    distributions: "dict[str, Distribution]"
     common: list[str]
 
     def job(self, params: Mapping[str, Any]) -> list[str]:
@@ -30,7 +32,12 @@ class SearchSpace:
 
     def samples(self) -> list[list[str]]:
         """Jobs in which every choice occurs once: what to compose to know that all exist."""
-        choices = {key: _examples(one) for key, one in self.distributions.items()}
+        from optuna.distributions import CategoricalDistribution
+
+        choices = {
+            key: one.choices if isinstance(one, CategoricalDistribution) else (one.low, one.high)
+            for key, one in self.distributions.items()
+        }
         first = {key: values[0] for key, values in choices.items()}
         return [
             self.job(first | {key: value}) for key, values in choices.items() for value in values
@@ -56,9 +63,9 @@ def search_space(overrides: Sequence[Override]) -> SearchSpace:
     return SearchSpace({one.get_key_element(): _distribution(one) for one in varying}, common)
 
 
-def _distribution(override: Override) -> "BaseDistribution":
+def _distribution(override: Override) -> "Distribution":
     """Choices are kept as the text behind the `=`; numbers as numbers, for Optuna to order."""
-    from optuna.distributions import CategoricalDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     value = override.value()
     unknown = getattr(value, "tags", set()) - ({"log"} if override.is_interval_sweep() else set())
@@ -68,41 +75,28 @@ def _distribution(override: Override) -> "BaseDistribution":
             f"is log, for an interval, as in {EXAMPLE}"
         )
     if isinstance(value, IntervalSweep):
-        return _interval(override, value)
-    if isinstance(value, RangeSweep):
-        return _steps(override, value)
-    return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
+        low, high, options = _interval(override, value)
+    elif isinstance(value, RangeSweep):
+        low, high, options = _steps(override, value)
+    else:
+        return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, **options)
+    return FloatDistribution(low, high, **options)
 
 
-def _interval(override: Override, interval: IntervalSweep) -> "BaseDistribution":
+def _interval(override: Override, interval: IntervalSweep) -> tuple[float, float, dict[str, Any]]:
     """Whole numbers where it stands in int(...), with the end; else floats."""
-    from optuna.distributions import FloatDistribution, IntDistribution
-
     low, high, log = interval.start, interval.end, "log" in interval.tags
     assert low is not None and high is not None
     if low >= high or (log and low <= 0):
         wanted = "0 < start < end" if log else "start < end"
         raise ValueError(f"{override.input_line}: the interval must have {wanted}")
-    if isinstance(low, int) and isinstance(high, int):
-        return IntDistribution(low, high, log=log)
-    return FloatDistribution(low, high, log=log)
+    return low, high, {"log": log}
 
 
-def _steps(override: Override, steps: RangeSweep) -> "BaseDistribution":
-    from optuna.distributions import FloatDistribution, IntDistribution
-
+def _steps(override: Override, steps: RangeSweep) -> tuple[float, float, dict[str, Any]]:
     values = sorted(steps.range())
     if not values:
         raise ValueError(f"{override.input_line}: the range holds no value; its end is left out")
-    low, high, step = values[0], values[-1], abs(steps.step)
-    if isinstance(steps.range(), range):
-        return IntDistribution(int(low), int(high), step=int(step))
-    return FloatDistribution(float(low), float(high), step=float(step))
-
-
-def _examples(distribution: "BaseDistribution") -> list[Any]:
-    from optuna.distributions import CategoricalDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    return [distribution.low, distribution.high]  # type: ignore[attr-defined]
+    return values[0], values[-1], {"step": abs(steps.step)}

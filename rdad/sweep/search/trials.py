@@ -1,28 +1,29 @@
 """A search as it grows: which trials to run next, what came of them, which were best."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.sweep.search.space import SearchSpace
-from rdad.sweep.search.study import DIRECTIONS, SAMPLERS, check_choice, make_sampler, open_study
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
+    from rdad.sweep.search.space import Distribution
+
 DATABASE = "optuna.db"
+DIRECTIONS = ("maximize", "minimize")
+SAMPLERS = {
+    "tpe": "TPESampler",
+    "gp": "GPSampler",
+    "nsgaii": "NSGAIISampler",
+    "random": "RandomSampler",
+}
 SIGNIFICANT_DIGITS = 4  # of a value between two bounds, so that a folder's name stays readable
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial to run: its number in the study, and the values it tries."""
-
-    number: int
-    params: dict[str, Any]
 
 
 class Search:
@@ -54,9 +55,9 @@ class Search:
         storage: str | None = None,
         study_name: str | None = None,
     ) -> None:
-        check_choice("sampler", sampler, SAMPLERS)
+        _check_choice("sampler", sampler, SAMPLERS)
         for direction in directions:
-            check_choice("direction", direction, DIRECTIONS)
+            _check_choice("direction", direction, DIRECTIONS)
         if storage is not None and study_name is None:
             raise ValueError(
                 "hydra.sweeper.study_name must be given with hydra.sweeper.storage, whose database "
@@ -65,42 +66,46 @@ class Search:
         self.space, self.folder = space, folder.absolute()
         self._sampler, self._seed, self._shared = sampler, seed, storage is not None
         self._failed_now = 0
-        self._study = open_study(
+        self._study = _open_study(
             storage or f"sqlite:///{self.folder / DATABASE}", study_name or "search", directions
         )
         self._left_running = self._taken_over()
 
-    def ask(self, count: int, *, n_trials: int) -> list[Proposal]:
-        """What to run next, `count` at most; nothing where the study has its `n_trials`.
+    def ask(self, count: int, *, n_trials: int) -> dict[int, dict[str, Any]]:
+        """What to run next, by the trials' numbers the values that they try.
 
-        Trials that failed count in the process that saw them fail. A later one replaces them.
+        `count` at most; nothing where the study has its `n_trials`. Trials that failed count in
+        the process that saw them fail. A later one replaces them.
         """
         remaining = n_trials - len(self._trials("COMPLETE")) - self._failed_now
-        proposals = []
+        proposals = {}
         for _ in range(min(count, remaining)):
             trial = self._left_running.pop(0) if self._left_running else self._new_trial()
-            proposals.append(Proposal(trial.number, self._short(trial.params)))
+            proposals[trial.number] = self._short(trial.params)
         return proposals
 
-    def tell(self, proposal: Proposal, values: Sequence[float]) -> None:
-        """What a trial came to.
+    def tell(self, number: int, returned: Any) -> list[float]:
+        """What a trial's job gave: its objective, or several, which are returned.
 
         Raises:
             ValueError: not one number for each direction. The trial has then failed.
         """
+        values = list(returned) if isinstance(returned, list | tuple) else [returned]
         objectives = len(self._study.directions)
-        if len(values) != objectives or not all(map(math.isfinite, values)):
-            self.tell_failed(proposal)
+        finite = [isinstance(value, int | float) and math.isfinite(value) for value in values]
+        if len(values) != objectives or not all(finite):
+            self.tell_failed(number)
             raise ValueError(
-                f"the job gave {list(values)}; expected {objectives} finite "
+                f"the job gave {values}; expected {objectives} finite "
                 f"number{'s' if objectives > 1 else ''}, one for each hydra.sweeper.direction"
             )
-        self._study.tell(proposal.number, list(values))
+        self._study.tell(number, values)
+        return values
 
-    def tell_failed(self, proposal: Proposal) -> None:
+    def tell_failed(self, number: int) -> None:
         """A trial came to nothing; it is not proposed again."""
         self._failed_now += 1
-        self._fail(proposal.number)
+        self._fail(number)
 
     def results(self) -> dict[str, Any]:
         """How many trials there are of each state, and the best; with several objectives those that
@@ -124,9 +129,9 @@ class Search:
 
     def _new_trial(self) -> "Trial":
         number = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = make_sampler(self._sampler, seed=self._seed * 10_000 + number)
+        self._study.sampler = _make_sampler(self._sampler, seed=self._seed * 10_000 + number)
         try:
-            trial = self._study.ask(self.space.distributions)
+            trial = self._study.ask({**self.space.distributions})
         except ValueError as error:
             self._fail(number)
             raise ValueError(
@@ -162,7 +167,7 @@ class Search:
         return {key: _rounded(params[key], spaces[key]) for key in spaces if key in params}
 
 
-def _rounded(value: Any, distribution: "BaseDistribution") -> Any:
+def _rounded(value: Any, distribution: "Distribution") -> Any:
     from optuna.distributions import FloatDistribution
 
     if not isinstance(distribution, FloatDistribution):
@@ -171,3 +176,62 @@ def _rounded(value: Any, distribution: "BaseDistribution") -> Any:
         return float(f"{value:.10g}")  # 0.3 for 0.1 + 2 * 0.1
     shortened = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     return min(max(shortened, distribution.low), distribution.high)
+
+
+def _check_choice(key: str, found: str, allowed: Iterable[str]) -> None:
+    if found not in allowed:
+        raise ValueError(f"hydra.sweeper.{key} must be {' or '.join(allowed)}; found {found!r}")
+
+
+def _open_study(storage: str, study_name: str, directions: Sequence[str]) -> "Study":
+    """The study of that name, made where there is none.
+
+    Raises:
+        ValueError: it has other directions, or the database cannot be opened.
+    """
+    import optuna
+    from optuna.study import StudyDirection
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=study_name,
+            directions=[StudyDirection[one.upper()] for one in directions],
+            load_if_exists=True,
+        )
+    except (SQLAlchemyError, ImportError) as error:
+        raise ValueError(f"hydra.sweeper.storage {storage} cannot be opened: {error}") from error
+    found = [direction.name.lower() for direction in study.directions]
+    if found != list(directions):
+        raise ValueError(
+            f"the study {study_name!r} in {storage} is to {', '.join(found)}; found "
+            f"hydra.sweeper.direction {', '.join(directions)}; name another study_name or folder"
+        )
+    return study
+
+
+def _make_sampler(name: str, *, seed: int) -> "BaseSampler":
+    """Made anew for each trial: what it remembers of earlier ones stands in the database."""
+    from optuna import samplers
+
+    # constant_liar: trials of one batch keep away from each other
+    options = {"constant_liar": True} if name == "tpe" else {}
+    return getattr(samplers, SAMPLERS[name])(seed=seed, **options)
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Keeps two processes out of one search's folder, where they would run the same trials.
+
+    Raises:
+        ValueError: another process is in it.
+    """
+    from filelock import FileLock, Timeout  # Hydra imports its plugins at each start
+
+    try:
+        with FileLock(folder / ".search.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ValueError(f"another process searches in {folder}") from error
