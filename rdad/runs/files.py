@@ -68,12 +68,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     write_text_atomic(path, text.getvalue())
 
 
-def write_calibration(run_dir: Path, images: Iterable[Path], scores: Iterable[float]) -> None:
-    """Write `calibration.csv`: the images that were held back, and their raw scores."""
-    rows = zip(images, scores, strict=True)
-    write_table(run_dir / CALIBRATION_FILE, ("image", "score"), rows)
-
-
 def write_metrics(run_dir: Path, metrics: Mapping[str, float]) -> None:
     """Write `metrics.json`: strict JSON, so an undefined metric (nan) is null.
 
