@@ -59,7 +59,6 @@ class ArtifactWriter:
             report begins; None where the network has none.
 
     Raises:
-        ValueError: `overlays` is negative.
         OSError: nothing can be written in `run_dir`.
     """
 
@@ -74,8 +73,6 @@ class ArtifactWriter:
         report: "ReportSubject | None" = None,
         thresholds: "Thresholds | None" = None,
     ) -> None:
-        if overlays is not None and overlays < 0:
-            raise ValueError(f"overlays is {overlays}; allowed: 0 or more, or null for all")
         self._run_dir = run_dir
         self._category = category
         self._maps = maps
@@ -91,10 +88,12 @@ class ArtifactWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """After an error in the test there are no scores, overlays, curves and report."""
         if kind is None:
             self.close()
         else:
-            self.discard()
+            self._threads.shutdown(cancel_futures=True)
+            self._gathered.maps.close()
 
     def add(
         self,
@@ -111,9 +110,6 @@ class ArtifactWriter:
             score: The raw image score.
         """
         values = np.array(anomaly_map, dtype=np.float32)
-        if values.ndim != 2:
-            found = f"{values.shape} for {sample.image}"
-            raise ValueError(f"an anomaly map is (height, width); found {found}")
         self._gathered.add(sample, float(score), values)
         self._attempt(self._run_dir, lambda: self._gathered.maps.append(values))
         if self._maps:
@@ -148,11 +144,6 @@ class ArtifactWriter:
             found.maps.close()
         if self._error is not None:
             raise self._error
-
-    def discard(self) -> None:
-        """Stop without scores, overlays, curves and report, as after an error in the test."""
-        self._threads.shutdown(cancel_futures=True)
-        self._gathered.maps.close()
 
     def _attempt(self, path: Path, write: Callable[[], object], *, always: bool = False) -> None:
         """Write `path`; the first failure is kept for `close`, and ends all further writing."""
