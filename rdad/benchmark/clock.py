@@ -7,6 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import psutil
@@ -103,11 +104,10 @@ def peak_bytes(task: Task, device: torch.device) -> int:
         while not done.wait(0.01):
             seen.append(process.memory_info().rss)
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        task()
-    finally:
-        done.set()
-        watcher.join()
+    with ThreadPoolExecutor(1) as watcher:
+        watcher.submit(watch)
+        try:
+            task()
+        finally:
+            done.set()
     return max(seen) - seen[0]

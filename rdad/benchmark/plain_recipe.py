@@ -4,23 +4,22 @@ One process, float32, every image decoded in every epoch, metrics over lists and
 """
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
+import timm
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import Compose, Normalize, Resize, ToTensor
 
-from rdad.benchmark.plain_network import (
-    PlainBottleneck,
-    PlainDecoder,
-    PlainEncoder,
-    copy_weights,
-)
 from rdad.data.samples import Sample
+from rdad.model.encoder import Encoder
 from rdad.model.torch_model import ReverseDistillationModel
 
 LR, BETAS = 0.005, (0.5, 0.999)  # the authors' main.py
@@ -38,24 +37,41 @@ class PlainImages(Dataset[tuple[Tensor, Tensor, int]]):
     def __init__(
         self, samples: Sequence[Sample], size: tuple[int, int], mean: Tensor, std: Tensor
     ) -> None:
-        self.samples, self.size, self.mean, self.std = samples, size, mean.cpu(), std.cpu()
+        self.samples = samples
+        self.resized: Any = Compose([Resize(size), ToTensor()])
+        self.normalised = Normalize(mean.flatten().tolist(), std.flatten().tolist())
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
         sample = self.samples[index]
-        image = self._resized(Image.open(sample.image).convert("RGB"))
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-        mask = torch.zeros(self.size, dtype=torch.bool)
+        image = self.normalised(self.resized(Image.open(sample.image).convert("RGB")))
+        mask = torch.zeros(image.shape[1:], dtype=torch.bool)
         if sample.mask is not None:
-            grey = self._resized(Image.open(sample.mask).convert("L"))
-            mask = torch.from_numpy(np.array(grey) / 255 > 0.5)
-        return (pixels.float() / 255 - self.mean) / self.std, mask, sample.label
+            mask = self.resized(Image.open(sample.mask).convert("L"))[0] > 0.5
+        return image, mask, sample.label
 
-    def _resized(self, image: Image.Image) -> Image.Image:
-        height, width = self.size
-        return image.resize((width, height), Image.Resampling.BILINEAR)
+
+class PlainEncoder(nn.Module):
+    """The whole pretrained network, run to its end; its parameters take gradients.
+
+    Called with images (B, 3, H, W), it gives the features at strides 4, 8 and 16.
+    """
+
+    def __init__(self, backbone: str, encoder: Encoder) -> None:
+        super().__init__()
+        known: Any = encoder.network
+        weights = getattr(known, "network", known).state_dict()
+        self.network: Any = timm.create_model(getattr(known, "timm_name", backbone))
+        self.network.load_state_dict(weights, strict=False)
+        self.indices = getattr(known, "indices", [1, 2, 3])  # of a ResNet: behind its stem
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The last stage is computed too, as by the authors' encoder, and nobody reads it."""
+        return self.network.forward_intermediates(
+            images, indices=self.indices, output_fmt="NCHW", intermediates_only=True
+        )
 
 
 class PlainRecipe:
@@ -69,34 +85,28 @@ class PlainRecipe:
         backbone: What `model` was built with.
     """
 
-    def __init__(self, model: ReverseDistillationModel, backbone: str, *, lr: float = LR) -> None:
+    def __init__(self, model: ReverseDistillationModel, backbone: str) -> None:
         known = model.encoder
         self.size, self.mean, self.std = model.input_size, known.pixel_mean, known.pixel_std
         self.device = self.mean.device
         self.encoder = PlainEncoder(backbone, known).to(self.device).eval()
-        self.bottleneck = PlainBottleneck(known.channels, known.mirror).to(self.device)
-        self.decoder = PlainDecoder(known.channels, known.mirror).to(self.device)
-        copy_weights(self.bottleneck, model.bottleneck)
-        copy_weights(self.decoder, model.decoder)
+        contiguous = {"memory_format": torch.contiguous_format}
+        self.bottleneck: nn.Module = deepcopy(model.bottleneck).to(**contiguous)
+        self.decoder: nn.Module = deepcopy(model.decoder).to(**contiguous)
         trained = [*self.decoder.parameters(), *self.bottleneck.parameters()]
-        self.optimizer = torch.optim.Adam(trained, lr=lr, betas=BETAS)
+        self.optimizer = torch.optim.Adam(trained, lr=LR, betas=BETAS)
 
     def images(self, samples: Sequence[Sample]) -> PlainImages:
         return PlainImages(samples, self.size, self.mean, self.std)
 
-    def train_epoch(
-        self, samples: Sequence[Sample], batch_size: int, order: Sampler[int] | None = None
-    ) -> list[float]:
-        """The loss of each step; without an `order` the images are shuffled."""
+    def train_epoch(self, samples: Sequence[Sample], batch_size: int) -> None:
         self.bottleneck.train()
         self.decoder.train()
-        batches = DataLoader(
-            self.images(samples), batch_size=batch_size, shuffle=order is None, sampler=order
-        )
-        return [self.train_step(images) for images, _, _ in batches]
+        for images, _, _ in DataLoader(self.images(samples), batch_size=batch_size, shuffle=True):
+            self.train_step(images)
 
     def train_step(self, images: Tensor) -> float:
-        """One step on normalised images (B, 3, H, W)."""
+        """One step on normalised images (B, 3, H, W); gives its loss."""
         teacher = self.encoder(images.to(self.device))
         student = self.decoder(self.bottleneck(teacher))
         loss = plain_loss(teacher, student)

@@ -1,11 +1,11 @@
 """What was measured: a table and what it says for people, JSON for scripts, a bar chart."""
 
-import json
 import logging
 import platform
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rdad.benchmark.clock import Row, Timing, seconds_of
 from rdad.benchmark.parts import all_rows
 from rdad.benchmark.subject import Subject
 from rdad.model.precision import FLOAT32
-from rdad.runs.files import write_atomic, write_text_atomic
+from rdad.runs.files import write_atomic, write_json
 
 log = logging.getLogger(__name__)
 
@@ -32,25 +32,37 @@ def report(cfg: DictConfig, output_dir: Path) -> str:
 
     Leaves `benchmark.json` (seconds, bytes, 1e9 operations a call) and `benchmark.png`.
     """
-    logging.getLogger("rdad").setLevel(logging.WARNING)
+    rows = []
     with tempfile.TemporaryDirectory(prefix="rdad-benchmark-") as folder:
-        subject = Subject(cfg, Path(folder))
-        for name in ("rdad", "lightning.pytorch"):  # the word is left to the benchmark
-            logging.getLogger(name).setLevel(logging.ERROR)
-        log.setLevel(logging.INFO)
+        with heard_from(logging.WARNING, "rdad"):
+            subject = Subject(cfg, Path(folder))
         machine = measured_machine(subject.device, subject.precision)
-        rows = list(_told(all_rows(subject)))
+        quiet = heard_from(logging.ERROR, "rdad", "lightning.pytorch")
+        with quiet, heard_from(logging.INFO, __name__):
+            for row in all_rows(subject):
+                log.info("%s, %s: %.3g s", row.group, row.name.strip(), row.rdad.median)
+                rows.append(row)
+    said = conclusions(rows, cfg.epochs, machine["gflop_s"])
     content = {
         "settings": OmegaConf.to_container(cfg, resolve=True),
         "machine": machine,
         "parts": [_part(row) for row in rows],
-        "conclusions": conclusions(rows, cfg.epochs, machine["gflop_s"]),
+        "conclusions": said,
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    write_text_atomic(output_dir / "benchmark.json", text + "\n")
+    write_json(output_dir / "benchmark.json", content)
     title = f"{cfg.model.backbone} on {machine['name']}"
     write_atomic(output_dir / "benchmark.png", lambda draft: draw_chart(draft, rows, title))
-    return "\n".join([_heading(cfg, machine), "", *_table(rows), "", *content["conclusions"]])
+    return "\n".join([_heading(cfg, machine), "", *_table(rows), "", *said])
+
+
+@contextmanager
+def heard_from(level: int, *names: str) -> Iterator[None]:
+    """Loggers at this level, and afterwards at their own."""
+    with ExitStack() as stack:
+        for logger in map(logging.getLogger, names):
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(level)
+        yield
 
 
 def measured_machine(device: torch.device, precision: str) -> dict[str, Any]:
@@ -129,13 +141,6 @@ def draw_chart(path: Path, rows: Sequence[Row], title: str) -> None:
         ax=axes, logx=True, color=["#c9c3b8", "#2f6f9f"], width=0.8, title=title
     )
     figure.savefig(path, dpi=130)
-
-
-def _told(rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows, each with a line in the log as soon as it is measured."""
-    for row in rows:
-        log.info("%s, %s: %.3g s", row.group, row.name.strip(), row.rdad.median)
-        yield row
 
 
 def _part(row: Row) -> dict[str, Any]:

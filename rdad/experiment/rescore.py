@@ -75,7 +75,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
         carries=same_map and images.tiling == trained.tiling and not on_others,
         held_back=bool(images.calibration_samples) and (own_images or on_others),
     )
-    tested = scoring.test(thresholds)
+    metrics, undefined = scoring.test(thresholds)
     content = {
         "source": source,
         "model": trained.name,
@@ -84,10 +84,10 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
         "dataset": OmegaConf.to_container(cfg.dataset, resolve=True),
         "images": {"test": len(images.test_samples)},
         "thresholds": None if thresholds is None else thresholds.to_dict(),
-        "undefined": tested.undefined,
+        "undefined": undefined,
     }
     write_json(scoring.folder / RECORD_FILE, content)
-    return Rescored(tested.metrics, thresholds, scoring.folder)
+    return Rescored(metrics, thresholds, scoring.folder)
 
 
 def _refuse_used_folder(output: str | None) -> None:

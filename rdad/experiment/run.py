@@ -83,10 +83,10 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         training.save_model(thresholds)
         book.update(thresholds=None if thresholds is None else thresholds.to_dict())
         started = time.perf_counter()
-        found = scoring.test(thresholds)
-        book.update(**test_costs(started), undefined=found.undefined)
-        book.finish(found.metrics)
-    return _result(book, found.metrics, thresholds)
+        metrics, undefined = scoring.test(thresholds)
+        book.update(**test_costs(started), undefined=undefined)
+        book.finish(metrics)
+    return _result(book, metrics, thresholds)
 
 
 def _result(book: "Book", metrics: dict[str, float], thresholds: "Thresholds | None") -> RunResult:

@@ -22,7 +22,7 @@ from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.results.curves import write_loss_curve
-from rdad.results.evaluation import Evaluation, calibrate_into, evaluate_into, metrics_for
+from rdad.results.evaluation import calibrate_into, evaluate_into, metrics_for
 from rdad.results.report.contents import ReportSubject
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.ending import TERMINATED
@@ -190,11 +190,10 @@ class Scoring:
             precision=self.precision,
         )
 
-    def test(self, thresholds: Thresholds | None) -> Evaluation:
-        """Metrics of the raw scores and maps, by their names in MLflow, and all artifacts."""
+    def test(self, thresholds: Thresholds | None) -> tuple[dict[str, float], dict[str, str]]:
+        """Metrics of the raw scores and maps, and all artifacts, as `evaluate_into` says."""
         artifacts, images = self.cfg.artifacts, self.images
-        title, number = images.category, len(images.test_samples)
-        subject = ReportSubject(title, self.settings, self.date, number)
+        subject = ReportSubject(images.category, self.settings, self.date)
         writer = ArtifactWriter(
             self.folder,
             category=images.category,

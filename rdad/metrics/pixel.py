@@ -14,11 +14,20 @@ from rdad.metrics.regions import image_aupros, region_areas
 AuproDefinition = Literal["dataset", "per_image"]
 
 
-class PixelState(Metric):
-    """Keeps the raw pixels of all maps, and the defect pixels again with the area of their region.
+class PixelMetrics(Metric):
+    """`pixel_auroc`, `pixel_ap`, `pixel_f1_max` and `aupro` of raw maps: exact, from one sort.
+
+    A figure that is not defined is nan; after `compute`, `undefined` maps its name to the reason,
+    `curves` holds `pixel_roc` and `pro`, and `curve_areas` what lies under them, under `pro` up to
+    `fpr_limit`.
 
     Memory: 4 bytes a pixel, and 8 more a defect pixel; 22 MB for 83 maps of 256×256. Under DDP each
     process holds that of all processes while it computes.
+
+    Args:
+        fpr_limit: The false-positive rate up to which AUPRO is taken.
+        aupro: `dataset`: one curve over all images (MVTec's); `per_image`: the mean of a curve for
+            each anomalous image (the authors', which flatters; see `image_aupros`).
     """
 
     full_state_update = False
@@ -71,6 +80,24 @@ class PixelState(Metric):
             each = image_aupros(maps[:, 0].cpu().numpy(), on_host, fpr_limit=self.fpr_limit)
             self.each_aupro.append(torch.from_numpy(each).to(maps.device, torch.float32))
 
+    def compute(self) -> dict[str, float]:
+        """All figures by name, in [0, 1] or nan."""
+        ranking = self.ranking()
+        reason = self._reason_undefined(ranking)
+        names = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro")
+        self.undefined = dict.fromkeys(names, reason) if reason else {}
+        if reason:
+            self.curve_areas = {}
+            self.curves = dict.fromkeys(("pixel_roc", "pro"), Curve(np.zeros(0), np.zeros(0)))
+            return dict.fromkeys(names, float("nan"))
+        figures = {f"pixel_{name}": value for name, value in ranking.figures().items()}
+        self.curves = {"pixel_roc": ranking.roc(), "pro": ranking.pro()}
+        self.curve_areas = {
+            "pixel_roc": figures["pixel_auroc"],
+            "pro": ranking.partial_area(self.fpr_limit),
+        }
+        return figures | {"aupro": self._aupro(ranking)}
+
     def reset(self) -> None:
         """Forget all batches."""
         # States made in inference mode could not be added to outside it.
@@ -95,7 +122,7 @@ class PixelState(Metric):
             )
         return float(each.mean())
 
-    def reason_undefined(self, ranking: Ranking) -> str | None:
+    def _reason_undefined(self, ranking: Ranking) -> str | None:
         """Why no figure is defined, or None."""
         if not self.images:
             return "no image was scored"
@@ -117,55 +144,21 @@ class PixelState(Metric):
         self.areas.append(areas.to(torch.float32))
 
 
-class PixelMetrics(PixelState):
-    """`pixel_auroc`, `pixel_ap`, `pixel_f1_max` and `aupro` of raw maps: exact, from one sort.
-
-    A figure that is not defined is nan; after `compute`, `undefined` maps its name to the reason,
-    `curves` holds `pixel_roc` and `pro`, and `curve_areas` what lies under them, under `pro` up to
-    `fpr_limit`. Memory as in `PixelState`.
-
-    Args:
-        fpr_limit: The false-positive rate up to which AUPRO is taken.
-        aupro: `dataset`: one curve over all images (MVTec's); `per_image`: the mean of a curve for
-            each anomalous image (the authors', which flatters; see `image_aupros`).
-    """
-
-    def compute(self) -> dict[str, float]:
-        """All figures by name, in [0, 1] or nan."""
-        ranking = self.ranking()
-        reason = self.reason_undefined(ranking)
-        names = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro")
-        self.undefined = dict.fromkeys(names, reason) if reason else {}
-        if reason:
-            self.curve_areas = {}
-            self.curves = dict.fromkeys(("pixel_roc", "pro"), Curve(np.zeros(0), np.zeros(0)))
-            return dict.fromkeys(names, float("nan"))
-        figures = {f"pixel_{name}": value for name, value in ranking.figures().items()}
-        self.curves = {"pixel_roc": ranking.roc(), "pro": ranking.pro()}
-        self.curve_areas = {
-            "pixel_roc": figures["pixel_auroc"],
-            "pro": ranking.partial_area(self.fpr_limit),
-        }
-        return figures | {"aupro": self._aupro(ranking)}
-
-
-class AUPRO(PixelState):
+class AUPRO(PixelMetrics):
     """Area under the per-region overlap, over the false-positive rate up to `fpr_limit`.
 
     MVTec's definition (see `rdad.metrics.exact.aupro`), or with `per_image` the authors'. Not
-    defined: nan, and `undefined["aupro"]` says why. Memory as in `PixelState`.
+    defined: nan, and `undefined["aupro"]` says why. Memory as in `PixelMetrics`.
     """
 
     def __init__(self, fpr_limit: float = 0.3, per_image: bool = False, **kwargs: Any) -> None:
         definition: AuproDefinition = "per_image" if per_image else "dataset"
         super().__init__(fpr_limit=fpr_limit, aupro=definition, **kwargs)
 
-    def compute(self) -> Tensor:
+    def compute(self) -> Tensor:  # type: ignore[override]
         """A float64 scalar in [0, 1], or nan."""
-        ranking = self.ranking()
-        reason = self.reason_undefined(ranking)
-        self.undefined = {"aupro": reason} if reason else {}
-        value = float("nan") if reason else self._aupro(ranking)
+        value = super().compute()["aupro"]
+        self.undefined = {name: why for name, why in self.undefined.items() if name == "aupro"}
         return torch.tensor(value, dtype=torch.float64)
 
 

@@ -7,18 +7,18 @@ loss.png                  the losses of `history.csv`
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rdad.results.gathered import Gathered
 from rdad.runs.files import read_history, write_atomic, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from rdad.data.samples import Sample
     from rdad.metrics import Curve
 
 log = logging.getLogger(__name__)
@@ -26,44 +26,31 @@ log = logging.getLogger(__name__)
 FOLDER = "curves"
 
 
-def write_test_curves(
-    run_dir: Path,
-    samples: "Sequence[Sample]",
-    scores: Sequence[float],
-    curves: "Mapping[str, Curve]",
-    areas: Mapping[str, float],
-    *,
-    fpr_limit: float = 0.3,
-) -> "dict[str, Curve]":
+def write_test_curves(run_dir: Path, gathered: Gathered) -> None:
     """Write what the results define: no ROC of one class, no pixel curves without masks.
 
-    Args:
-        scores: Raw, one a sample.
-        curves, areas: `AnomalyMetrics.curves` and `curve_areas`. Pixel curves need a mask for
-            each defect.
-        fpr_limit: To which AUPRO goes.
-
-    Returns:
-        The curves that were written.
+    Of `gathered.curves` those are kept that were written.
     """
     from rdad.results.figures import score_histogram
 
+    samples, scores, found = gathered.samples, gathered.scores, gathered.curves
+    gathered.curves = {}
     if not np.isfinite(scores).all():
         log.warning("no curves: %d scores are not finite", np.sum(~np.isfinite(scores)))
-        return {}
+        return
     if samples:
         types = [sample.defect_type for sample in samples]
         _save(run_dir, "score_histogram", score_histogram(scores, types))
-    drawn = {name: curve for name, curve in curves.items() if curve.fpr.size}
+    drawn = {name: curve for name, curve in found.items() if curve.fpr.size}
     if "image_roc" not in drawn:
         log.info("no ROC curve: it needs normal and anomalous test images")
-        return {}
+        return
     if any(sample.label and sample.mask is None for sample in samples):
         drawn = {"image_roc": drawn["image_roc"]}
-    _write_roc(run_dir, drawn, areas)
+    gathered.curves = drawn
+    _write_roc(run_dir, drawn, gathered.areas)
     if "pro" in drawn:
-        _write_pro(run_dir, drawn["pro"], areas["pro"], fpr_limit=fpr_limit)
-    return drawn
+        _write_pro(run_dir, drawn["pro"], gathered.areas["pro"], fpr_limit=gathered.fpr_limit)
 
 
 def write_loss_curve(run_dir: Path) -> None:

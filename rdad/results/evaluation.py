@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +12,13 @@ from rdad.metrics import AnomalyMetrics
 from rdad.model.precision import Precision
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.results.writer import ArtifactWriter
-from rdad.runs.files import write_calibration, write_metrics
+from rdad.runs.files import CALIBRATION_FILE, write_metrics, write_table
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
     from rdad.metrics.thresholds import Thresholds
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics by their names in MLflow, as test/image_auroc; why those that are nan are so."""
-
-    metrics: dict[str, float]
-    undefined: dict[str, str]
 
 
 def calibrate_into(
@@ -52,7 +43,8 @@ def calibrate_into(
         scores += scored.scores.cpu().tolist()
         pixels.add(scored.maps.squeeze(1).cpu().numpy())
     images = (sample.image for sample in datamodule.calibration_samples)
-    write_calibration(folder, images, scores)
+    rows = zip(images, scores, strict=True)
+    write_table(folder / CALIBRATION_FILE, ("image", "score"), rows)
     thresholds = calibrate(scores, pixels, image_rate=image_rate)
     log.info("thresholds: %s", thresholds)
     if not thresholds.guaranteed:
@@ -88,8 +80,12 @@ def evaluate_into(
     writer: ArtifactWriter,
     *,
     precision: Precision = nullcontext,
-) -> Evaluation:
-    """All metrics over the test images, with metrics.json and what the writer leaves."""
+) -> tuple[dict[str, float], dict[str, str]]:
+    """All metrics over the test images, with metrics.json and what the writer leaves.
+
+    Returns:
+        The metrics by their names in MLflow, as test/image_auroc; and why those that are nan are.
+    """
     with writer:
         values = evaluate(model, datamodule, metrics, writer, precision=precision)
         named = {f"test/{name}": value for name, value in values.items()}
@@ -98,7 +94,7 @@ def evaluate_into(
     for reason in dict.fromkeys(undefined.values()):
         names = ", ".join(name for name in undefined if undefined[name] == reason)
         log.warning("undefined: %s: %s", names, reason)
-    return Evaluation(named, undefined)
+    return named, undefined
 
 
 def evaluate(
@@ -114,16 +110,19 @@ def evaluate(
     Nothing here is fitted on the test images: metrics see the raw scores.
     """
     for scored in _scored(model, datamodule, datamodule.test_dataloader(), precision):
-        masks = scored.batch["masks"] if datamodule.has_masks else None
+        batch, maps, scores = scored.batch, scored.maps.cpu(), scored.scores.cpu()
         metrics.update(
-            scores=scored.scores.cpu(),
-            labels=scored.batch["labels"],
-            maps=scored.maps.cpu(),
-            masks=masks,
-            defect_types=scored.batch["defect_types"],
+            scores=scores,
+            labels=batch["labels"],
+            maps=maps,
+            masks=batch["masks"] if datamodule.has_masks else None,
+            defect_types=batch["defect_types"],
         )
         if writer is not None:
-            _write(writer, datamodule, scored)
+            found = zip(batch["indices"].tolist(), maps[:, 0].numpy(), scores.tolist(), strict=True)
+            for index, anomaly_map, value in found:
+                sample, size = datamodule.test_samples[index], datamodule.test_sizes[index]
+                writer.add(sample, size, anomaly_map, value)
     figures = metrics.compute()
     if writer is not None:
         writer.take_curves(metrics)
@@ -144,12 +143,3 @@ def _scored(
         tiles_at_once=datamodule.batch_size,
         precision=precision,
     )
-
-
-def _write(writer: ArtifactWriter, datamodule: "AnomalyDataModule", scored: ScoredBatch) -> None:
-    maps, scores = scored.maps.squeeze(1).cpu().numpy(), scored.scores.cpu().tolist()
-    for index, anomaly_map, value in zip(
-        scored.batch["indices"].tolist(), maps, scores, strict=True
-    ):
-        sample = datamodule.test_samples[index]
-        writer.add(sample, datamodule.test_sizes[index], anomaly_map, value)

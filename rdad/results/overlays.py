@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rdad.data.samples import distinct
+from rdad.results.gathered import Gathered
 from rdad.runs.files import write_atomic
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from rdad.data.samples import Sample
 
 LONGEST_NAME_BYTES = 200  # file systems allow 255
@@ -59,20 +58,10 @@ def overlay_names(samples: "Sequence[Sample]") -> list[str]:
     return names
 
 
-def draw_overlay(
-    path: Path,
-    sample: "Sample",
-    anomaly_map: "NDArray[np.float32]",
-    limits: tuple[float, float],
-    *,
-    title: str,
-    caption: str,
-) -> None:
-    """Draw `rdad.results.pictures.overlay` of a sample's files into a PNG.
+def draw_overlay(path: Path, gathered: Gathered, number: int, *, category: str) -> None:
+    """Draw `rdad.results.pictures.overlay` of an image's files and its map into a PNG.
 
-    Args:
-        anomaly_map: (H, W), raw.
-        limits: Of the colour scale, in the map's unit; the same for all overlays of a run.
+    All overlays of a test have one colour scale.
 
     Raises:
         DataError: the image or the mask is not there any more.
@@ -81,7 +70,12 @@ def draw_overlay(
     from rdad.data.images import decode_mask, load_image, read_bytes
     from rdad.results.pictures import overlay
 
+    sample, anomaly_map = gathered.samples[number], gathered.maps[number]
     image = np.asarray(load_image(sample.image))
     mask = sample.mask and np.asarray(decode_mask(read_bytes(sample.mask), sample.mask)) > 127
-    picture = overlay(image, anomaly_map, mask, *limits, title=title, caption=caption)
+    texts = {
+        "title": f"{category}  {sample.defect_type}/{sample.name}",
+        "caption": f"score {gathered.scores[number]:.4g}",
+    }
+    picture = overlay(image, anomaly_map, mask, *gathered.limits, **texts)
     write_atomic(path, partial(picture.save, compress_level=PNG_LEVEL))

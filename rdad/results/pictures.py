@@ -71,11 +71,7 @@ def overlay(
         mask: (H, W), not zero where the defect is. None: the second panel is left out.
         low, high: The limits of the colour scale, printed beside it.
         title, caption: Text under the pictures; the caption follows the title in a fainter colour.
-
-    Raises:
-        ValueError: an array has another shape than said above.
     """
-    _check_shapes(image, anomaly_map, mask)
     picture = panel(image)
     panels = [picture]
     if mask is not None:
@@ -85,20 +81,6 @@ def overlay(
     _write_caption(sheet, title, caption)
     _draw_scale(sheet, low, high)
     return sheet
-
-
-def _check_shapes(
-    image: "NDArray[np.uint8]",
-    anomaly_map: "NDArray[np.floating]",
-    mask: "NDArray[np.generic] | None",
-) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        found = f"{image.dtype} {image.shape}"
-        raise ValueError(f"an image to draw on is uint8 (H, W, 3); this one is {found}")
-    if anomaly_map.ndim != 2:
-        raise ValueError(f"an anomaly map to draw is (H, W); this one is {anomaly_map.shape}")
-    if mask is not None and mask.shape != image.shape[:2]:
-        raise ValueError(f"the mask is {mask.shape}, and its image is {image.shape[:2]}")
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 Mark: TypeAlias = Callable[[str], str]
 Table: TypeAlias = list[list[str]]  # the first line is the header
 
+unmarked: Mark = "{}".format
+starred: Mark = "{}*".format
+bold: Mark = "**{}**".format
+
 LESS_IS_BETTER = "false_alarm_rate"
 
 
@@ -44,18 +48,6 @@ def figure(value: float | None, form: str) -> str:
     if value is None:
         return "-"
     return "undefined" if math.isnan(value) else format(value, form).removesuffix("%")
-
-
-def unmarked(cell: str) -> str:
-    return cell
-
-
-def starred(cell: str) -> str:
-    return f"{cell}*"
-
-
-def bold(cell: str) -> str:
-    return f"**{cell}**"
 
 
 def aligned(table: Table) -> str:

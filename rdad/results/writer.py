@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from rdad.results.report.writer import REPORT_FILE, ReportWriter
+from rdad.results.curves import FOLDER as CURVES_FOLDER
+from rdad.results.curves import write_test_curves
+from rdad.results.gathered import Gathered
+from rdad.results.overlays import draw_overlay, most_telling, overlay_names
+from rdad.results.report.writer import REPORT_FILE, write_report
 from rdad.results.spool import Spool
 from rdad.runs.files import write_atomic, write_table
 
@@ -26,16 +30,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rdad.data.samples import Sample
-    from rdad.metrics import AnomalyMetrics, Curve
+    from rdad.metrics import AnomalyMetrics
     from rdad.metrics.thresholds import Thresholds
     from rdad.results.report.contents import ReportSubject
 
 SCORES_FILE = "scores.csv"
 MAPS_FOLDER, OVERLAYS_FOLDER = "anomaly_maps", "overlays"
-VERDICT_COLUMNS = ("normalised_score", "predicted")  # empty without thresholds
-SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score", *VERDICT_COLUMNS)
+OF_THRESHOLDS = ("normalised_score", "predicted")  # empty where there are none
+SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score", *OF_THRESHOLDS)
 WRITER_THREADS = 2
-MAPS_WAITING = 16  # `add` waits while so many maps and photographs are not yet written
+MAPS_WAITING = 16  # `add` waits while so many maps are not yet written
 
 
 class ArtifactWriter:
@@ -55,7 +59,6 @@ class ArtifactWriter:
             report begins; None where the network has none.
 
     Raises:
-        ValueError: `overlays` is negative.
         OSError: nothing can be written in `run_dir`.
     """
 
@@ -70,34 +73,27 @@ class ArtifactWriter:
         report: "ReportSubject | None" = None,
         thresholds: "Thresholds | None" = None,
     ) -> None:
-        if overlays is not None and overlays < 0:
-            raise ValueError(f"overlays is {overlays}; allowed: 0 or more, or null for all")
         self._run_dir = run_dir
         self._category = category
         self._maps = maps
         self._overlays = overlays
-        self._fpr_limit = fpr_limit
-        self._thresholds = thresholds
-        self._samples: list[Sample] = []
-        self._scores: list[float] = []
-        self._curves: dict[str, Curve] = {}
-        self._areas: dict[str, float] = {}
-        self._low, self._high = np.inf, -np.inf
+        self._report = report
         self._error: Exception | None = None
         self._waiting = BoundedSemaphore(MAPS_WAITING)
         run_dir.mkdir(parents=True, exist_ok=True)
-        self._spool = Spool(run_dir)
-        self._report = None if report is None else ReportWriter(run_dir, report)
+        self._gathered = Gathered(Spool(run_dir), fpr_limit, thresholds)
         self._threads = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="artifacts")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """After an error in the test there are no scores, overlays, curves and report."""
         if kind is None:
             self.close()
         else:
-            self.discard()
+            self._threads.shutdown(cancel_futures=True)
+            self._gathered.maps.close()
 
     def add(
         self,
@@ -114,24 +110,19 @@ class ArtifactWriter:
             score: The raw image score.
         """
         values = np.array(anomaly_map, dtype=np.float32)
-        if values.ndim != 2:
-            found = f"{values.shape} for {sample.image}"
-            raise ValueError(f"an anomaly map is (height, width); found {found}")
-        self._samples.append(sample)
-        self._scores.append(float(score))
-        self._low = min(self._low, float(np.fmin.reduce(values, None)))
-        self._high = max(self._high, float(np.fmax.reduce(values, None)))
-        self._attempt(self._run_dir, lambda: self._spool.append(values))
+        self._gathered.add(sample, float(score), values)
+        self._attempt(self._run_dir, lambda: self._gathered.maps.append(values))
         if self._maps:
-            path = self._map_path(sample)
-            self._submit(path, partial(write_map, path, values, size=size))
-        if self._report is not None:
-            draw = partial(self._report.draw, len(self._scores) - 1, sample)
-            self._submit(self._run_dir / REPORT_FILE, draw)
+            folder = self._run_dir / MAPS_FOLDER / self._category / "test" / sample.defect_type
+            path = folder / f"{sample.name}.tiff"
+            self._waiting.acquire()
+            write = partial(write_map, path, values, size=size)
+            written = self._threads.submit(self._attempt, path, write)
+            written.add_done_callback(lambda _: self._waiting.release())
 
     def take_curves(self, metrics: "AnomalyMetrics") -> None:
         """Take the curves of metrics that have been computed of what was added."""
-        self._curves, self._areas = metrics.curves, metrics.curve_areas
+        self._gathered.curves, self._gathered.areas = metrics.curves, metrics.curve_areas
 
     def close(self) -> None:
         """Wait for the maps, then write scores, overlays, curves and report.
@@ -141,31 +132,18 @@ class ArtifactWriter:
                 written even so, where that can be done.
         """
         self._threads.shutdown()
+        run_dir, found = self._run_dir, self._gathered
         try:
-            self._attempt(self._run_dir / SCORES_FILE, self._write_scores, always=True)
+            self._attempt(run_dir / SCORES_FILE, self._write_scores, always=True)
             self._draw_overlays()
-            self._attempt(self._run_dir / "curves", self._write_curves)
-            self._attempt(self._run_dir / REPORT_FILE, self._write_report)
+            self._attempt(run_dir / CURVES_FOLDER, partial(write_test_curves, run_dir, found))
+            if self._report is not None:
+                write = partial(write_report, run_dir, self._report, found)
+                self._attempt(run_dir / REPORT_FILE, write)
         finally:
-            self._close_spools()
+            found.maps.close()
         if self._error is not None:
             raise self._error
-
-    def discard(self) -> None:
-        """Stop without scores, overlays, curves and report, as after an error in the test."""
-        self._threads.shutdown(cancel_futures=True)
-        self._close_spools()
-
-    def _close_spools(self) -> None:
-        self._spool.close()
-        if self._report is not None:
-            self._report.close()
-
-    def _submit(self, path: Path, write: Callable[[], object]) -> None:
-        """Write `path` in a thread, after those before it; waits while too many wait."""
-        self._waiting.acquire()
-        written = self._threads.submit(self._attempt, path, write)
-        written.add_done_callback(lambda _: self._waiting.release())
 
     def _attempt(self, path: Path, write: Callable[[], object], *, always: bool = False) -> None:
         """Write `path`; the first failure is kept for `close`, and ends all further writing."""
@@ -188,64 +166,29 @@ class ArtifactWriter:
         explained.__cause__ = error
         return explained
 
-    def _map_path(self, sample: "Sample") -> Path:
-        folder = self._run_dir / MAPS_FOLDER / self._category / "test" / sample.defect_type
-        return folder / f"{sample.name}.tiff"
-
     def _write_scores(self) -> None:
+        found = self._gathered
         rows = [
             (sample.image, "test", sample.defect_type, sample.label, score, *self._verdict(score))
-            for sample, score in zip(self._samples, self._scores, strict=True)
+            for sample, score in zip(found.samples, found.scores, strict=True)
         ]
         write_table(self._run_dir / SCORES_FILE, SCORE_COLUMNS, rows)
 
     def _verdict(self, score: float) -> tuple[float, int] | tuple[str, str]:
-        if self._thresholds is None:
+        if self._gathered.thresholds is None:
             return "", ""
-        threshold = self._thresholds.image
+        threshold = self._gathered.thresholds.image
         return float(threshold.normalise(score)), int(threshold.exceeded(score))
 
     def _draw_overlays(self) -> None:
-        from rdad.results.overlays import draw_overlay, most_telling, overlay_names
-
-        chosen = most_telling(self._samples, self._scores, limit=self._overlays)
-        names = overlay_names([self._samples[number] for number in chosen])
-
-        def draw(number: int, path: Path) -> None:
-            sample, score = self._samples[number], self._scores[number]
-            limits = (self._low, self._high)
-            title = f"{self._category}  {sample.defect_type}/{sample.name}"
-            caption = f"score {score:.4g}"
-            draw_overlay(path, sample, self._spool[number], limits, title=title, caption=caption)
-
+        found = self._gathered
+        chosen = most_telling(found.samples, found.scores, limit=self._overlays)
+        names = overlay_names([found.samples[number] for number in chosen])
         with ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="overlays") as threads:
             for number, name in zip(chosen, names, strict=True):
                 path = self._run_dir / OVERLAYS_FOLDER / name
-                threads.submit(self._attempt, path, partial(draw, number, path))
-
-    def _write_curves(self) -> None:
-        from rdad.results.curves import write_test_curves
-
-        self._curves = write_test_curves(
-            self._run_dir,
-            self._samples,
-            self._scores,
-            self._curves,
-            self._areas,
-            fpr_limit=self._fpr_limit,
-        )
-
-    def _write_report(self) -> None:
-        if self._report is not None:
-            self._report.write(
-                self._samples,
-                self._scores,
-                self._spool,
-                curves=self._curves,
-                limits=(self._low, self._high),
-                fpr_limit=self._fpr_limit,
-                thresholds=self._thresholds,
-            )
+                draw = partial(draw_overlay, path, found, number, category=self._category)
+                threads.submit(self._attempt, path, draw)
 
 
 def write_map(path: Path, anomaly_map: "NDArray[np.float32]", *, size: tuple[int, int]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
-from rdad.runs.files import now
 from rdad.runs.record import RunRecord
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ def record_end(run_dir: Path, status: str, reason: str) -> None:
             record = RunRecord.open(run_dir)
         except (FileNotFoundError, ValueError):
             nowhere = {"uri": None, "run_id": None, "error": None}
-            record = RunRecord(run_dir, started=now(), tracking=nowhere)
+            record = RunRecord(run_dir, tracking=nowhere)
         if record["status"] != "finished":
             record.end(status, reason=reason)
 

@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 METRICS_FILE = "metrics.json"
@@ -68,12 +69,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     write_text_atomic(path, text.getvalue())
 
 
-def write_calibration(run_dir: Path, images: Iterable[Path], scores: Iterable[float]) -> None:
-    """Write `calibration.csv`: the images that were held back, and their raw scores."""
-    rows = zip(images, scores, strict=True)
-    write_table(run_dir / CALIBRATION_FILE, ("image", "score"), rows)
-
-
 def write_metrics(run_dir: Path, metrics: Mapping[str, float]) -> None:
     """Write `metrics.json`: strict JSON, so an undefined metric (nan) is null.
 
@@ -110,32 +105,18 @@ def append_history(run_dir: Path, row: Mapping[str, float]) -> None:
     Args:
         row: `epoch` and metrics. Figures of an epoch that is there already are joined to it. Rows
             of later epochs, left by an attempt that was stopped, are dropped.
-
-    Raises:
-        ValueError: the row does not say its `epoch`.
     """
-    if "epoch" not in row:
-        raise ValueError(f"a row of {HISTORY_FILE} needs the key epoch; it has {sorted(row)}")
     epoch = int(row["epoch"])
     history = [earlier for earlier in read_history(run_dir) if earlier["epoch"] <= epoch]
-    if history and history[-1]["epoch"] == epoch:
-        history[-1] = {**history[-1], **row, "epoch": epoch}
-    else:
-        history.append({**row, "epoch": epoch})
-    write_history(run_dir, history)
+    before = history.pop() if history and history[-1]["epoch"] == epoch else {}
+    write_history(run_dir, [*history, {**before, **row, "epoch": epoch}])
 
 
 def write_history(run_dir: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Write `history.csv` whole: a row an epoch, each with `epoch` and figures of its own."""
-    columns = list(dict.fromkeys(["epoch", *(name for earlier in history for name in earlier)]))
-    rows = [[_cell(earlier, column) for column in columns] for earlier in history]
+    columns = list(dict.fromkeys(["epoch", *chain.from_iterable(history)]))
+    rows = [[figures.get(column, "") for column in columns] for figures in history]
     write_table(run_dir / HISTORY_FILE, columns, rows)
-
-
-def _cell(row: Mapping[str, float], column: str) -> float | int | str:
-    if column not in row:
-        return ""
-    return int(row[column]) if column == "epoch" else float(row[column])
 
 
 def read_history(run_dir: Path) -> list[dict[str, float]]:

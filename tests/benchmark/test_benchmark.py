@@ -1,6 +1,7 @@
 """The benchmark: its clock, its arithmetic, and the command as a user runs it."""
 
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from rdad.benchmark.clock import Row, Timing, in_turn, peak_bytes
-from rdad.benchmark.report import conclusions
+from rdad.benchmark.report import conclusions, heard_from
 from rdad.benchmark.subject import spread
 from rdad.data.samples import Sample
 
@@ -177,6 +178,14 @@ def test_conclusions_without_instructions_for_bf16_say_so() -> None:
 
 def test_conclusions_do_not_advise_what_does_not_pay() -> None:
     assert "would not pay" in said(0.5)
+
+
+def test_silenced_loggers_have_their_own_levels_again() -> None:
+    logger = logging.getLogger("rdad.of.this.test")
+    logger.setLevel(logging.DEBUG)
+    with heard_from(logging.ERROR, logger.name):
+        assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.level == logging.DEBUG
 
 
 def test_a_limited_data_set_reaches_from_the_first_image_to_the_last() -> None:

@@ -11,8 +11,10 @@ from PIL import Image
 from report_folders import computed_metrics
 
 from rdad.data.samples import Sample
-from rdad.metrics.exact import aupro, auroc
+from rdad.metrics import AnomalyMetrics, aupro, auroc
 from rdad.results.curves import write_loss_curve, write_test_curves
+from rdad.results.gathered import Gathered
+from rdad.results.spool import Spool
 from rdad.runs.files import append_history
 
 LABELS = (0, 0, 0, 1, 1, 1)
@@ -32,9 +34,16 @@ def write_curves(
     folder: Path, samples: list[Sample], scores: list[float], maps: list[np.ndarray]
 ) -> list[str]:
     """The names of the curves that were written."""
-    metrics = computed_metrics(samples, scores, maps)
-    areas = metrics.curve_areas
-    return list(write_test_curves(folder, samples, scores, metrics.curves, areas))
+    gathered = gather(folder, samples, scores, computed_metrics(samples, scores, maps))
+    write_test_curves(folder, gathered)
+    return list(gathered.curves)
+
+
+def gather(
+    folder: Path, samples: list[Sample], scores: list[float], metrics: AnomalyMetrics
+) -> Gathered:
+    found = {"curves": metrics.curves, "areas": metrics.curve_areas}
+    return Gathered(Spool(folder), samples=samples, scores=scores, **found)
 
 
 def make_samples(folder: Path, *, masks: bool, labels: tuple[int, ...] = LABELS) -> list[Sample]:
@@ -100,7 +109,7 @@ def test_scores_that_are_not_finite_draw_nothing_and_warn(
     with caplog.at_level(logging.WARNING):
         samples = make_samples(tmp_path, masks=True)
         metrics = computed_metrics(samples, SCORES, maps)
-        write_test_curves(tmp_path, samples, scores, metrics.curves, metrics.curve_areas)
+        write_test_curves(tmp_path, gather(tmp_path, samples, scores, metrics))
     assert not (tmp_path / "curves").exists()
     assert "no curves: 1 scores are not finite" in caplog.text
 
@@ -111,8 +120,9 @@ def test_a_defect_without_a_mask_leaves_out_the_pixel_curves(
     samples = make_samples(tmp_path, masks=True)
     metrics = computed_metrics(samples, SCORES, maps)
     samples[-1] = replace(samples[-1], mask=None)
-    written = write_test_curves(tmp_path, samples, SCORES, metrics.curves, metrics.curve_areas)
-    assert list(written) == ["image_roc"]
+    gathered = gather(tmp_path, samples, SCORES, metrics)
+    write_test_curves(tmp_path, gathered)
+    assert list(gathered.curves) == ["image_roc"]
     assert names(tmp_path) == {"roc.png", "roc.csv", "score_histogram.png"}
 
 

@@ -6,7 +6,9 @@ import numpy as np
 from PIL import Image
 
 from rdad.data.samples import Sample
+from rdad.results.gathered import Gathered
 from rdad.results.overlays import draw_overlay, most_telling, overlay_names
+from rdad.results.spool import Spool
 
 
 def make(defect_type: str, name: str = "000") -> Sample:
@@ -65,7 +67,10 @@ def test_long_names_are_cut_to_what_file_systems_take():
 def test_drawn_overlay_is_a_picture_of_the_sample(tmp_path: Path):
     Image.new("RGB", (300, 300), (10, 200, 30)).save(tmp_path / "a.png")
     sample = Sample(image=tmp_path / "a.png", label=0, defect_type="good", mask=None, name="a")
+    gathered, anomaly_map = Gathered(Spool(tmp_path)), np.eye(8, dtype=np.float32)
+    gathered.add(sample, 1.0, anomaly_map)
+    gathered.maps.append(anomaly_map)
     path = tmp_path / "overlays" / "good_a.png"
-    draw_overlay(path, sample, np.zeros((8, 8), np.float32), (0.0, 1.0), title="a", caption="b")
+    draw_overlay(path, gathered, 0, category="part")
     with Image.open(path) as picture:
         assert picture.getpixel((5, 5)) == (10, 200, 30)

@@ -124,18 +124,3 @@ def test_letters_beyond_ascii_are_drawn_and_not_replaced_by_boxes():
     letters = [overlay(GREY, FLAT, None, 0.0, 1.0, title=letter) for letter in ("ß", "Ω", "é")]
     drawn = {sheet.crop((0, 300, 100, 330)).tobytes() for sheet in letters}
     assert len(drawn) == 3
-
-
-def test_mask_of_another_size_is_refused():
-    with pytest.raises(ValueError, match=r"the mask is \(3, 3\), and its image is \(300, 200\)"):
-        overlay(GREY, FLAT, np.ones((3, 3)), 0.0, 1.0)
-
-
-def test_image_that_is_not_rgb_is_refused():
-    with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\); this one is uint8 \(300, 200\)"):
-        overlay(GREY[..., 0], FLAT, None, 0.0, 1.0)
-
-
-def test_map_with_a_channel_axis_is_refused():
-    with pytest.raises(ValueError, match=r"is \(H, W\); this one is \(1, 64, 64\)"):
-        overlay(GREY, FLAT[None], None, 0.0, 1.0)

@@ -14,10 +14,12 @@ from PIL import Image, ImageDraw
 from report_folders import THRESHOLDS, held, make_samples, subject, write_report
 
 from rdad.data.samples import Sample
+from rdad.results.gathered import Gathered
 from rdad.results.pictures import heat_map, heat_opacity
 from rdad.results.report.contents import contents
 from rdad.results.report.page import PLACE, write_page
 from rdad.results.report.pictures import draw_heat, outline_path, photograph_side
+from rdad.results.spool import Spool
 from rdad.runs.files import append_history, write_metrics
 
 TYPES = ["good", "bent", "good", "cut"]
@@ -76,8 +78,7 @@ def test_page_holds_metrics_losses_curves_and_thresholds_of_the_run_folder(tmp_p
 
 
 def test_folder_without_metrics_and_history_has_a_page_without_them(tmp_path: Path):
-    limits = (np.inf, -np.inf)
-    facts = contents(tmp_path, subject(0), curves={}, limits=limits, fpr_limit=0.3, thresholds=None)
+    facts = contents(tmp_path, subject(), Gathered(Spool(tmp_path)))
     assert (facts["metrics"], facts["loss"], facts["curves"]) == ({}, {}, {})
     assert facts["limits"] == [None, None] and facts["thresholds"] is None
 
@@ -130,7 +131,7 @@ def test_image_that_is_gone_is_named_and_leaves_no_page(tmp_path: Path):
     samples[0].image.unlink()
     with pytest.raises(ValueError, match=r"image\.png: missing"):
         write_report(tmp_path / "run", samples, SCORES)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"scores.csv"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"scores.csv", "curves"}
 
 
 def test_images_are_taken_one_by_one(tmp_path: Path):

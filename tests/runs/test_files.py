@@ -86,11 +86,6 @@ def test_resumed_run_drops_the_epochs_that_it_does_again(tmp_path: Path):
     assert [row["train/loss"] for row in read_history(tmp_path)] == [0.0, 1.0, 9.0]
 
 
-def test_row_without_epoch_is_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"needs the key epoch; it has \['train/loss'\]"):
-        append_history(tmp_path, {"train/loss": 1.0})
-
-
 def test_damaged_history_names_the_file(tmp_path: Path):
     (tmp_path / "history.csv").write_text("epoch,train/loss\n0,much\n")
     with pytest.raises(ValueError, match=r"history\.csv is not a table of numbers"):

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rdad.results.gathered import Gathered
 from rdad.runs.files import read_history, read_metrics
 
 if TYPE_CHECKING:
@@ -26,43 +27,26 @@ class ReportSubject:
         settings: By name, in the order shown; `backbone`, `mode`, `layers` and `dataset` stand in
             the head, where there are any.
         date: ISO 8601.
-        images: How many images will come; the more, the smaller the pictures.
     """
 
     title: str
     settings: Mapping[str, str | int | float]
     date: str
-    images: int
 
 
-def contents(
-    run_dir: Path,
-    subject: ReportSubject,
-    *,
-    curves: "Mapping[str, Curve]",
-    limits: tuple[float, float],
-    fpr_limit: float,
-    thresholds: "Thresholds | None",
-) -> dict[str, Any]:
-    """Plain data for the page; what the folder does not hold is empty.
-
-    Args:
-        limits: Of the heat maps' colour scale.
-        fpr_limit: To which AUPRO goes.
-    """
+def contents(run_dir: Path, subject: ReportSubject, gathered: Gathered) -> dict[str, Any]:
+    """Plain data for the page; what the folder does not hold is empty."""
     from rdad.results.figures import COLOURS, NORMAL_COLOUR
 
     return {
-        "title": subject.title,
-        "settings": dict(subject.settings),
-        "date": subject.date,
+        **asdict(subject),
         "metrics": _metrics(run_dir),
         "loss": _losses(run_dir),
-        "curves": {name: _thinned(curve) for name, curve in curves.items()},
-        "fpr_limit": fpr_limit,
-        "thresholds": None if thresholds is None else _stored(thresholds),
+        "curves": {name: _thinned(curve) for name, curve in gathered.curves.items()},
+        "fpr_limit": gathered.fpr_limit,
+        "thresholds": gathered.thresholds and _stored(gathered.thresholds),
         "colours": {"normal": NORMAL_COLOUR, "defects": COLOURS, "heat": _heat_colours()},
-        "limits": [value if math.isfinite(value) else None for value in limits],
+        "limits": [value if math.isfinite(value) else None for value in gathered.limits],
     }
 
 

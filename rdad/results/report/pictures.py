@@ -71,10 +71,10 @@ def outline_path(mask: "Image.Image") -> str:
 
     Drawn coarsely, around blocks of pixels of which any is marked: no defect is too small.
     """
-    from skimage.measure import approximate_polygon, find_contours  # slow to import
+    from skimage.measure import approximate_polygon, block_reduce, find_contours  # slow to import
 
     block = math.ceil(max(mask.size) / OUTLINE_PX)
-    inside = _any_in_blocks(np.asarray(mask) > 127, block)
+    inside = block_reduce(np.asarray(mask) > 127, block, np.max)
     scale = OUTLINE_UNITS * block / np.array([mask.height, mask.width])
     parts = []
     for contour in find_contours(np.pad(inside, 1).astype(np.float32), 0.5):
@@ -84,22 +84,13 @@ def outline_path(mask: "Image.Image") -> str:
     return "".join(parts)
 
 
-def _any_in_blocks(marked: "NDArray[np.bool_]", block: int) -> "NDArray[np.bool_]":
-    """(H, W) -> whether any pixel is marked, in squares of `block` pixels; the last may be cut."""
-    height, width = marked.shape
-    rows = np.logical_or.reduceat(marked, np.arange(0, height, block), axis=0)
-    return np.logical_or.reduceat(rows, np.arange(0, width, block), axis=1)
-
-
 def _shrunk(image: "Image.Image", side: int) -> "Image.Image":
     """The image with its longer side at most `side` pixels."""
     from PIL import Image
 
-    scale = side / max(image.size)
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    smaller = image.copy()
+    smaller.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return smaller
 
 
 def _encoded(image: "Image.Image", kind: str, **options: Any) -> str:

@@ -1,42 +1,19 @@
-"""The paper's network from torchvision's own blocks, in contiguous memory.
+"""Bottleneck and decoder a second time: from torchvision's own blocks, in contiguous memory.
 
 Parameters stand in the order of `rdad.model`'s, so that weights are carried over by position.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
 from rdad.model.blocks import Mirror
-from rdad.model.encoder import Encoder
+from rdad.model.torch_model import ReverseDistillationModel
 
 
-class PlainEncoder(nn.Module):
-    """The whole pretrained network, run to its end; its parameters take gradients.
-
-    Called with images (B, 3, H, W), it gives the features at strides 4, 8 and 16.
-    """
-
-    def __init__(self, backbone: str, encoder: Encoder) -> None:
-        super().__init__()
-        known: Any = encoder.network
-        weights = getattr(known, "network", known).state_dict()
-        self.network: Any = timm.create_model(getattr(known, "timm_name", backbone))
-        self.network.load_state_dict(weights, strict=False)
-        self.indices = getattr(known, "indices", [1, 2, 3])  # of a ResNet: behind its stem
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """The last stage is computed too, as by the authors' encoder, and nobody reads it."""
-        return self.network.forward_intermediates(
-            images, indices=self.indices, output_fmt="NCHW", intermediates_only=True
-        )
-
-
-class PlainBottleneck(nn.Module):
+class TorchvisionBottleneck(nn.Module):
     """Fusion at the deepest features' resolution, and the embedding stage behind it."""
 
     def __init__(self, channels: Sequence[int], mirror: Mirror) -> None:
@@ -57,7 +34,7 @@ class PlainBottleneck(nn.Module):
         return self.embed(torch.cat([fuse(project(x)) for project, fuse, x in parts], 1))
 
 
-class PlainDecoder(nn.Module):
+class TorchvisionDecoder(nn.Module):
     """Three stages back to the features' shapes, the shallowest features first in the result."""
 
     def __init__(self, channels: Sequence[int], mirror: Mirror) -> None:
@@ -77,10 +54,15 @@ class PlainDecoder(nn.Module):
         return [project(x) for project, x in pairs]
 
 
-def copy_weights(plain: nn.Module, ours: nn.Module) -> None:
-    """Give `plain` the values of `ours`, whose parameters have other names and the same order."""
-    pairs = zip(plain.state_dict(), ours.state_dict().values(), strict=True)
-    plain.load_state_dict({name: value.contiguous() for name, value in pairs})
+def second_network(model: ReverseDistillationModel) -> tuple[nn.Module, nn.Module]:
+    """Bottleneck and decoder with the weights of `model`'s, which have other names."""
+    known = model.encoder
+    bottleneck = TorchvisionBottleneck(known.channels, known.mirror)
+    decoder = TorchvisionDecoder(known.channels, known.mirror)
+    for theirs, ours in ((bottleneck, model.bottleneck), (decoder, model.decoder)):
+        pairs = zip(theirs.state_dict(), ours.state_dict().values(), strict=True)
+        theirs.load_state_dict({name: value.contiguous() for name, value in pairs})
+    return bottleneck, decoder
 
 
 def _halving(channels: int) -> list[nn.Module]:
