@@ -33,8 +33,8 @@ def build(node: DictConfig, **further: Any) -> Any:
         raise
 
 
-def prepare(datamodule: "AnomalyDataModule") -> None:
-    """Find, check and decode all images.
+def prepared(datamodule: "AnomalyDataModule") -> "AnomalyDataModule":
+    """The module, once all its images are found, checked and decoded.
 
     Raises:
         ConfigError: the data set has nothing of what was asked for.
@@ -48,6 +48,7 @@ def prepare(datamodule: "AnomalyDataModule") -> None:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    return datamodule
 
 
 def build_known(dataset: DictConfig) -> "AnomalyDataModule":

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.build import build_known, prepare
+from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
 from rdad.config.parameters import OF_TRAINING, parameters
 from rdad.detector.calibration import with_image_rate, with_image_value
@@ -53,8 +53,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
     changed_map = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
     cfg = configuration(trained, run.cfg if run else None, of_the_run, changed_map)
     same_map = _choose_map(trained, cfg)
-    images = build_known(cfg.dataset)
-    prepare(images)
+    images = prepared(build_known(cfg.dataset))
     known = parameters(cfg, str(images.name), images.category)
     scoring = Scoring(
         cfg,

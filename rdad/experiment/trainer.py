@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import lightning as L
 from hydra.errors import InstantiationException
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from rdad.config.build import build
@@ -40,19 +39,22 @@ def make_trainer(
     callbacks: list[Callback] = [] if epoch_report.log_lines else [ProgressBar()]
     if datamodule.validation == "test":
         log.info("validation=test: its metrics are to watch, and never to choose by")
-        callbacks.append(_watched(cfg, datamodule))
+        metrics = metrics_for(datamodule, **cfg.evaluation)
+        if datamodule.tiling is None:
+            callbacks.append(WatchedMetrics(metrics, has_masks=datamodule.has_masks))
+        else:
+            callbacks.append(WatchedTiledMetrics(metrics, datamodule))
     if cfg.cache_features != "none":
         callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
     callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
     callbacks += [build(node) for node in cfg.callbacks.values()]
-    loggers = [build(node) for node in cfg.logger.values()]
     _quiet_lightning()
     try:
         return build(
             cfg.trainer,
             callbacks=callbacks,
             default_root_dir=str(run_dir),
-            logger=loggers or False,
+            logger=[build(node) for node in cfg.logger.values()] or False,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,
@@ -62,25 +64,6 @@ def make_trainer(
         )
     except (ConfigError, InstantiationException) as error:
         raise ConfigError(f"trainer: {error.__cause__ or error}") from error
-
-
-def seed_everything(seed: int) -> None:
-    """Of Python, NumPy and torch; workers are seeded from it."""
-    L.seed_everything(seed, workers=True, verbose=False)
-
-
-def is_first_process() -> bool:
-    """Whether this is no further process of a distributed run."""
-    return not getattr(rank_zero_only, "rank", 0)
-
-
-def _watched(
-    cfg: DictConfig, datamodule: AnomalyDataModule
-) -> WatchedMetrics | WatchedTiledMetrics:
-    metrics = metrics_for(datamodule, **cfg.evaluation)
-    if datamodule.tiling is not None:
-        return WatchedTiledMetrics(metrics, datamodule)
-    return WatchedMetrics(metrics, has_masks=datamodule.has_masks)
 
 
 def _quiet_lightning() -> None:
