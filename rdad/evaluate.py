@@ -81,7 +81,7 @@ def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfi
 
     found = rescore(named[0], options, of_the_run)
     print(metrics_table(found.metrics, found.thresholds))
-    print(f"evaluation  {short(found.folder)}")
+    print(f"evaluation  {short(found.output_dir)}")
     return 0
 
 

@@ -15,6 +15,7 @@ from rdad.metrics.thresholds import Thresholds
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.precision import FLOAT32, checked_precision
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.model.weights import read_plain
 from rdad.runs.files import write_atomic
 
 MODEL_FILE = "model.pt"
@@ -192,12 +193,7 @@ def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; is it a folder of a run?")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged, or holds more than tensors and plain data; it was not loaded"
-        ) from error
+    content = read_plain(path, FORMAT + " file")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no {FORMAT} file")
     return content

@@ -59,12 +59,11 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         return RunResult(**known)
     if cfg.resume and not (run_dir / RECORD_FILE).is_file():
         log.info("there is no run in %s to go on with: a new one begins", run_dir)
-    import lightning as L
-
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, test_costs
+    from rdad.experiment.trainer import seed_everything
 
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))
     network = build(cfg.model)
     book = Book(cfg, run_dir)

@@ -3,12 +3,10 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from rdad.model.weights import is_state_dict
+from rdad.model.weights import is_state_dict, read_plain
 
 # The authors' bn1/bn2 follow conv1/conv2, which bring layer1 down twice; bn3 follows conv3, which
 # brings layer2 down once. conv4 and bn4 are never called by their forward pass.
@@ -38,10 +36,7 @@ def read_rd4ad_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tens
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
-    try:
-        stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} is no readable checkpoint of tensors: {error}") from error
+    stored = read_plain(path, "checkpoint of tensors")
     if not isinstance(stored, Mapping) or not {"bn", "decoder"} <= set(stored):
         found = sorted(stored) if isinstance(stored, Mapping) else type(stored).__name__
         raise ValueError(f"{path} must hold the keys bn and decoder; found {found}")

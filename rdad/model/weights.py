@@ -16,6 +16,21 @@ OTHER_WAYS = (
 )
 
 
+def read_plain(path: Path, what: str = "file of tensors", *, device: str = "cpu") -> Any:
+    """What torch.save wrote, unpickling nothing but tensors and plain data.
+
+    Raises:
+        ValueError: the file is damaged or holds code; calls it `what`.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"{path} is no readable {what}: it is damaged, or holds more than tensors and plain "
+            "data; it was not loaded"
+        ) from error
+
+
 def read_state_dict(path: Path) -> StateDict:
     """Tensors of a .pth/.pt file; nothing but tensors and plain data is ever unpickled.
 
@@ -25,10 +40,7 @@ def read_state_dict(path: Path) -> StateDict:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} is no readable file of tensors: {error}") from error
+    loaded = read_plain(path)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not is_state_dict(loaded):
