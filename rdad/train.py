@@ -78,7 +78,7 @@ def command() -> None:
     try:
         check_groups(sys.argv[1:])
         sys.argv[1:] = replayed(sys.argv[1:])
-    except (OSError, ConfigError) as error:
+    except (OSError, ValueError) as error:
         print(f"rdad.train: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     end_in_order_when_terminated()

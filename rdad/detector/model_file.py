@@ -1,6 +1,5 @@
 """model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from rdad.config.build import build
+from rdad.config.foreign import TRUSTED, is_trusted
 from rdad.data.tiling import Tiling
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
@@ -20,9 +20,6 @@ from rdad.runs.files import write_atomic
 
 MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
-TRUSTED = "RDAD_OWN_PARTS"
-"""Environment variable: modules, with commas between, whose encoders a model file may name."""
-
 Part = TypeVar("Part")
 
 
@@ -176,7 +173,7 @@ def _backbone(stored: Any) -> Any:
     if isinstance(stored, str):
         return stored
     target = str(stored["_target_"])
-    if target.rpartition(".")[0] not in os.environ.get(TRUSTED, "").split(","):
+    if not is_trusted(target):
         raise ValueError(
             f"its encoder is {target}, which is code that rdad does not have; where you trust it, "
             f"say so by the environment variable {TRUSTED}={target.rpartition('.')[0]}"

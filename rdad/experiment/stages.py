@@ -23,6 +23,7 @@ from rdad.metrics.thresholds import Thresholds
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.model.weights import read_plain
 from rdad.results.curves import write_loss_curve
 from rdad.results.evaluation import Evaluation, calibrate_into, evaluate_into, metrics_for
 from rdad.results.report.contents import ReportSubject
@@ -95,6 +96,7 @@ class Training:
         checkpoint = self.run_dir / CHECKPOINT_FILE
         resumed = str(checkpoint) if self.cfg.resume and checkpoint.is_file() else None
         if resumed:
+            read_plain(checkpoint, "checkpoint", device="meta")  # Lightning would run code in it
             log.info("going on from %s", checkpoint)
         try:
             with compiled_steps(self.module, self.cfg.compile):

@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rdad.runs.files import now, write_json, write_text_atomic
 
 RECORD_FILE = "run.json"
 CONFIG_FILE = Path(".hydra") / "config.yaml"
 OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
+LARGEST_YAML = 100_000  # bytes; Hydra writes a tenth of that
 
 
 class RunRecord:
@@ -75,8 +78,34 @@ def write_config(run_dir: Path, cfg: DictConfig) -> None:
 
 
 def overrides(run_dir: Path) -> list[str]:
-    """What the command line changed, as Hydra wrote it down; none outside the command line."""
+    """What the command line changed, as Hydra wrote it down; none outside the command line.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
     path = run_dir / OVERRIDES_FILE
     if not path.is_file():
         return []
-    return [str(one) for one in OmegaConf.to_container(OmegaConf.load(path)) or []]
+    content = read_yaml(path) or []
+    if not isinstance(content, list):
+        raise ValueError(f"{path} is no list of overrides")
+    return [str(one) for one in content]
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML file that anybody may have written; `${...}` stays text.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not YAML, is larger than `LARGEST_YAML`, or has aliases: those of
+            aliases make more of a few hundred bytes than a machine holds.
+    """
+    if path.stat().st_size > LARGEST_YAML:
+        raise ValueError(f"{path} is larger than {LARGEST_YAML} bytes")
+    try:
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise ValueError(f"{path} has aliases (*name), which no run writes; it was not read")
+        return OmegaConf.to_container(OmegaConf.create(text))
+    except (UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
