@@ -39,7 +39,7 @@ OF_HYDRA = (
 
 FOLDER_NAMES = "hydra.job.config.override_dirname.exclude_keys"  # Hydra keeps it with each sweep
 OWN_GROUPS = ("callbacks", "logger")  # rdad has no option of theirs
-LONGEST = 1000  # characters of a value that another one refers to
+LONGEST = 1000  # characters of a value that refers to another, and of that other
 _CALLS = re.compile(r"_(target|args|partial|recursive|convert)_")
 
 
@@ -87,7 +87,7 @@ def _texts(node: Any, place: str = "") -> Iterator[tuple[str, str]]:
 def _is_harmless(value: str, content: dict[str, Any]) -> bool:
     """Whether all that a text refers to is short and plain itself, or is trusted."""
     found = re.findall(r"\$\{([^${}]*)\}", value)
-    if len(found) != value.count("${"):
+    if len(found) != value.count("${") or len(value) > LONGEST:
         return False
     for name in found:
         resolver, colon, _ = name.partition(":")

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf._utils import get_yaml_loader
 
 from rdad.runs.files import now, write_json, write_text_atomic
 
@@ -14,6 +14,7 @@ RECORD_FILE = "run.json"
 CONFIG_FILE = Path(".hydra") / "config.yaml"
 OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
 LARGEST_YAML = 100_000  # bytes; Hydra writes a tenth of that
+DEEPEST_YAML = 50
 
 
 class RunRecord:
@@ -97,15 +98,21 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not YAML, is larger than `LARGEST_YAML`, or has aliases: those of
-            aliases make more of a few hundred bytes than a machine holds.
+        ValueError: it is not YAML, or would be too much: by its size, by aliases of aliases, by
+            its depth, with which the time to read it grows as the square.
     """
     if path.stat().st_size > LARGEST_YAML:
         raise ValueError(f"{path} is larger than {LARGEST_YAML} bytes")
     try:
-        text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ValueError(f"{path} has aliases (*name), which no run writes; it was not read")
-        return OmegaConf.to_container(OmegaConf.create(text))
-    except (UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
+        text, depth = path.read_text(encoding="utf-8"), 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST_YAML:
+                raise ValueError(
+                    f"{path} has aliases (*name) or more than {DEEPEST_YAML} levels, which no run "
+                    "writes; it was not read"
+                )
+        return yaml.load(text, Loader=get_yaml_loader())  # a SafeLoader, with Hydra's numbers
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error

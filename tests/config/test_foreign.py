@@ -1,5 +1,6 @@
 """What a folder says is data: nothing in it is called, looked up, or grows beyond its file."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,7 @@ def test_a_part_without_a_module_is_never_trusted(
     assert is_trusted("own.Part") == (modules == "own")
 
 
-@pytest.mark.parametrize(
-    "dataset",
-    [
-        *("dataset=textures", "dataset=mvtec_ad", "dataset=folder"),
-    ],
-)
+@pytest.mark.parametrize("dataset", ["dataset=textures", "dataset=mvtec_ad", "dataset=folder"])
 def test_what_rdads_own_configuration_refers_to_is_known(dataset: str, tmp_path: Path) -> None:
     cfg = load_config(dataset)
     for key, text in OFFERED.items():
@@ -145,6 +141,9 @@ def test_what_rdads_own_configuration_refers_to_is_known(dataset: str, tmp_path:
         *("${oc.env:SECRET}", "x_${oc.env:SECRET}_y", "${oc.env:MLFLOW_TRACKING_URI,sqlite:///m}"),
         *("${oc.env:${b}}", "${oc.decode:'1'}", "${now:%Y}", "${a}", "${b}", "${c}", "${d.e}"),
         r"\${oc.env:SECRET}",
+        "${",
+        "${dataset.category",
+        400 * "${q}",
     ],
 )
 @pytest.mark.parametrize("place", ["dataset.category", "deep.list.0"])
@@ -154,7 +153,7 @@ def test_what_would_be_looked_up_is_refused_and_not_looked_up(
     node: Any = {"a": "${b}", "b": "${a}", "c": {"x": 1}, "d": {"e": 2000 * "x"}}
     node |= {"dataset": {"category": value}} if place[:4] == "data" else {"deep": {"list": [value]}}
     with pytest.raises(ValueError, match=r"config\.yaml: \S+ is '.*RDAD_OWN_PARTS=") as refusal:
-        read_config(config(tmp_path / "run", OmegaConf.to_yaml(node)))
+        read_config(config(tmp_path / "run", json.dumps(node)))
     assert "known-to-nobody" not in str(refusal.value)
 
 
@@ -174,9 +173,9 @@ def test_a_reference_to_a_plain_value_and_a_trusted_resolver_are_taken(
         (NESTED, "has aliases"),
         ("a: &a {b: *a}", "has aliases"),
         ("base: &base {a: 1}\nb: {<<: *base}", "has aliases"),
-        (100_000 * "[", "is not YAML"),
+        (100_000 * "[", "has aliases .* or more than 50 levels"),
+        (1000 * "- ", "has aliases .* or more than 50 levels"),
         ("a: [", "is not YAML"),
-        ("a: ${", "is not YAML"),
         ("a: !!python/object/apply:os.mkdir [ran]", "is not YAML"),
         (100_001 * "#", "is larger than"),
     ],
