@@ -9,8 +9,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.command import Command
-from rdad.config.compose import ConfigError
-from rdad.config.schema import SourceConfig
+from rdad.config.compose import ConfigError, check_values
+from rdad.config.schema import SourceConfig, number
 from rdad.experiment.rescore_config import is_of_the_run
 
 COMMAND = Command(
@@ -44,8 +44,8 @@ COMMAND = Command(
 class RatesConfig:
     """Rates other than the run's; None keeps those."""
 
-    image_rate: float | None = MISSING
-    pixel_rate: float | None = MISSING
+    image_rate: float | None = number(0, 1, open="()")
+    pixel_rate: float | None = number(0, 1, open="()")
 
 
 @dataclass
@@ -55,7 +55,7 @@ class EvaluateConfig(SourceConfig):
     output: str | None = MISSING
     mode: str | None = MISSING
     sigma: float | None = MISSING
-    threshold: float | None = MISSING
+    threshold: float | None = number(0, open="(")
     thresholds: RatesConfig = field(default_factory=RatesConfig)
     device: str = MISSING
 
@@ -73,25 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfig) -> int:
     """Score the run that is named; prints what came of it."""
-    _check(options)
+    check_values(EvaluateConfig, options)
+    if options.threshold is not None and options.thresholds.image_rate is not None:
+        raise ConfigError("threshold and thresholds.image_rate exclude each other; give one")
     from rdad.experiment.rescore import rescore
     from rdad.results.text_table import metrics_table, short
 
     found = rescore(named[0], options, of_the_run)
     print(metrics_table(found.metrics, found.thresholds))
-    print(f"evaluation  {short(found.folder)}")
+    print(f"evaluation  {short(found.output_dir)}")
     return 0
-
-
-def _check(options: DictConfig) -> None:
-    for name, rate in options.thresholds.items():
-        if rate is not None and not 0 < rate < 1:
-            raise ConfigError(f"thresholds.{name} must be above 0 and below 1; found {rate}")
-    if options.threshold is not None:
-        if not 0 < options.threshold < float("inf"):
-            raise ConfigError(f"threshold must be above 0 and finite; found {options.threshold}")
-        if options.thresholds.image_rate is not None:
-            raise ConfigError("threshold and thresholds.image_rate exclude each other; give one")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from rdad.config.compose import CONF_DIR, ConfigError, objectives
+from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.schema import TRAIN_SECONDS
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
@@ -46,7 +46,8 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
     if result.tracking_error is not None and hydra_config.mode == RunMode.RUN:
         sys.exit(UNTRACKED)
     values = {TRAIN_SECONDS: result.train_seconds, **result.metrics}
-    found = [values[name] for name in objectives(cfg)]
+    names = [cfg.objective] if isinstance(cfg.objective, str) else cfg.objective
+    found = [values[name] for name in names]
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -77,7 +78,7 @@ def command() -> None:
     try:
         check_groups(sys.argv[1:])
         sys.argv[1:] = replayed(sys.argv[1:])
-    except (OSError, ConfigError) as error:
+    except (OSError, ValueError) as error:
         print(f"rdad.train: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     end_in_order_when_terminated()

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rdad.config.foreign import read_config
 from rdad.runs.files import METRICS_FILE, read_history, read_metrics, write_json
-from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.runs.record import RECORD_FILE, read_record
 from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ def _wants_model(run_dir: Path) -> bool:
     """What `tracking.log_model` was; true where the run was made with tracking=off."""
     from omegaconf import OmegaConf
 
-    cfg = OmegaConf.load(run_dir / CONFIG_FILE)
-    return OmegaConf.select(cfg, "tracking.log_model", default=True)
+    return OmegaConf.select(read_config(run_dir), "tracking.log_model", default=True)
 
 
 def _moment(record: dict[str, Any], key: str) -> datetime | None:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from rdad.benchmark.clock import Row, Task, in_turn
 from rdad.benchmark.plain_recipe import BETAS, LR, PlainRecipe
-from rdad.config.build import build, prepare
+from rdad.config.build import build, prepared
 from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples
 from rdad.detector.device import chosen_device, computing_in
@@ -38,8 +38,7 @@ class Subject:
         self.cfg, self.folder, self.device = cfg, folder, chosen_device(cfg.device)
         self.precision = OF_LIGHTNING[cfg.trainer.precision]
         self.autocast = computing_in(self.precision, self.device)
-        known: AnomalyDataModule = build(cfg.dataset)
-        prepare(known)
+        known = prepared(build(cfg.dataset))
         self.train = spread(known.train_samples, cfg.images)
         self.test = spread(known.test_samples, cfg.images)
         self.data = self.data_in(folder)

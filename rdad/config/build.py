@@ -1,11 +1,11 @@
 """From a node of a configuration to what it names."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import ConfigError
+from rdad.config.foreign import TRUSTED, called, is_trusted
 from rdad.config.schema import DATASETS
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def build(node: DictConfig, **further: Any) -> Any:
         raise
 
 
-def prepare(datamodule: "AnomalyDataModule") -> None:
-    """Find, check and decode all images.
+def prepared(datamodule: "AnomalyDataModule") -> "AnomalyDataModule":
+    """The module, once all its images are found, checked and decoded.
 
     Raises:
         ConfigError: the data set has nothing of what was asked for.
@@ -48,6 +48,7 @@ def prepare(datamodule: "AnomalyDataModule") -> None:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    return datamodule
 
 
 def build_known(dataset: DictConfig) -> "AnomalyDataModule":
@@ -57,23 +58,14 @@ def build_known(dataset: DictConfig) -> "AnomalyDataModule":
         ConfigError, FileNotFoundError: as `build`; or the node would call something else.
     """
     plain: Any = OmegaConf.to_container(dataset, resolve=True)
-    found = list(_targets(plain))
-    if len(found) != 1 or plain.get("_target_") not in DATASETS:
+    found = [str(target) for target in called(plain)]
+    own = plain.get("_target_") in DATASETS
+    if not found or not all(map(is_trusted, found[own:])):
         raise ConfigError(
             f"to get its images the run's configuration would call "
-            f"{', '.join(map(str, found)) or 'nothing'}; allowed are {', '.join(DATASETS)}. "
-            "Name the images yourself"
+            f"{', '.join(found) or 'nothing'}; allowed are {', '.join(DATASETS)}. "
+            f"Name the images yourself, or, where you trust it, its modules by the environment "
+            f"variable {TRUSTED}"
         )
     node: Any = OmegaConf.create(plain)
     return build(node)
-
-
-def _targets(plain: Any) -> Iterator[Any]:
-    """All that instantiating a node would call, however deep it stands."""
-    if isinstance(plain, dict):
-        if "_target_" in plain:
-            yield plain["_target_"]
-        plain = list(plain.values())
-    if isinstance(plain, list):
-        for part in plain:
-            yield from _targets(part)

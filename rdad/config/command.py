@@ -11,14 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.config.compose import CONF_DIR, ConfigError, change, composed, quoted
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130
@@ -128,16 +125,8 @@ def _literal(override: str) -> str:
 def _composed(name: str, overrides: Sequence[str], *, complete: bool = True) -> DictConfig:
     # Hydra takes backbone=x for a choice in the group conf/backbone, which is rdad.train's.
     values = [one for one in overrides if (CONF_DIR / one.partition("=")[0]).is_dir()]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        try:
-            plain = [_literal(one) for one in overrides if one not in values]
-            cfg = compose(name, overrides=plain)
-            for value in OverridesParser.create().parse_overrides(values):
-                OmegaConf.update(cfg, value.key_or_group, value.value())
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            reasons = [str(error), str(error.__cause__ or "")]
-            raise ConfigError("\n".join(filter(None, reasons))) from error
+    cfg = composed(name, [_literal(one) for one in overrides if one not in values])
+    change(cfg, values)
     if complete and (missing := sorted(OmegaConf.missing_keys(cfg))):
         raise ConfigError(f"{', '.join(missing)} must be given, as in {missing[0]}=…")
     return cfg

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config.schema import DATASETS, Range, TrainConfig, allowed_values
+from rdad.config.schema import DATASETS, Range, TrainConfig
 from rdad.data.datasets import RANGES, check_ranges
 from rdad.data.tiling import Tiling
 from rdad.model.geometry import checked_input_size, checked_layers
@@ -26,25 +27,34 @@ class ConfigError(ValueError):
     """A configuration that cannot be run; the message says what is wrong and what is allowed."""
 
 
-def objectives(cfg: DictConfig) -> list[str]:
-    """The names under `objective`, of which there may be one or several."""
-    return [cfg.objective] if isinstance(cfg.objective, str) else list(cfg.objective)
-
-
 def load_config(*overrides: str) -> DictConfig:
     """Compose conf/train.yaml with overrides in Hydra's spelling, outside the command line.
 
     Raises:
         ConfigError: an override names no group, option or key, or a value of the wrong type.
     """
+    return composed("train", overrides)
+
+
+def composed(name: str, overrides: Iterable[str]) -> DictConfig:
+    """conf/<name>.yaml with overrides; raises as `load_config`."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         try:
-            return compose("train", overrides=list(overrides))
-        except (HydraException, ValueError) as error:  # the latter for group=null
-            raise ConfigError(
-                "\n".join(filter(None, [str(error), str(error.__cause__ or "")]))
-            ) from error
+            return compose(name, overrides=list(overrides))
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            reasons = [str(error), str(error.__cause__ or "")]  # ValueError for group=null
+            raise ConfigError("\n".join(filter(None, reasons))) from error
+
+
+def change(cfg: DictConfig, overrides: Iterable[str], *, force_add: bool = False) -> None:
+    """Set values, in Hydra's spelling, in what is composed; raises ConfigError."""
+    for text in overrides:
+        try:
+            one = OverridesParser.create().parse_override(text)
+            OmegaConf.update(cfg, one.key_or_group, one.value(), force_add=force_add)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(f"{text}: {str(error).splitlines()[0]}") from error
 
 
 def check(cfg: DictConfig) -> None:
@@ -109,13 +119,18 @@ def _check_dataset(cfg: DictConfig) -> None:
         raise ConfigError(f"dataset.{error}") from error
 
 
-def check_values(schema: type, node: Any, place: str = "") -> None:
-    """Raises ConfigError where a value is not what the schema's field allows."""
-    for key, value, allowed in allowed_values(schema, node, place):
-        if isinstance(allowed, Range):
+def check_values(schema: type, node: Mapping[str, Any], place: str = "") -> None:
+    """Raises ConfigError where a value, unless it is null, is not what the field allows."""
+    for one in fields(schema):
+        value, key, allowed = node[one.name], f"{place}{one.name}", one.metadata.get("allowed")
+        if value is None:
+            continue
+        if is_dataclass(one.type) and isinstance(one.type, type):
+            check_values(one.type, value, f"{key}.")
+        elif isinstance(allowed, Range):
             if value not in allowed:
                 raise ConfigError(f"{key} must be {allowed}; found {value}")
-        elif not isinstance(value, Mapping):  # a node, whose constructor checks it
+        elif allowed and not isinstance(value, Mapping):  # a node, whose constructor checks it
             for name in [value] if isinstance(value, str) else [*value] or [None]:
                 one_of(key, name, allowed)
 

@@ -1,8 +1,7 @@
 """What a configuration may hold: its keys, their types, and the values that are allowed."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -53,23 +52,6 @@ def number(low: float, high: float = math.inf, *, open: str = "") -> Any:  # noq
 def choice(*names: str) -> Any:
     """A field whose value, if it is a text, is one of these."""
     return field(default=MISSING, metadata={"allowed": names})
-
-
-def allowed_values(
-    schema: type, node: Mapping[str, Any], place: str
-) -> Iterator[tuple[str, Any, Any]]:
-    """(key, value found, `Range` or tuple of names) for each field that says what is allowed.
-
-    Args:
-        node: The values, as `schema` has them.
-        place: What the keys begin with.
-    """
-    for one in fields(schema):
-        value, key = node[one.name], f"{place}{one.name}"
-        if is_dataclass(one.type) and isinstance(one.type, type) and value is not None:
-            yield from allowed_values(one.type, value, f"{key}.")
-        elif "allowed" in one.metadata and value is not None:
-            yield key, value, one.metadata["allowed"]
 
 
 @dataclass

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from rdad.config.foreign import read_config
 from rdad.runs.files import read_metrics
-from rdad.runs.record import CONFIG_FILE, read_record
+from rdad.runs.record import read_record
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import ImageSource, Prediction, TrainedModel
@@ -58,14 +59,14 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
 
     Raises:
         FileNotFoundError: no run folder, or one without weights.
-        ValueError: its model file is damaged or does not belong to these encoder weights.
+        ValueError: its model file is damaged or does not belong to these encoder weights, or its
+            configuration would look something up on this machine.
     """
     from rdad.detector.model_file import MODEL_FILE, load_trained_model
 
     folder = Path(run_dir)
     record = read_record(folder)
-    cfg = OmegaConf.load(folder / CONFIG_FILE)
-    assert isinstance(cfg, DictConfig)
+    cfg = read_config(folder)
     try:
         metrics = read_metrics(folder)
     except FileNotFoundError:  # interrupted before its test

@@ -1,6 +1,5 @@
 """model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +9,18 @@ import torch
 from omegaconf import OmegaConf
 
 from rdad.config.build import build
+from rdad.config.foreign import TRUSTED, is_trusted
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.precision import FLOAT32, checked_precision
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.model.weights import read_plain
 from rdad.runs.files import write_atomic
 
 MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
-TRUSTED = "RDAD_OWN_PARTS"
-"""Environment variable: modules, with commas between, whose encoders a model file may name."""
 
 
 def save_model(
@@ -163,7 +162,7 @@ def _backbone(stored: Any) -> Any:
     if isinstance(stored, str):
         return stored
     target = str(stored["_target_"])
-    if target.rpartition(".")[0] not in os.environ.get(TRUSTED, "").split(","):
+    if not is_trusted(target):
         raise ValueError(
             f"its encoder is {target}, which is code that rdad does not have; where you trust it, "
             f"say so by the environment variable {TRUSTED}={target.rpartition('.')[0]}"
@@ -180,12 +179,7 @@ def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; is it a folder of a run?")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged, or holds more than tensors and plain data; it was not loaded"
-        ) from error
+    content = read_plain(path, FORMAT + " file")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no {FORMAT} file")
     return content

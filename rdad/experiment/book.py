@@ -44,21 +44,20 @@ class Book:
 
     Attributes:
         before: What an earlier attempt wrote down; empty where this is the first.
+        record: run.json, once it is opened.
         tracker: None with tracking=off.
     """
+
+    record: RunRecord
 
     def __init__(self, cfg: DictConfig, run_dir: Path) -> None:
         self.cfg, self.run_dir = cfg, run_dir
         self.tracker: MlflowTracker | None = build(cfg.tracking) if cfg.tracking else None
         resumed = cfg.resume and (run_dir / RECORD_FILE).is_file()
         self.before: dict[str, Any] = read_record(run_dir) if resumed else {}
-        self._record: RunRecord
-
-    def __getitem__(self, fact: str) -> Any:
-        return self._record[fact]
 
     @contextmanager
-    def opened(self, data: AnomalyDataModule, *, encoder_digest: str) -> Iterator[None]:
+    def opened(self, data: AnomalyDataModule, encoder_digest: str) -> Iterator[None]:
         """Write down what begins and how it ended, on disk first and in MLflow after."""
         self._begin(data, encoder_digest)
         try:
@@ -67,13 +66,9 @@ class Book:
             stopped = why_stopped(error)
             reason = stopped or f"{type(error).__name__}: {error}"
             with suppress(OSError):  # a full disk may be what stopped it
-                self._record.end("interrupted" if stopped else "failed", reason=reason)
+                self.record.end("interrupted" if stopped else "failed", reason=reason)
             self._close_tracking("KILLED" if stopped else "FAILED", {})
             raise
-
-    def update(self, **facts: Any) -> None:
-        """Into run.json, at once."""
-        self._record.update(**facts)
 
     def log_epoch(self, figures: Mapping[str, float], epoch: int) -> None:
         """Into MLflow; history.csv has them already."""
@@ -82,15 +77,21 @@ class Book:
 
     def fetch_training(self, fingerprint: str, folder: Path) -> tuple[Path, str] | None:
         """A training that another machine's run offers, and whose it is, see the tracker's."""
-        found = self.tracker and self.tracker.fetch_training(fingerprint, folder)
-        if not found or not self.tracker:
+        if self.tracker is None or not (found := self.tracker.fetch_training(fingerprint, folder)):
             return None
         return found[0], f"run {found[1]} of {self.tracker.shown_uri}"
+
+    def tracked(self) -> dict[str, str | None]:
+        """The fields of `rdad.RunResult` that say where the run is seen."""
+        if (tracker := self.tracker) is None:
+            return {}
+        seen = {"page": tracker.page, "ui_command": tracker.ui_command}
+        return {"mlflow_run_id": tracker.run_id, "tracking_error": tracker.error, **seen}
 
     def finish(self, metrics: dict[str, float]) -> None:
         """The run came to its end: nothing will be resumed."""
         self._close_tracking("FINISHED", metrics)
-        self._record.end("finished")
+        self.record.end("finished")
         (self.run_dir / CHECKPOINT_FILE).unlink(missing_ok=True)
 
     def _begin(self, data: AnomalyDataModule, encoder_digest: str) -> None:
@@ -109,7 +110,7 @@ class Book:
             "params": parameters(cfg, str(data.name), data.category),
             "tags": source_tags(overrides(self.run_dir)),
         }
-        self._record = RunRecord(
+        self.record = RunRecord(
             self.run_dir,
             checkpoint=self.before.get("checkpoint"),  # of what training, if one is there
             **told,
@@ -124,19 +125,17 @@ class Book:
         )
         if self.tracker is not None:
             self.tracker.start(**told, run_id=tracking["run_id"])
-            self._record_tracking()
+            self._record_tracking(self.tracker)
 
     def _close_tracking(self, status: "Status", metrics: dict[str, float]) -> None:
         if self.tracker is not None:
             self.tracker.finish(self.run_dir, status, metrics)
-            self._record_tracking()
+            self._record_tracking(self.tracker)
 
-    def _record_tracking(self) -> None:
-        tracker = self.tracker
-        if tracker is not None:
-            known = {"uri": tracker.shown_uri, "run_id": tracker.run_id, "error": tracker.error}
-            with suppress(OSError):
-                self._record.update(tracking=known)
+    def _record_tracking(self, tracker: "MlflowTracker") -> None:
+        known = {"uri": tracker.shown_uri, "run_id": tracker.run_id, "error": tracker.error}
+        with suppress(OSError):
+            self.record.update(tracking=known)
 
 
 def _clear(run_dir: Path) -> None:

@@ -4,17 +4,16 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.build import build_known, prepare
+from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
 from rdad.config.parameters import OF_TRAINING, parameters
 from rdad.detector.calibration import with_image_rate, with_image_value
 from rdad.detector.device import chosen_device, computing_in
-from rdad.detector.trained_model import TrainedModel
 from rdad.experiment.rescore_config import configuration
+from rdad.experiment.run import RunResult
 from rdad.experiment.sources import opened
 from rdad.experiment.stages import Scoring
 from rdad.metrics.thresholds import Thresholds
@@ -28,16 +27,8 @@ RECORD_FILE = "evaluation.json"
 FOLDER = "evaluations"
 
 
-class Rescored(NamedTuple):
-    """What an evaluation came to, as `rdad.RunResult` says it of a run."""
-
-    metrics: dict[str, float]
-    thresholds: Thresholds | None
-    folder: Path
-
-
-def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Rescored:
-    """Score a network over images and leave the files of a test.
+def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunResult:
+    """Score a network over images and leave the files of a test, in a folder of its own.
 
     Args:
         source: What `rdad.open_model` opens.
@@ -50,11 +41,13 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
     _refuse_used_folder(options.output)
     device = chosen_device(options.device)
     trained, run = opened(source, options)
-    changed_map = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
-    cfg = configuration(trained, run.cfg if run else None, of_the_run, changed_map)
-    same_map = _choose_map(trained, cfg)
-    images = build_known(cfg.dataset)
-    prepare(images)
+    had = trained.model.anomaly_map
+    map_changed = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
+    cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
+    chosen = AnomalyMapGenerator(had.image_size, cfg.model.sigma, cfg.model.anomaly_map_mode)
+    trained.model.anomaly_map = chosen
+    same_map = (chosen.sigma, chosen.mode) == (had.sigma, had.mode)
+    images = prepared(build_known(cfg.dataset))
     known = parameters(cfg, str(images.name), images.category)
     scoring = Scoring(
         cfg,
@@ -87,7 +80,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> Resc
         "undefined": undefined,
     }
     write_json(scoring.folder / RECORD_FILE, content)
-    return Rescored(metrics, thresholds, scoring.folder)
+    return RunResult(metrics, scoring.folder, thresholds=thresholds)
 
 
 def _refuse_used_folder(output: str | None) -> None:
@@ -95,14 +88,6 @@ def _refuse_used_folder(output: str | None) -> None:
     folder = Path(output or ".").expanduser()
     if output is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise ConfigError(f"output {folder} is there already; name a folder that is new or empty")
-
-
-def _choose_map(trained: TrainedModel, cfg: DictConfig) -> bool:
-    """Give the network the map of the configuration; whether it is the one that it had."""
-    had, model = trained.model.anomaly_map, cfg.model
-    chosen = AnomalyMapGenerator(trained.model.input_size, model.sigma, model.anomaly_map_mode)
-    trained.model.anomaly_map = chosen
-    return (chosen.sigma, chosen.mode) == (had.sigma, had.mode)
 
 
 def _new_folder(output: str | None, run_dir: Path | None) -> Path:
@@ -148,7 +133,7 @@ def _thresholds(
         same = rates["image_rate"] == own["image_rate"]
         found = stored if same else with_image_rate(stored, rates["image_rate"])
     elif held_back:
-        found = scoring.calibrate(**rates)
+        found = scoring.calibrate(rates)
     elif refused := [name for name in own if wanted[name] is not None]:
         raise ConfigError(
             f"thresholds.{refused[0]} needs normal images that were not trained on: the run's own "

@@ -5,12 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config.compose import ConfigError, check, load_config
+from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
 from rdad.model.precision import IN_LIGHTNING
@@ -63,7 +61,7 @@ def configuration(
     _fit(cfg, trained)
     for key, value in changed_map.items():
         cfg.model[key] = cfg.model[key] if value is None else value
-    _change(cfg, [one for one in options if one not in named])
+    change(cfg, [one for one in options if one not in named], force_add=True)
     if named and run is not None and _same_images(cfg.dataset, run.dataset):
         _refuse_other_reading(options, DATASETS[cfg.dataset._target_])
         for key in set(SPLITTING) & set(run.dataset):
@@ -134,11 +132,3 @@ def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
         cfg.dataset.tile_overlap = tiling.overlap
     cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
     cfg.model.anomaly_map_mode, cfg.model.sigma = model.anomaly_map.mode, model.anomaly_map.sigma
-
-
-def _change(cfg: DictConfig, options: Sequence[str]) -> None:
-    try:
-        for one in OverridesParser.create().parse_overrides(list(options)):
-            OmegaConf.update(cfg, one.key_or_group, one.value(), force_add=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error).splitlines()[0]) from error

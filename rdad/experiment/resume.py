@@ -5,23 +5,27 @@ folder, with resume=true: finished runs return at once, others go on from their 
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.config.foreign import plain_overrides
 from rdad.config.parameters import parameters
 from rdad.metrics.thresholds import Thresholds
 from rdad.runs.files import read_metrics
-from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, read_record
+from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, overrides, read_record, read_yaml
 
 log = logging.getLogger(__name__)
 
 OPTIONAL_GROUPS = ("experiment", "sweep", "callbacks", "logger")
 RUN_KEY, SWEEP_KEY = "resume", "resume_sweep"
 SWEEP_FILE = Path("multirun.yaml")
+OF_THE_ATTEMPT = (RUN_KEY, "hydra.mode", "hydra.sweep.dir")
 
 
 def replayed(arguments: Sequence[str]) -> list[str]:
@@ -41,10 +45,10 @@ def replayed(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"one {RUN_KEY}= or {SWEEP_KEY}= at a time; found {' '.join(given)}")
     further = [one for one in arguments if one != given[0]]
     key, _, folder = given[0].partition("=")
-    replay = _run if key == RUN_KEY else _sweep
-    if key == RUN_KEY:
-        _refuse_finished(Path(folder), further)
-    return [*replay(Path(folder)), "resume=true", *further]
+    if key == SWEEP_KEY:
+        return [*_sweep(Path(folder), further), "resume=true", *further]
+    _refuse_finished(Path(folder), further)
+    return [*_run(Path(folder), further), "resume=true", *further]
 
 
 def _refuse_finished(folder: Path, further: Sequence[str]) -> None:
@@ -110,31 +114,45 @@ def check_groups(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{one}: choose one of {', '.join(options)}")
 
 
-def _run(folder: Path) -> list[str]:
+def _run(folder: Path, further: Sequence[str]) -> list[str]:
     if not (folder / OVERRIDES_FILE).is_file():
         raise FileNotFoundError(
             f"no {OVERRIDES_FILE} in {folder}; {RUN_KEY}= takes the folder of a run"
         )
-    overrides = OmegaConf.to_container(OmegaConf.load(folder / OVERRIDES_FILE))
-    return [*_without_resume(overrides or []), f"hydra.run.dir={quoted(str(folder))}"]
+    kept = _replayable(folder / OVERRIDES_FILE, overrides(folder), further)
+    return [*kept, f"hydra.run.dir={quoted(str(folder))}"]
 
 
-def _sweep(folder: Path) -> list[str]:
+def _sweep(folder: Path, further: Sequence[str]) -> list[str]:
     if not (folder / SWEEP_FILE).is_file():
         raise FileNotFoundError(
             f"no {SWEEP_FILE} in {folder}; {SWEEP_KEY}= takes the folder of a sweep"
         )
-    overrides = OmegaConf.load(folder / SWEEP_FILE).hydra.overrides
-    kept = [
-        one for one in overrides.hydra if not one.startswith(("hydra.mode=", "hydra.sweep.dir="))
-    ]
-    return [
-        "--multirun",
-        *_without_resume(overrides.task),
-        *kept,
-        f"hydra.sweep.dir={quoted(str(folder))}",
-    ]
+    path = folder / SWEEP_FILE
+    try:
+        given = read_yaml(path)["hydra"]["overrides"]
+        texts = [str(one) for one in [*given["task"], *given["hydra"]]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} does not hold what a sweep was given") from error
+    kept = _replayable(path, texts, further)
+    return ["--multirun", *kept, f"hydra.sweep.dir={quoted(str(folder))}"]
 
 
-def _without_resume(overrides: Iterable[Any]) -> list[str]:
-    return [str(one) for one in overrides if one != "resume=true"]
+def _replayable(path: Path, texts: Sequence[str], further: Sequence[str]) -> list[str]:
+    """Without what is said again, or is of the attempt; checked, as anybody may have written it."""
+    again = {_key(one) for one in [*further, *OF_THE_ATTEMPT]}
+    kept = [one for one in texts if _key(one) not in again]
+    return plain_overrides(path, kept, conf_dirs=_conf_dirs(further))
+
+
+def _conf_dirs(arguments: Sequence[str]) -> list[Path]:
+    """The folders beside rdad's own that a command line takes groups from."""
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])
+    searched = [one for one in arguments if _key(one) == "hydra.searchpath"]
+    named = re.findall(r"file://([^,'\"\]]+)", " ".join(searched))
+    return [*parser.parse_known_args(arguments)[0].config_dir, *map(Path, named)]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")

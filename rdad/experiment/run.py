@@ -3,19 +3,18 @@
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from rdad.config.build import build, prepare
+from rdad.config.build import build, prepared
 from rdad.config.compose import check
 from rdad.experiment.resume import finished_before
 from rdad.runs.record import RECORD_FILE
 
 if TYPE_CHECKING:
-    from rdad.experiment.book import Book
     from rdad.metrics.thresholds import Thresholds
 
 log = logging.getLogger(__name__)
@@ -62,41 +61,28 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         log.info("there is no run in %s to go on with: a new one begins", run_dir)
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, test_costs
-    from rdad.experiment.trainer import is_first_process, seed_everything
+    from rdad.experiment.trainer import seed_everything
 
     seed_everything(cfg.seed)
-    images = build(cfg.dataset)
-    prepare(images)
+    images = prepared(build(cfg.dataset))
     network = build(cfg.model)
     book = Book(cfg, run_dir)
-    training = Training(cfg, run_dir, images, network, book)
-    if not is_first_process():  # of a distributed run, the first does the rest
+    training = Training(book, images, network)
+    if not training.trainer.is_global_zero:  # of a distributed run, the first does the rest
         training.fit()
         return RunResult({}, run_dir)
     training.check_checkpoint()
-    with book.opened(images, encoder_digest=training.encoder_digest):
+    with book.opened(images, training.encoder_digest):
         training.train()
         precision = training.trainer.precision_plugin.forward_context
-        told = book["params"], book["started"]
+        told = book.record["params"], book.record["started"]
         scoring = Scoring(cfg, run_dir, training.model, images, precision, *told)
-        thresholds = scoring.calibrate(**cfg.thresholds)
+        thresholds = scoring.calibrate(cfg.thresholds)
         training.save_model(thresholds)
-        book.update(thresholds=None if thresholds is None else thresholds.to_dict())
+        book.record.update(thresholds=None if thresholds is None else thresholds.to_dict())
         started = time.perf_counter()
         metrics, undefined = scoring.test(thresholds)
-        book.update(**test_costs(started), undefined=undefined)
+        book.record.update(**test_costs(started), undefined=undefined)
         book.finish(metrics)
-    return _result(book, metrics, thresholds)
-
-
-def _result(book: "Book", metrics: dict[str, float], thresholds: "Thresholds | None") -> RunResult:
-    result = RunResult(metrics, book.run_dir, book["train_seconds"], thresholds=thresholds)
-    if (tracker := book.tracker) is None:
-        return result
-    return replace(
-        result,
-        mlflow_run_id=tracker.run_id,
-        tracking_error=tracker.error,
-        page=tracker.page,
-        ui_command=tracker.ui_command,
-    )
+    tracked, seconds = book.tracked(), book.record["train_seconds"]
+    return RunResult(metrics, run_dir, seconds, **tracked, thresholds=thresholds)

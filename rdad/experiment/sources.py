@@ -7,7 +7,7 @@ only those are taken that this program wrote.
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -55,9 +55,10 @@ def open_model(
         ConnectionError: MLflow's store does not answer.
     """
     named, path = str(source), Path(source)
-    if path.is_file() and _kind_of(path) == "checkpoint":
-        return _checkpoint(path, backbone, layers, image_size, weights)
-    if given := _given(backbone=backbone, layers=layers, image_size=image_size):
+    choices = {"backbone": backbone, "layers": layers, "image_size": image_size}
+    if path.is_file() and _is_checkpoint(path):
+        return _checkpoint(path, choices, weights)
+    if given := [name for name, value in choices.items() if value is not None]:
         raise ValueError(
             f"{' and '.join(given)} can be named for a checkpoint of the authors' program alone, "
             f"and {named} is none"
@@ -67,7 +68,11 @@ def open_model(
 
         return load_trained_model(path, weights=weights)
     if path.is_dir():
-        return _run_folder(path, weights)
+        from rdad.detector.loaded_run import load_run
+
+        if not (path / RECORD_FILE).is_file():
+            raise FileNotFoundError(f"{path} is a folder without {RECORD_FILE}; {ALLOWED}")
+        return load_run(path, weights=weights)
     from rdad.tracking.models import is_stored, open_stored_model
 
     if is_stored(named):
@@ -85,35 +90,15 @@ def opened(source: str, cfg: DictConfig) -> "tuple[TrainedModel, LoadedRun | Non
     return (found.trained, found) if isinstance(found, LoadedRun) else (found, None)
 
 
-def _given(**choices: object) -> list[str]:
-    return [name for name, value in choices.items() if value is not None]
-
-
-def _run_folder(folder: Path, weights: str | Path | None) -> "LoadedRun":
-    from rdad.detector.loaded_run import load_run
-
-    if not (folder / RECORD_FILE).is_file():
-        raise FileNotFoundError(f"{folder} is a folder without {RECORD_FILE}; {ALLOWED}")
-    return load_run(folder, weights=weights)
-
-
-def _kind_of(path: Path) -> Literal["model", "checkpoint"]:
-    """Whose file it is, by its keys; the tensors are not read yet."""
-    import torch
-
+def _is_checkpoint(path: Path) -> bool:
+    """Whether it is one of the authors' program and no model.pt, by its keys."""
     from rdad.detector.model_file import FORMAT
+    from rdad.model.weights import read_plain
 
-    try:
-        content = torch.load(path, map_location="meta", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"{path} is damaged, or holds more than tensors and plain data; it was not loaded; "
-            f"{ALLOWED}"
-        ) from error
-    if isinstance(content, Mapping) and content.get("format") == FORMAT:
-        return "model"
-    if isinstance(content, Mapping) and {"bn", "decoder"} <= set(content):
-        return "checkpoint"
+    content = read_plain(path, device="meta")  # the tensors are not read yet
+    keys = content if isinstance(content, Mapping) else {}
+    if keys.get("format") == FORMAT or {"bn", "decoder"} <= set(keys):
+        return keys.get("format") != FORMAT
     raise ValueError(
         f"{path} is neither a model.pt of a run ({FORMAT}) nor a checkpoint of the authors' "
         f"program (keys bn and decoder); {ALLOWED}"
@@ -121,16 +106,13 @@ def _kind_of(path: Path) -> Literal["model", "checkpoint"]:
 
 
 def _checkpoint(
-    path: Path,
-    backbone: str | None,
-    layers: Sequence[str] | None,
-    image_size: Sequence[int] | None,
-    weights: str | Path | None,
+    path: Path, choices: Mapping[str, Any], weights: str | Path | None
 ) -> "TrainedModel":
     from rdad.detector.trained_model import TrainedModel
     from rdad.model.geometry import LAYERS
     from rdad.model.torch_model import ReverseDistillationModel
 
+    backbone, layers, image_size = choices.values()
     if backbone is None:
         raise ValueError(
             f"{path} is a checkpoint of the authors' program, which does not say its backbone; "

@@ -3,9 +3,11 @@
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -21,6 +23,7 @@ from rdad.metrics.thresholds import Thresholds
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.model.weights import read_plain
 from rdad.results.curves import write_loss_curve
 from rdad.results.evaluation import calibrate_into, evaluate_into, metrics_for
 from rdad.results.report.contents import ReportSubject
@@ -30,7 +33,6 @@ from rdad.runs.files import write_history
 from rdad.training.callbacks import CHECKPOINT_FILE, EpochReport, compiled_steps
 from rdad.training.reuse import (
     MEASURED,
-    TakenOver,
     claimed,
     remember_training,
     take_over,
@@ -43,19 +45,12 @@ log = logging.getLogger(__name__)
 class Training:
     """A network trained on its images, or filled from a training that was done before."""
 
-    def __init__(
-        self,
-        cfg: DictConfig,
-        run_dir: Path,
-        images: AnomalyDataModule,
-        module: ReverseDistillation,
-        book: Book,
-    ) -> None:
-        self.cfg, self.run_dir, self.book = cfg, run_dir, book
+    def __init__(self, book: Book, images: AnomalyDataModule, module: ReverseDistillation) -> None:
+        self.cfg, self.run_dir, self.book = book.cfg, book.run_dir, book
         self.images, self.module = images, module
         self.encoder_digest = module.model.encoder.digest()
-        self._epochs = EpochReport(run_dir, book.log_epoch, log_lines=not sys.stderr.isatty())
-        self.trainer = make_trainer(cfg, run_dir, images, self._epochs)
+        self._epochs = EpochReport(self.run_dir, book.log_epoch, log_lines=not sys.stderr.isatty())
+        self.trainer = make_trainer(self.cfg, self.run_dir, images, self._epochs)
 
     @property
     def model(self) -> ReverseDistillationModel:
@@ -86,13 +81,12 @@ class Training:
             log.info("the training was finished before")
             take_trained_parts(self.run_dir / MODEL_FILE, self.module.model)
             measured = {name: before[name] for name in MEASURED}
-            self.book.update(**kept, trained=True, **measured)
+            self.book.record.update(**kept, trained=True, **measured)
             return
-        self.book.update(**kept, trained=False)
+        self.book.record.update(**kept, trained=False)
         reuse = self.cfg.reuse and alone
         with claimed(fingerprint) if reuse else nullcontext():
-            if reuse and (taken := self._taken_over(fingerprint)):
-                self._keep(taken)
+            if reuse and self._take_over(fingerprint):
                 return
             self._train()
             remember_training(fingerprint, self.run_dir)
@@ -102,6 +96,7 @@ class Training:
         checkpoint = self.run_dir / CHECKPOINT_FILE
         resumed = str(checkpoint) if self.cfg.resume and checkpoint.is_file() else None
         if resumed:
+            read_plain(checkpoint, "checkpoint", device="meta")  # Lightning would run code in it
             log.info("going on from %s", checkpoint)
         try:
             with compiled_steps(self.module, self.cfg.compile):
@@ -115,12 +110,11 @@ class Training:
 
     def save_model(self, thresholds: Thresholds | None = None) -> None:
         """Write the network as it is now into model.pt."""
-        backbone = self.cfg.model.backbone
-        plain = backbone if isinstance(backbone, str) else OmegaConf.to_container(backbone)
+        configured: Any = OmegaConf.to_container(self.cfg.model)
         save_model(
             self.run_dir / MODEL_FILE,
             self.module.model,
-            self.module.network_arguments | {"backbone": plain},
+            self.module.network_arguments | {"backbone": configured["backbone"]},
             thresholds,
             self.images.tiling,
             OF_LIGHTNING[self.cfg.trainer.precision],
@@ -134,18 +128,19 @@ class Training:
             of_any_length=of_any_length,
         )
 
-    def _taken_over(self, fingerprint: str) -> TakenOver | None:
+    def _take_over(self, fingerprint: str) -> bool:
+        """Whether another run's training serves; leaves what a training leaves."""
         fetch, folder = self.book.fetch_training, self.run_dir
-        return take_over(fingerprint, self.module.model, folder=folder, fetch=fetch)
-
-    def _keep(self, taken: TakenOver) -> None:
-        """Leave what a training leaves."""
+        taken = take_over(fingerprint, self.module.model, folder=folder, fetch=fetch)
+        if taken is None:
+            return False
         self.save_model()
         write_history(self.run_dir, taken.history)
         write_loss_curve(self.run_dir)
         for figures in taken.history:
             self.book.log_epoch(figures, int(figures.pop("epoch")))
-        self.book.update(reused_from=taken.source, **taken.measured)
+        self.book.record.update(reused_from=taken.source, **taken.measured)
+        return True
 
     def _train(self) -> None:
         try:
@@ -158,7 +153,7 @@ class Training:
         seen = "images" if self.images.tiling is None else "tiles"
         log.info("trained %d epochs in %.1f s: %.1f %s a second", epochs, seconds, rate, seen)
         measured = dict(zip(MEASURED, (round(seconds, 3), round(rate, 3)), strict=True))
-        self.book.update(trained=True, **measured)
+        self.book.record.update(trained=True, **measured)
 
 
 @dataclass(frozen=True)
@@ -179,28 +174,22 @@ class Scoring:
     settings: dict[str, str | int | float]
     date: str
 
-    def calibrate(self, image_rate: float, pixel_rate: float) -> Thresholds | None:
-        """None where no image was held back."""
-        return calibrate_into(
-            self.folder,
-            self.model,
-            self.images,
-            image_rate=image_rate,
-            pixel_rate=pixel_rate,
-            precision=self.precision,
-        )
+    def calibrate(self, rates: Mapping[str, float]) -> Thresholds | None:
+        """None where no image was held back; `rates` as conf/train.yaml's `thresholds`."""
+        given = (self.folder, self.model, self.images)
+        return calibrate_into(*given, **rates, precision=self.precision)
 
     def test(self, thresholds: Thresholds | None) -> tuple[dict[str, float], dict[str, str]]:
         """Metrics of the raw scores and maps, and all artifacts, as `evaluate_into` says."""
         artifacts, images = self.cfg.artifacts, self.images
-        subject = ReportSubject(images.category, self.settings, self.date)
+        told = (images.category, self.settings, self.date)
         writer = ArtifactWriter(
             self.folder,
             category=images.category,
             maps=artifacts.maps,
             overlays=artifacts.overlays,
             fpr_limit=self.cfg.evaluation.fpr_limit,
-            report=subject if artifacts.report else None,
+            report=ReportSubject(*told) if artifacts.report else None,
             thresholds=thresholds,
         )
         metrics = metrics_for(images, thresholds, **self.cfg.evaluation)

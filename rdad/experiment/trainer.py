@@ -2,12 +2,12 @@
 
 import logging
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning as L
 from hydra.errors import InstantiationException
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 
 from rdad.config.build import build
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+seed_everything = partial(L.seed_everything, workers=True, verbose=False)
+
 
 def make_trainer(
     cfg: DictConfig, run_dir: Path, datamodule: AnomalyDataModule, epoch_report: EpochReport
@@ -44,14 +46,13 @@ def make_trainer(
         callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
     callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
     callbacks += [build(node) for node in cfg.callbacks.values()]
-    loggers = [build(node) for node in cfg.logger.values()]
     _quiet_lightning()
     try:
         return build(
             cfg.trainer,
             callbacks=callbacks,
             default_root_dir=str(run_dir),
-            logger=loggers or False,
+            logger=[build(node) for node in cfg.logger.values()] or False,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,
@@ -61,16 +62,6 @@ def make_trainer(
         )
     except (ConfigError, InstantiationException) as error:
         raise ConfigError(f"trainer: {error.__cause__ or error}") from error
-
-
-def seed_everything(seed: int) -> None:
-    """Of Python, NumPy and torch; workers are seeded from it."""
-    L.seed_everything(seed, workers=True, verbose=False)
-
-
-def is_first_process() -> bool:
-    """Whether this is no further process of a distributed run."""
-    return not getattr(rank_zero_only, "rank", 0)
 
 
 def _quiet_lightning() -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from rdad.model.weights import StateDict, is_state_dict, read_tensors
+from rdad.model.weights import StateDict, is_state_dict, read_plain
 
 # The authors' bn1/bn2 follow conv1/conv2, which bring layer1 down twice; bn3 follows conv3, which
 # brings layer2 down once. conv4 and bn4 are never called by their forward pass.
@@ -34,7 +34,7 @@ def read_rd4ad_checkpoint(path: Path) -> tuple[StateDict, StateDict]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
-    stored = read_tensors(path, "checkpoint")
+    stored = read_plain(path, "checkpoint of tensors")
     if not isinstance(stored, Mapping) or not {"bn", "decoder"} <= set(stored):
         found = sorted(stored) if isinstance(stored, Mapping) else type(stored).__name__
         raise ValueError(f"{path} must hold the keys bn and decoder; found {found}")

@@ -15,21 +15,24 @@ OTHER_WAYS = (
 )
 
 
-def read_tensors(path: Path, kind: str = "file") -> Any:
-    """What is in a .pth/.pt file; nothing but tensors and plain data is ever unpickled.
+def read_plain(path: Path, what: str = "file of tensors", *, device: str = "cpu") -> Any:
+    """What torch.save wrote, unpickling nothing but tensors and plain data.
 
     Raises:
         ValueError: the file is damaged or holds code.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path} is no readable {kind} of tensors: {error}") from error
+        raise ValueError(
+            f"{path} is no readable {what}: it is damaged, or holds more than tensors and plain "
+            "data; it was not loaded"
+        ) from error
 
 
 def read_state_dict(path: Path) -> StateDict:
     """The dictionary of tensors in a file. Raises ValueError where it holds something else."""
-    loaded = read_tensors(path)
+    loaded = read_plain(path)
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not is_state_dict(loaded):

@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 
 from rdad.runs.files import now, write_json, write_text_atomic
 
 RECORD_FILE = "run.json"
 CONFIG_FILE = Path(".hydra") / "config.yaml"
 OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
+LARGEST_YAML = 100_000  # bytes; Hydra writes a tenth of that
+DEEPEST_YAML = 50
 
 
 class RunRecord:
@@ -75,8 +79,40 @@ def write_config(run_dir: Path, cfg: DictConfig) -> None:
 
 
 def overrides(run_dir: Path) -> list[str]:
-    """What the command line changed, as Hydra wrote it down; none outside the command line."""
+    """What the command line changed, as Hydra wrote it down; none outside the command line.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
     path = run_dir / OVERRIDES_FILE
     if not path.is_file():
         return []
-    return [str(one) for one in OmegaConf.to_container(OmegaConf.load(path)) or []]
+    content = read_yaml(path) or []
+    if not isinstance(content, list):
+        raise ValueError(f"{path} is no list of overrides")
+    return [str(one) for one in content]
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML file that anybody may have written; `${...}` stays text.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not YAML, or would be too much: by its size, by aliases of aliases, by
+            its depth, with which the time to read it grows as the square.
+    """
+    if path.stat().st_size > LARGEST_YAML:
+        raise ValueError(f"{path} is larger than {LARGEST_YAML} bytes")
+    try:
+        text, depth = path.read_text(encoding="utf-8"), 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST_YAML:
+                raise ValueError(
+                    f"{path} has aliases (*name) or more than {DEEPEST_YAML} levels, which no run "
+                    "writes; it was not read"
+                )
+        return yaml.load(text, Loader=get_yaml_loader())  # a SafeLoader, with Hydra's numbers
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error

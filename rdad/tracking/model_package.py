@@ -17,12 +17,12 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from rdad.runs.files import METRICS_FILE, write_json, write_text_atomic
-from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record, read_yaml
 from rdad.tracking.store import shown_uri
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ def run_inside(package: Path) -> Path:
         ValueError: it is no MLflow model, or one that brings other code.
     """
     try:
-        content: Any = yaml.safe_load((package / DESCRIPTION).read_text(encoding="utf-8"))
+        content = read_yaml(package / DESCRIPTION)
         flavors = dict(content["flavors"])
         flavor = dict(flavors.get(FLAVOR) or {})
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"no MLflow model: its {DESCRIPTION} cannot be read ({error})") from error
     found = flavor.get("loader_module")
     foreign = sorted(flavors.keys() - {FLAVOR}) + sorted(

@@ -75,6 +75,12 @@ def train(place: Path, *arguments: str) -> commands.Done:
     return commands.run("-m", "rdad.train", *arguments, folder=place, timeout=600, **variables)
 
 
+def own(place: Path) -> list[str]:
+    """What brings configuration and code along; a sweep's folder alone is not believed in it."""
+    trouble = "+hydra.callbacks.trouble._target_=trouble.Trouble"
+    return [f"hydra.searchpath=[file://{place}/conf]", trouble]
+
+
 def start(place: Path) -> commands.Done:
     names = ",".join(f"e{number:02}" for number in range(20))
     return train(
@@ -82,8 +88,7 @@ def start(place: Path) -> commands.Done:
         "-m",
         f"experiment={names}",
         "hydra/launcher=parallel",
-        f"hydra.searchpath=[file://{place}/conf]",
-        "+hydra.callbacks.trouble._target_=trouble.Trouble",
+        *own(place),
         "hydra.sweep.dir=sweep",
         "backbone=resnet18",
         "model.weights=null",
@@ -138,7 +143,9 @@ def test_fifteen_results_five_reasons_one_table_and_resuming_runs_five(place: Pa
     before = ended(place)
 
     remove_the_causes(place)
-    again = train(place, "resume_sweep=sweep")
+    refused = train(place, "resume_sweep=sweep")
+    assert refused.returncode == 1 and "say it again on the command line" in refused.stderr
+    again = train(place, "resume_sweep=sweep", *own(place))
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
     assert "20 jobs: 20 finished" in again.stdout
     after = ended(place)
