@@ -179,7 +179,7 @@ def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; is it a folder of a run?")
-    content = read_plain(path, FORMAT + " file")
+    content = read_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no {FORMAT} file")
     return content

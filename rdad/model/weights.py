@@ -15,24 +15,24 @@ OTHER_WAYS = (
 )
 
 
-def read_plain(path: Path, what: str = "file of tensors", *, device: str = "cpu") -> Any:
+def read_plain(path: Path, what: str = "", *, device: str = "cpu") -> Any:
     """What torch.save wrote, unpickling nothing but tensors and plain data.
 
     Raises:
-        ValueError: the file is damaged or holds code.
+        ValueError: the file is damaged or holds code; says what it should be.
     """
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
+        damaged = f"is no readable {what}: it is damaged" if what else "is damaged"
         raise ValueError(
-            f"{path} is no readable {what}: it is damaged, or holds more than tensors and plain "
-            "data; it was not loaded"
+            f"{path} {damaged}, or holds more than tensors and plain data; it was not loaded"
         ) from error
 
 
 def read_state_dict(path: Path) -> StateDict:
     """The dictionary of tensors in a file. Raises ValueError where it holds something else."""
-    loaded = read_plain(path)
+    loaded = read_plain(path, "file of tensors")
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not is_state_dict(loaded):
