@@ -79,6 +79,19 @@ def run(*words: str, folder: Path, timeout: float = 300, **variables: str | None
     return Done(list(words), command.returncode, printed, errors)
 
 
+def run_anew(*words: str, folder: Path, timeout: float = 300, **variables: str) -> Done:
+    """As `run`, in a fresh interpreter: joblib's workers never start below a fork."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **variables},
+    )
+
+
 def _be(words: list[str], folder: Path, environment: dict[str, str], output: str) -> None:
     """Become the command, in the forked process."""
     os.chdir(folder)
