@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.runs.files import METRICS_FILE, read_history, read_metrics, write_json
+from rdad.runs.folder import alone_in
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
 from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
 
@@ -52,7 +53,13 @@ def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -
         FileNotFoundError: `run_dir` is no run folder.
         ValueError: the run is still going on, or run.json or `uri` make no sense.
         ConnectionError: the store failed; says how.
+        FolderInUseError: the run, or another upload of it, is going on.
     """
+    with alone_in(run_dir):
+        return _upload(run_dir, uri=uri, was_killed=was_killed)
+
+
+def _upload(run_dir: Path, *, uri: str | None, was_killed: bool) -> str:
     from rdad.tracking import MlflowTracker
 
     record = _read_record(run_dir, was_killed=was_killed)

@@ -16,6 +16,8 @@ from typing import Literal
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from rdad.runs.files import remove_drafts
+
 LOCK_FILE = ".lock"
 BAD_INPUT = 1  # exit code
 OF_THE_TIME = "${now:"  # in the name of a folder that is meant to be new
@@ -48,8 +50,9 @@ class OwnFolder(Callback):
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes out of `folder`; within this process it may be asked for again.
 
-    The lock ends with its process, however that ends. The further processes of a distributed run
-    share their first one's. Where there is no folder, or no lock to be had, nobody is kept out.
+    The lock ends with its process, however that ends; what a process left half written goes when
+    the next one comes. The further processes of a distributed run share their first one's lock.
+    Where there is no folder, or no lock to be had, nobody is kept out.
 
     Raises:
         FolderInUseError: another process is in there.
@@ -61,6 +64,8 @@ def alone_in(folder: Path) -> Iterator[None]:
     file = _locked(path, folder)
     _held.add(path)
     try:
+        if file is not None:
+            remove_drafts(folder)
         yield
     finally:
         _held.discard(path)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rdad.runs.files import METRICS_FILE, write_json, write_text_atomic
+from rdad.runs.files import DRAFT, METRICS_FILE, write_json, write_text_atomic
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
 from rdad.tracking.store import shown_uri
 
@@ -58,7 +58,7 @@ def log_model(client: "MlflowClient", run: "Run", run_dir: Path) -> None:
 
     if whole_models(client, run):
         return
-    with TemporaryDirectory(dir=run_dir) as folder:
+    with TemporaryDirectory(dir=run_dir, prefix=DRAFT) as folder:
         write_package(run_dir, Path(folder))
         for unfinished in _models(client, run):  # of an upload that broke off
             client.delete_logged_model(unfinished.model_id)

@@ -129,7 +129,10 @@ class MlflowTracker:
         metrics: Mapping[str, float],
         ended: datetime | None = None,
     ) -> None:
-        """Report the final metrics, copy the artifacts of `run_dir`, and close the run."""
+        """Report the final metrics, copy the artifacts of `run_dir`, and close the run.
+
+        It is closed also where the store of the artifacts fails, which is another one.
+        """
         self.log_metrics(metrics, step=0)
         if self.open_run is None:
             return
@@ -137,14 +140,16 @@ class MlflowTracker:
         with self.surviving("copy the artifacts and close the run"):
             if self._monitor is not None:
                 self._monitor.finish()
-            send_files(client, run_id, run_dir)
-            if self.store.is_server:  # on this machine the run folder itself is found
-                offer_training(client, run_id, run_dir)
             client.set_tag(run_id, FOLDER_TAG, str(run_dir.absolute()))
-            if self._log_model and status == "FINISHED":
-                self._send_model(run_id, run_dir)
             client.set_tag(run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
-            client.set_terminated(run_id, status, _milliseconds(ended))
+            try:
+                send_files(client, run_id, run_dir)
+                if self.store.is_server:  # on this machine the run folder itself is found
+                    offer_training(client, run_id, run_dir)
+                if self._log_model and status == "FINISHED":
+                    self._send_model(run_id, run_dir)
+            finally:
+                client.set_terminated(run_id, status, _milliseconds(ended))
 
     def fetch_training(self, fingerprint: str, folder: Path) -> tuple[Path, str] | None:
         """Download a training that a run on another machine offers below `folder`.

@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from rdad.runs.ending import record_end
+from rdad.runs.files import DRAFT
 from rdad.runs.folder import LOCK_FILE, RANKS, FolderInUseError, alone_in, new_folder
 from rdad.runs.record import RunRecord, read_record
 
@@ -24,7 +25,8 @@ ENDS = "dataset.root=nowhere"  # ends a run as soon as it begins
 
 def live_in(folder: Path) -> None:
     with alone_in(folder):
-        (folder / "lives").touch()
+        for name in ("lives", f"{DRAFT}model.pt"):
+            (folder / name).touch()
         time.sleep(60)
 
 
@@ -37,7 +39,7 @@ def neighbour() -> Iterator[Callable[[Path], BaseProcess]]:
         process = get_context("fork").Process(target=live_in, args=(folder,))
         process.start()
         started.append(process)
-        while not (folder / "lives").exists():
+        while not (folder / f"{DRAFT}model.pt").exists():
             time.sleep(0.01)
         return process
 
@@ -47,7 +49,7 @@ def neighbour() -> Iterator[Callable[[Path], BaseProcess]]:
         process.join()
 
 
-def test_another_process_is_kept_out_until_the_owner_is_dead(
+def test_another_process_is_kept_out_until_the_owner_is_dead_and_then_clears_up(
     tmp_path: Path, neighbour: Callable[[Path], BaseProcess]
 ) -> None:
     owner = neighbour(tmp_path)

@@ -207,6 +207,16 @@ def test_an_address_that_mlflow_cannot_write_to_is_refused_with_those_it_can(uri
         MlflowTracker(uri)
 
 
+def test_a_run_is_closed_where_only_the_store_of_its_artifacts_fails(
+    uri: str, tmp_path: Path
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    (tmp_path / "store" / "mlartifacts").write_text("a file where a folder is wanted")
+    tracker = tracked(uri, run_dir)
+    assert tracker.error is not None
+    assert only_run(uri).info.status == "FINISHED"
+
+
 def test_a_relative_database_counts_from_the_folder_of_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from mlflow_stores import all_runs, contents, dead_address, new_store, only_run
 from run_folders import HISTORY, METRICS, PARAMS, TAGS, make_run_folder, read_record
 
+from rdad.runs.folder import alone_in
 from rdad.tracking import MlflowTracker
 from rdad.upload import main, upload
 
@@ -89,6 +91,17 @@ def test_a_run_tracked_live_is_already_there(uri: str, tmp_path: Path) -> None:
     tracker.finish(make_run_folder(tmp_path / "first"), "FINISHED", {})
     run_dir = make_run_folder(tmp_path / "run", tracking=record_of(tracker))
     assert "already in" in upload(run_dir)
+
+
+def test_of_two_uploads_at_once_one_is_refused(uri: str, tmp_path: Path) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    command = ("-m", "rdad.upload", str(run_dir), "--uri", uri)
+    with alone_in(run_dir):
+        done = commands.run(*command, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{run_dir} is in use by process" in done.stderr
+    assert all_runs(uri) == []
+    assert commands.run(*command, folder=tmp_path).returncode == 0
 
 
 def test_another_store_gets_a_run_of_its_own(uri: str, tmp_path: Path) -> None:
