@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.runs.visible import VisibleFormatter, visible
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130
@@ -88,9 +89,11 @@ class Command:
         if {"--help", "-h"} & set(arguments):
             print(self.help())
             return 0
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+        to_stderr = logging.StreamHandler()
+        to_stderr.setFormatter(
+            VisibleFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
         )
+        logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
         try:
             return work(*self.read(arguments))
         except KeyboardInterrupt:
@@ -100,7 +103,7 @@ class Command:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BAD_INPUT
         except (OSError, ValueError) as error:
-            print(f"rdad.{self.name}: {error}", file=sys.stderr)
+            print(visible(f"rdad.{self.name}: {error}"), file=sys.stderr)
             return BAD_INPUT
 
 

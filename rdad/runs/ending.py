@@ -12,6 +12,7 @@ from hydra.errors import CompactHydraException
 from rdad.runs.files import now
 from rdad.runs.folder import alone_in
 from rdad.runs.record import RunRecord
+from rdad.runs.visible import visible
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def failed_job(run_dir: Path, error: Exception) -> JobFailed:
     record_end(run_dir, "failed", reason)
     log.error("failed: %s", reason)
     _log_traceback()
-    return JobFailed(reason)
+    return JobFailed(visible(reason))
 
 
 def record_end(run_dir: Path, status: str, reason: str) -> None:

@@ -17,6 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from rdad.runs.files import remove_drafts
+from rdad.runs.visible import visible
 
 LOCK_FILE = ".lock"
 BAD_INPUT = 1  # exit code
@@ -137,7 +138,7 @@ def _take(config: DictConfig, kind: Literal["run", "sweep"]) -> None:
             with alone_in(lock.parent):
                 pass
     except OSError as error:
-        print(f"rdad.{config.hydra.job.name}: {error}", file=sys.stderr)
+        print(visible(f"rdad.{config.hydra.job.name}: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if folder != named:
         given = f"hydra.{kind}.dir={json.dumps(str(folder), ensure_ascii=False)}"
