@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.tracking.files import fetch_training, offer_training, send_files
 from rdad.tracking.model_package import log_model
-from rdad.tracking.store import Store, reason, shown_uri
+from rdad.tracking.store import Store, reason, shown_uri, within
 from rdad.tracking.tags import FOLDER_TAG, PARENT_TAG, parent_tags
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
+RUN_VARIABLE = "MLFLOW_RUN_ID"
+START_SECONDS = 30  # all calls of a run's start, by which a training waits for a server
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000
 PARAMETERS_PER_CALL = 100
@@ -91,7 +94,10 @@ class MlflowTracker:
         Args:
             started: When the run began, if that was not now.
         """
-        with self.surviving("start the run"):
+        if RUN_VARIABLE in os.environ:
+            log.warning("%s does not count: each run is one of its own in MLflow", RUN_VARIABLE)
+
+        def begin() -> None:
             self.client = self.store.open()
             self._run = find_run(self.client, run_id)
             if self._run is None:
@@ -100,8 +106,16 @@ class MlflowTracker:
                 self.client.update_run(self._run.info.run_id, status="RUNNING")
             self._points = self._logged_points(self._run)
             self._log_params(self._run, params)
+
+        with self.surviving("start the run"):
+            if self.store.database is not None:
+                begin()
+            else:
+                import mlflow  # noqa: F401  takes seconds that are not the server's
+
+                within(START_SECONDS, begin)
             if self._system_metrics:
-                self._start_system_metrics(self._run.info.run_id)
+                self._start_system_metrics(str(self.run_id))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Report the values of one step; those that are not finite are left out, which MLflow would
