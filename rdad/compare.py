@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rdad.runs.visible import visible
 from rdad.sweep.comparison_text import counted, terminal
 from rdad.sweep.jobs import read_jobs
 from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison
@@ -17,12 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         jobs = read_jobs(folders)
         write_comparison(jobs, folders[0])
     except (OSError, ValueError) as error:
-        print(f"rdad.compare: {error}", file=sys.stderr)
+        print(visible(f"rdad.compare: {error}"), file=sys.stderr)
         return 1
-    print(f"{terminal(jobs)}\n\n{counted(jobs)}")
+    print(visible(f"{terminal(jobs)}\n\n{counted(jobs)}"))
     for job in jobs:
         if not job.finished:
-            print(f"  {job.name}: {job.reason}")
+            print(visible(f"  {job.name}: {job.reason}"))
     print(f"\nwritten: {folders[0] / CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE}")
     return 0
 

@@ -14,6 +14,7 @@ from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import end_in_order_when_terminated, failed_job, record_end, why_stopped
+from rdad.runs.visible import visible
 from rdad.sweep.plan import check_strategy_in_sweep
 from rdad.sweep.report import report_sweep
 
@@ -38,7 +39,7 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
             raise failed_job(output_dir, error) from error
         if not _is_users(error):
             raise
-        print(f"rdad.train: {error}", file=sys.stderr)
+        print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)
     if not result.metrics:  # a distributed run's further processes
         return None
@@ -79,7 +80,7 @@ def command() -> None:
         check_groups(sys.argv[1:])
         sys.argv[1:] = replayed(sys.argv[1:])
     except (OSError, ValueError) as error:
-        print(f"rdad.train: {error}", file=sys.stderr)
+        print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)
     end_in_order_when_terminated()
     try:

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.config.foreign import read_config
-from rdad.runs.files import METRICS_FILE, read_history, read_metrics, write_json
-from rdad.runs.record import RECORD_FILE, read_record
+from rdad.runs.files import HISTORY_FILE, METRICS_FILE, read_history, read_metrics, write_json
+from rdad.runs.folder import alone_in
+from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.runs.visible import VisibleFormatter, visible
+from rdad.tracking.files import leads_out
 from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
 
 if TYPE_CHECKING:
@@ -30,13 +33,15 @@ FACTS = ("experiment", "run_name", "params", "tags")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code, 1 if any folder could not be sent."""
     chosen = _parser().parse_args(arguments)
-    logging.getLogger("rdad.tracking").addHandler(logging.NullHandler())  # the message is ours
+    logging.getLogger("rdad.tracking.tracker").addHandler(logging.NullHandler())  # ours says it
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(VisibleFormatter())
     failed = False
     for folder in chosen.folders:
         try:
-            print(upload(folder, uri=chosen.uri, was_killed=chosen.was_killed))
+            print(visible(upload(folder, uri=chosen.uri, was_killed=chosen.was_killed)))
         except (OSError, ValueError) as failure:
-            print(f"rdad.upload: {folder}: {failure}", file=sys.stderr)
+            print(visible(f"rdad.upload: {folder}: {failure}"), file=sys.stderr)
             failed = True
     return int(failed)
 
@@ -53,7 +58,13 @@ def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -
         FileNotFoundError: `run_dir` is no run folder.
         ValueError: the run is still going on, or run.json or `uri` make no sense.
         ConnectionError: the store failed; says how.
+        FolderInUseError: the run, or another upload of it, is going on.
     """
+    with alone_in(run_dir):
+        return _upload(run_dir, uri=uri, was_killed=was_killed)
+
+
+def _upload(run_dir: Path, *, uri: str | None, was_killed: bool) -> str:
     from rdad.tracking import MlflowTracker
 
     record = _read_record(run_dir, was_killed=was_killed)
@@ -62,6 +73,9 @@ def upload(run_dir: Path, *, uri: str | None = None, was_killed: bool = False) -
     target = uri or (kept_uri(before["uri"]) if known else default_uri())
     tracker = MlflowTracker(target, system_metrics=False, log_model=_wants_model(run_dir))
     store = tracker.shown_uri
+    if uri is None and known and store != shown_uri(default_uri()):
+        said = f"{run_dir}: the store is the one that its {RECORD_FILE} names: {store}"
+        print(visible(said), flush=True)
     run_id = before["run_id"] if known == store else None
     if run_id and before["error"] is None and tracker.holds(run_id):
         return f"{run_dir}: already in {store} as run {run_id}"
@@ -107,6 +121,9 @@ def _moment(record: dict[str, Any], key: str) -> datetime | None:
 
 def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
     """run.json, checked."""
+    for name in (RECORD_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE):
+        if leads_out(run_dir / name, run_dir):
+            raise ValueError(f"{name} is a link that leads out of the folder; nothing is sent")
     record = read_record(run_dir)
     missing = {"status", *FACTS} - record.keys()
     if missing:

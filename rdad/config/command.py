@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, change, composed, quoted
+from rdad.runs.visible import VisibleFormatter, visible
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130
@@ -85,9 +86,11 @@ class Command:
         if {"--help", "-h"} & set(arguments):
             print(self.help())
             return 0
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+        to_stderr = logging.StreamHandler()
+        to_stderr.setFormatter(
+            VisibleFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
         )
+        logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
         try:
             return work(*self.read(arguments))
         except KeyboardInterrupt:
@@ -97,7 +100,7 @@ class Command:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BAD_INPUT
         except (OSError, ValueError) as error:
-            print(f"rdad.{self.name}: {error}", file=sys.stderr)
+            print(visible(f"rdad.{self.name}: {error}"), file=sys.stderr)
             return BAD_INPUT
 
 

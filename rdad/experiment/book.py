@@ -16,7 +16,13 @@ from rdad.results.curves import FOLDER as CURVES_FOLDER
 from rdad.results.report.writer import REPORT_FILE
 from rdad.results.writer import MAPS_FOLDER, OVERLAYS_FOLDER, SCORES_FILE
 from rdad.runs.ending import why_stopped
-from rdad.runs.files import CALIBRATION_FILE, HISTORY_FILE, METRICS_FILE
+from rdad.runs.files import (
+    CALIBRATION_FILE,
+    DRAFT,
+    HISTORY_FILE,
+    METRICS_FILE,
+    remove_drafts,
+)
 from rdad.runs.record import RECORD_FILE, RunRecord, overrides, read_record, write_config
 from rdad.tracking import source_tags
 from rdad.tracking.store import shown_uri
@@ -103,6 +109,8 @@ class Book:
             tracking = NOWHERE | {"uri": uri}
         if not self.before:
             _clear(self.run_dir)
+        for name in RESULT_FOLDERS:
+            remove_drafts(self.run_dir, f"{name}/**/{DRAFT}*")
         write_config(self.run_dir, cfg)
         told: dict[str, Any] = {
             "experiment": (cfg.tracking and cfg.tracking.experiment) or data.name,

@@ -20,6 +20,7 @@ from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING
 from rdad.runs.files import now, write_json
+from rdad.runs.folder import LOCK_FILE, new_folder, stay_in
 
 log = logging.getLogger(__name__)
 
@@ -86,22 +87,19 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
 def _refuse_used_folder(output: str | None) -> None:
     """Results are written over by no other evaluation, and by none the run's own."""
     folder = Path(output or ".").expanduser()
-    if output is not None and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+    if output is None or not folder.exists():
+        return
+    if folder.is_file() or any(path.name != LOCK_FILE for path in folder.iterdir()):
         raise ConfigError(f"output {folder} is there already; name a folder that is new or empty")
 
 
 def _new_folder(output: str | None, run_dir: Path | None) -> Path:
-    if output is not None:
-        folder = Path(output).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-    beside = (run_dir or Path()) / FOLDER
-    number, folder = 1, beside / moment
-    while folder.exists():  # another evaluation began in the same second
-        number += 1
-        folder = beside / f"{moment}_{number}"
-    folder.mkdir(parents=True)
+    if output is None:
+        moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        return new_folder((run_dir or Path()) / FOLDER / moment)
+    folder = Path(output).expanduser()
+    stay_in(folder)
+    _refuse_used_folder(output)  # by one that was quicker
     return folder
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from rdad.config.build import build, prepared
 from rdad.config.compose import check
 from rdad.experiment.resume import finished_before
+from rdad.runs.folder import alone_in
 from rdad.runs.record import RECORD_FILE
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     Raises:
         ConfigError: the configuration cannot be run.
         FileNotFoundError, rdad.data.DataError: images, masks or weights are missing or unusable.
+        FolderInUseError: another process writes into `output_dir`.
         KeyboardInterrupt: Ctrl-C; the run folder then holds the weights as they were.
     """
     check(cfg)
@@ -59,6 +61,12 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         return RunResult(**known)
     if cfg.resume and not (run_dir / RECORD_FILE).is_file():
         log.info("there is no run in %s to go on with: a new one begins", run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with alone_in(run_dir):
+        return _made(cfg, run_dir)
+
+
+def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, test_costs
     from rdad.experiment.trainer import seed_everything

@@ -8,7 +8,6 @@ curves/                                                  see `rdad.results.curve
 report.html                                              see `rdad.results.report`
 """
 
-import errno
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,7 +23,7 @@ from rdad.results.gathered import Gathered
 from rdad.results.overlays import draw_overlay, most_telling, overlay_names
 from rdad.results.report.writer import REPORT_FILE, write_report
 from rdad.results.spool import Spool
-from rdad.runs.files import write_atomic, write_table
+from rdad.runs.files import DiskFullError, explained, write_atomic, write_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -158,13 +157,12 @@ class ArtifactWriter:
         if not isinstance(error, OSError):
             error.add_note(f"while writing {path}")
             return error
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            advice = f"free space in {self._run_dir}, or choose another folder for the run"
-            explained = OSError(error.errno, f"the disk is full, cannot write {path}; {advice}")
-        else:
-            explained = OSError(error.errno, f"cannot write {path}: {error}")
-        explained.__cause__ = error
-        return explained
+        told = explained(error, path)
+        if not isinstance(told, DiskFullError):
+            told = OSError(error.errno, f"cannot write {path}: {error}")
+        if told is not error:
+            told.__cause__ = error
+        return told
 
     def _write_scores(self) -> None:
         found = self._gathered

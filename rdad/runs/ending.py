@@ -9,7 +9,9 @@ from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
+from rdad.runs.folder import alone_in
 from rdad.runs.record import RunRecord
+from rdad.runs.visible import visible
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +28,12 @@ def failed_job(run_dir: Path, error: Exception) -> JobFailed:
     record_end(run_dir, "failed", reason)
     log.error("failed: %s", reason)
     _log_traceback()
-    return JobFailed(reason)
+    return JobFailed(visible(reason))
 
 
 def record_end(run_dir: Path, status: str, reason: str) -> None:
     """Say in run.json how a job ended that may not have come as far as writing one."""
-    with suppress(OSError):  # a full disk may be what stopped it
+    with suppress(OSError), alone_in(run_dir):  # a full disk, or another's run, may have stopped it
         try:
             record = RunRecord.open(run_dir)
         except (FileNotFoundError, ValueError):

@@ -1,10 +1,12 @@
 """The small text files of a run folder, each written whole or not at all."""
 
 import csv
+import errno
 import io
 import json
 import math
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,6 +16,13 @@ from pathlib import Path
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.csv"
 CALIBRATION_FILE = "calibration.csv"
+BLOCK_BYTES = 512  # that st_blocks counts
+DRAFT = ".draft-"
+"""How the names begin of files and folders that are there only while something is written."""
+
+
+class DiskFullError(OSError):
+    """The message names the file and what to do."""
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -25,12 +34,35 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         OSError: the file cannot be written; the old one is as it was, and nothing else is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}{path.suffix}")
     try:
         write(draft)
         os.replace(draft, path)  # noqa: PTH105  the name says that it overwrites
+    except OSError as error:
+        raise explained(error, path) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def explained(error: OSError, path: Path) -> OSError:
+    """A DiskFullError where `path` could not be written for that reason, else `error` itself."""
+    if isinstance(error, DiskFullError) or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return error
+    free = shutil.disk_usage(path.parent).free
+    return DiskFullError(
+        error.errno,
+        f"the disk is full, cannot write {path}; it has {free:,} bytes left: free space in "
+        f"{path.parent}, or choose another folder for the run",
+    )
+
+
+def remove_drafts(folder: Path, pattern: str = f"{DRAFT}*") -> None:
+    """Take away what a killed process left half written; nobody else may be writing there."""
+    for draft in sorted(folder.glob(pattern)):
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -45,14 +77,32 @@ def write_text_atomic(path: Path, text: str) -> None:
     write_atomic(path, write)
 
 
+def write_over(path: Path, text: str) -> None:
+    """Write into the blocks that a file has, where a full disk has no others; never in part.
+
+    Raises:
+        OSError: the text is longer than those.
+    """
+    new = text.encode(errors="surrogateescape")
+    with path.open("r+b") as file:
+        status = os.fstat(file.fileno())
+        if len(new) > status.st_blocks * BLOCK_BYTES:
+            raise DiskFullError(errno.ENOSPC, f"the disk is full, cannot write {path}")
+        file.write(new.ljust(status.st_size))
+
+
 def write_json(path: Path, content: object) -> None:
     """Write strict JSON for people to read, by `write_text_atomic`.
 
     Raises:
         ValueError: a number in it is not finite, which JSON cannot say.
     """
-    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
-    write_text_atomic(path, text + "\n")
+    write_text_atomic(path, as_json(content))
+
+
+def as_json(content: object) -> str:
+    """The text of `write_json`."""
+    return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def now() -> str:

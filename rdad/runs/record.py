@@ -8,7 +8,14 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 
-from rdad.runs.files import now, write_json, write_text_atomic
+from rdad.runs.files import (
+    DiskFullError,
+    as_json,
+    now,
+    write_json,
+    write_over,
+    write_text_atomic,
+)
 
 RECORD_FILE = "run.json"
 CONFIG_FILE = Path(".hydra") / "config.yaml"
@@ -44,7 +51,15 @@ class RunRecord:
         write_json(self.run_dir / RECORD_FILE, self._content)
 
     def end(self, status: str, **facts: Any) -> None:
-        self.update(status=status, ended=now(), **facts)
+        """Write it down on a full disk too, where the file has room for it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        try:
+            self.update(status=status, ended=now(), **facts)
+        except DiskFullError:
+            write_over(self.run_dir / RECORD_FILE, as_json(self._content))
 
 
 def read_record(run_dir: Path) -> dict[str, Any]:

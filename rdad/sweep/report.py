@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated
 from rdad.runs.files import write_atomic, write_table, write_text_atomic
+from rdad.runs.visible import visible
 from rdad.sweep.comparison import job_lines
 from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import LOG_FILE, Job, read_jobs
@@ -61,7 +62,7 @@ def report(sweep_dir: Path) -> list[Job]:
         write_comparison(jobs, sweep_dir)
     except OSError as error:
         log.warning("the comparison could not be written: %s", error)
-    print("\n".join(_lines(jobs, sweep_dir)), flush=True)
+    print(visible("\n".join(_lines(jobs, sweep_dir))), flush=True)
     return jobs
 
 

@@ -1,6 +1,7 @@
 """What MLflow gets a copy of: the files of a run folder, and trainings for other machines."""
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,13 @@ from rdad.tracking.store import shown_uri
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+log = logging.getLogger(__name__)
+
+SCORES = "scores.csv"
 FILES = (
     "metrics.json",
     "history.csv",
-    "scores.csv",
+    SCORES,
     "calibration.csv",
     "train.log",
     "report.html",
@@ -45,17 +49,43 @@ def send_file(client: "MlflowClient", run_id: str, path: Path, folder: str = "")
 
 
 def send_files(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
-    """Copy what is there; a run that was interrupted lacks some. A second time replaces."""
+    """Copy what is there; a run that was interrupted lacks some. A second time replaces.
+
+    Of a link that leads out of the folder, nothing is sent, and a warning says so.
+    """
     for name in FILES:
-        if (run_dir / name).is_file():
+        if (run_dir / name).is_file() and _is_own(run_dir / name, run_dir):
             send_file(client, run_id, run_dir / name)
+            if name == SCORES:
+                _send_table(client, run_id, run_dir / name)
     for path in sorted((run_dir / CONFIG_FOLDER).glob("*.yaml")):
-        send_file(client, run_id, path, CONFIG_SHOWN_AS)
+        if _is_own(path, run_dir):
+            send_file(client, run_id, path, CONFIG_SHOWN_AS)
     for folder in FOLDERS:
-        if (run_dir / folder).is_dir():
-            client.log_artifacts(run_id, str(run_dir / folder), folder)
-    if (run_dir / "scores.csv").is_file():
-        _send_table(client, run_id, run_dir / "scores.csv")
+        if (run_dir / folder).is_dir() and _is_own(run_dir / folder, run_dir):
+            _send_folder(client, run_id, run_dir / folder)
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a link on the way makes of `path`, in `folder`, something outside of it."""
+    return not path.resolve().is_relative_to(folder.resolve())
+
+
+def _is_own(path: Path, folder: Path) -> bool:
+    if foreign := leads_out(path, folder):
+        log.warning("not sent, for it is a link that leads out of %s: %s", folder, path)
+    return not foreign
+
+
+def _send_folder(client: "MlflowClient", run_id: str, folder: Path) -> None:
+    found = sorted(folder.rglob("*"))
+    own = [path for path in found if _is_own(path, folder.parent)]
+    if own == found:
+        client.log_artifacts(run_id, str(folder), folder.name)
+        return
+    for path in filter(Path.is_file, own):
+        place = path.parent.relative_to(folder.parent).as_posix()
+        client.log_artifact(run_id, str(path), place)
 
 
 def _send_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
@@ -72,8 +102,11 @@ def offer_training(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
     """Copy what a run trained itself, and tag the run with the training's fingerprint."""
     record = read_record(run_dir)
     if record.get("trained"):
-        for name in TRAINING_FILES:
-            send_file(client, run_id, run_dir / name, TRAINING_FOLDER)
+        paths = [run_dir / name for name in TRAINING_FILES]
+        if not all(_is_own(path, run_dir) for path in paths):
+            return
+        for path in paths:
+            send_file(client, run_id, path, TRAINING_FOLDER)
         client.set_tag(run_id, TRAINING_TAG, record["training"])
 
 

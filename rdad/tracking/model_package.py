@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from rdad.runs.files import METRICS_FILE, write_json, write_text_atomic
+from rdad.runs.files import DRAFT, METRICS_FILE, write_json, write_text_atomic
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record, read_yaml
+from rdad.tracking.files import leads_out
 from rdad.tracking.store import shown_uri
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def log_model(client: "MlflowClient", run: "Run", run_dir: Path) -> None:
 
     if whole_models(client, run):
         return
-    with TemporaryDirectory(dir=run_dir) as folder:
+    with TemporaryDirectory(dir=run_dir, prefix=DRAFT) as folder:
         write_package(run_dir, Path(folder))
         for unfinished in _models(client, run):  # of an upload that broke off
             client.delete_logged_model(unfinished.model_id)
@@ -88,10 +89,15 @@ def write_package(run_dir: Path, package: Path) -> None:
 
     Raises:
         FileNotFoundError: the run has no model file, or the encoder's weights are gone.
-        ValueError: its model file is damaged, or the encoder's weights are other ones.
+        ValueError: its model file is damaged or leads out of the folder, or the encoder's weights
+            are other ones.
         OSError: it cannot be written.
     """
     from rdad.detector.model_file import MODEL_FILE, copy_with_encoder
+
+    for name in (MODEL_FILE, RECORD_FILE, METRICS_FILE, CONFIG_FILE):
+        if leads_out(run_dir / name, run_dir):
+            raise ValueError(f"{run_dir / name} is a link that leads out of {run_dir}")
 
     copy_with_encoder(run_dir / MODEL_FILE, package / DATA / MODEL_FILE)
     # the run ends when its model is sent, and its own record says so only after that

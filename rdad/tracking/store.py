@@ -1,17 +1,23 @@
 """An MLflow store: its address, its first initialisation, limits on waiting for it."""
 
 import contextlib
+import functools
 import logging
 import os
 import re
 import shlex
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
+T = TypeVar("T")
 SQLITE = "sqlite:///"
 DEFAULT_URI = "sqlite:///mlflow.db"
 LOCAL_PAGE = "http://127.0.0.1:5000"
@@ -21,6 +27,7 @@ CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s\"'<>]*|[^/\s:]*:(?!\d+/)[^@\s]*)@")
 """What stands before a host; a database's password may hold a slash, where a port ends at one."""
 
 KNOCK_SECONDS = 5
+ANSWER_SECONDS = 10  # a whole call at the start; a server that drips is never silent
 LOCK_SECONDS = 120
 QUIET_AND_PATIENT = {  # MLflow's own limits add up to minutes for each call
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -135,9 +142,7 @@ class Store:
             RuntimeError: it was deleted, and MLflow keeps the name; says what to do.
         """
         with self._one_at_a_time():
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                return client.create_experiment(name, artifact_location=self._artifact_location())
+            found = client.get_experiment_by_name(name) or self._made(client, name)
         if found.lifecycle_stage != "active":
             raise RuntimeError(
                 f"the experiment {name!r} was deleted from the store; give another name "
@@ -145,6 +150,19 @@ class Store:
                 f"mlflow experiments restore -x {found.experiment_id}"
             )
         return found.experiment_id
+
+    def _made(self, client: "MlflowClient", name: str) -> "Experiment":
+        """The new experiment, or that of another machine that was quicker."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.create_experiment(name, artifact_location=self._artifact_location())
+        except MlflowException as failure:
+            if failure.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = client.get_experiment_by_name(name)
+        assert made is not None  # for the type: it is there, by whoever
+        return made
 
     def _artifact_location(self) -> str | None:
         """Beside a local database; None leaves the choice to a server."""
@@ -169,16 +187,40 @@ class Store:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         insecure = mlflow.MLFLOW_TRACKING_INSECURE_TLS.get()
         try:
-            requests.head(
+            head = functools.partial(
+                requests.head,
                 self.uri,
                 timeout=(KNOCK_SECONDS, mlflow.MLFLOW_HTTP_REQUEST_TIMEOUT.get()),
                 verify=not insecure and (mlflow.MLFLOW_TRACKING_SERVER_CERT_PATH.get() or True),
                 cert=mlflow.MLFLOW_TRACKING_CLIENT_CERT_PATH.get(),
             )
+            within(ANSWER_SECONDS, head)
         except requests.exceptions.SSLError as failure:
             raise ConnectionError(_refused_certificate(str(self), failure)) from failure
-        except requests.RequestException as failure:
+        except (requests.RequestException, TimeoutError) as failure:
             raise ConnectionError(f"no answer from {self}") from failure
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """What `work` gives, in a thread that is left behind when it takes longer.
+
+    Raises:
+        TimeoutError: it does.
+        Whatever `work` raises.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as failure:
+            done.set_exception(failure)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return done.result(seconds)
+    except TimeoutError as failure:
+        raise TimeoutError(str(failure) or f"no answer within {seconds:g} s") from failure
 
 
 def _refused_certificate(uri: str, failure: Exception) -> str:

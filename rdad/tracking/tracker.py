@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.tracking.files import fetch_training, offer_training, send_files
 from rdad.tracking.model_package import log_model
-from rdad.tracking.store import Store, reason, shown_uri
+from rdad.tracking.store import Store, reason, shown_uri, within
 from rdad.tracking.tags import FOLDER_TAG, PARENT_TAG, parent_tags
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
+RUN_VARIABLE = "MLFLOW_RUN_ID"
+START_SECONDS = 30  # all calls of a run's start, by which a training waits for a server
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000
 PARAMETERS_PER_CALL = 100
@@ -91,7 +94,10 @@ class MlflowTracker:
         Args:
             started: When the run began, if that was not now.
         """
-        with self.surviving("start the run"):
+        if RUN_VARIABLE in os.environ:
+            log.warning("%s does not count: each run is one of its own in MLflow", RUN_VARIABLE)
+
+        def begin() -> None:
             self.client = self.store.open()
             self._run = find_run(self.client, run_id)
             if self._run is None:
@@ -100,8 +106,16 @@ class MlflowTracker:
                 self.client.update_run(self._run.info.run_id, status="RUNNING")
             self._points = self._logged_points(self._run)
             self._log_params(self._run, params)
+
+        with self.surviving("start the run"):
+            if self.store.database is not None:
+                begin()
+            else:
+                import mlflow  # noqa: F401  takes seconds that are not the server's
+
+                within(START_SECONDS, begin)
             if self._system_metrics:
-                self._start_system_metrics(self._run.info.run_id)
+                self._start_system_metrics(str(self.run_id))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Report the values of one step; those that are not finite are left out, which MLflow would
@@ -129,7 +143,10 @@ class MlflowTracker:
         metrics: Mapping[str, float],
         ended: datetime | None = None,
     ) -> None:
-        """Report the final metrics, copy the artifacts of `run_dir`, and close the run."""
+        """Report the final metrics, copy the artifacts of `run_dir`, and close the run.
+
+        It is closed also where the store of the artifacts fails, which is another one.
+        """
         self.log_metrics(metrics, step=0)
         if self.open_run is None:
             return
@@ -137,14 +154,16 @@ class MlflowTracker:
         with self.surviving("copy the artifacts and close the run"):
             if self._monitor is not None:
                 self._monitor.finish()
-            send_files(client, run_id, run_dir)
-            if self.store.is_server:  # on this machine the run folder itself is found
-                offer_training(client, run_id, run_dir)
             client.set_tag(run_id, FOLDER_TAG, str(run_dir.absolute()))
-            if self._log_model and status == "FINISHED":
-                self._send_model(run_id, run_dir)
             client.set_tag(run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
-            client.set_terminated(run_id, status, _milliseconds(ended))
+            try:
+                send_files(client, run_id, run_dir)
+                if self.store.is_server:  # on this machine the run folder itself is found
+                    offer_training(client, run_id, run_dir)
+                if self._log_model and status == "FINISHED":
+                    self._send_model(run_id, run_dir)
+            finally:
+                client.set_terminated(run_id, status, _milliseconds(ended))
 
     def fetch_training(self, fingerprint: str, folder: Path) -> tuple[Path, str] | None:
         """Download a training that a run on another machine offers below `folder`.

@@ -18,7 +18,7 @@ from rdad.detector.scoring import anomaly_scores
 from rdad.metrics import AnomalyMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.results.evaluation import evaluate
-from rdad.runs.files import append_history
+from rdad.runs.files import append_history, write_atomic
 from rdad.training.feature_cache import cache_features
 
 log = logging.getLogger(__name__)
@@ -118,10 +118,10 @@ class Checkpoint(Callback):
         done = trainer.current_epoch + 1
         if not self.every or done % self.every or done == trainer.max_epochs:
             return
-        draft = self.path.with_suffix(".partial")
-        trainer.save_checkpoint(draft)  # all processes take part, the first one writes
-        if trainer.is_global_zero:
-            draft.replace(self.path)
+        if trainer.is_global_zero:  # all processes take part, the first one writes
+            write_atomic(self.path, trainer.save_checkpoint)
+        else:
+            trainer.save_checkpoint(self.path)
 
 
 WATCHED = "watch/"  # before the names of metrics of the test images while training

@@ -14,7 +14,7 @@ from typing import Any
 from rdad.data.store import default_cache_dir
 from rdad.detector.model_file import MODEL_FILE, take_trained_parts
 from rdad.model.torch_model import ReverseDistillationModel
-from rdad.runs.files import read_history, write_json
+from rdad.runs.files import DRAFT, read_history, write_json
 from rdad.runs.record import read_record
 from rdad.training.callbacks import WATCHED
 
@@ -74,7 +74,7 @@ def take_over(
     found = find_training(fingerprint)
     if found is not None:
         return _taken(found, str(found.absolute()), model)
-    with TemporaryDirectory(dir=folder) as place:
+    with TemporaryDirectory(dir=folder, prefix=DRAFT) as place:
         offered = fetch(fingerprint, Path(place))
         return None if offered is None else _taken(*offered, model)
 

@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 
 from rdad import load_config, load_run, run
+from rdad.config.compose import ConfigError
 from rdad.detector.calibration import image_threshold
 from rdad.evaluate import main
+from rdad.experiment.rescore import _new_folder
 from rdad.metrics.thresholds import Thresholds
 from rdad.runs.files import read_metrics
 
@@ -169,6 +171,12 @@ def test_the_default_place_is_a_new_folder_in_the_runs_own(
     assert f"evaluation  {made[-1]}" in capsys.readouterr().out
     assert before == {path: path.read_bytes() for path in before}
     shutil.rmtree(finished / "evaluations")
+
+
+def test_a_folder_that_another_evaluation_filled_meanwhile_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").touch()
+    with pytest.raises(ConfigError, match="is there already"):
+        _new_folder(str(tmp_path), None)
 
 
 def test_another_mode_and_blur_are_scored_and_calibrated_anew(

@@ -1,14 +1,17 @@
 """A folder that holds a run already, and trainings that serve another run."""
 
 import csv
+import errno
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lightning import Trainer
 from omegaconf import DictConfig
 
 from rdad import load_config, load_run, run
@@ -16,6 +19,7 @@ from rdad.config.compose import ConfigError
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.stages import _started_from_outside
 from rdad.runs.ending import TERMINATED
+from rdad.runs.files import DRAFT, DiskFullError
 from rdad.runs.record import RunRecord, read_record
 from rdad.training.callbacks import Checkpoint
 
@@ -111,6 +115,29 @@ def test_a_run_that_starts_anew_leaves_no_old_checkpoint_to_go_on_from(
     with pytest.raises(KeyboardInterrupt):
         run(small("model.lr=0.0001"), stopped)
     assert not (stopped / "checkpoint.ckpt").exists()
+
+
+def test_a_disk_that_fills_in_the_training_fails_the_run_and_leaves_what_was_there(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills(self: Trainer, path: Path) -> None:
+        path.write_bytes(b"half of the c")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = (stopped / "checkpoint.ckpt").read_bytes()
+    (stopped / "overlays").mkdir()
+    left = (stopped / f"{DRAFT}model.pt", stopped / "overlays" / f"{DRAFT}good_000.png")
+    for path in left:
+        path.touch()
+    monkeypatch.setattr(Trainer, "save_checkpoint", fills)
+    options = ("trainer.max_epochs=4", "checkpoint_every_n_epochs=1", "resume=true")
+    with pytest.raises(DiskFullError, match=r"cannot write .*checkpoint\.ckpt; it has"):
+        run(small(*options), stopped)
+    record = read_record(stopped)
+    assert record["status"] == "failed"
+    assert "the disk is full" in record["reason"]
+    assert (stopped / "checkpoint.ckpt").read_bytes() == before
+    assert not list(stopped.rglob(f"{DRAFT}*"))
 
 
 def test_a_finished_run_is_resumed_as_no_other(tmp_path: Path) -> None:

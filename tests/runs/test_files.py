@@ -1,18 +1,26 @@
 """metrics.json and history.csv: strict, exact, written whole or not at all."""
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 
+from rdad.runs import files
 from rdad.runs.files import (
+    DRAFT,
+    DiskFullError,
     append_history,
     read_history,
     read_metrics,
+    remove_drafts,
+    write_atomic,
     write_metrics,
     write_text_atomic,
 )
+from rdad.runs.record import RunRecord, read_record
 
 
 def refuse(constant: str) -> None:
@@ -90,3 +98,43 @@ def test_damaged_history_names_the_file(tmp_path: Path):
     (tmp_path / "history.csv").write_text("epoch,train/loss\n0,much\n")
     with pytest.raises(ValueError, match=r"history\.csv is not a table of numbers"):
         read_history(tmp_path)
+
+
+def full_disk(path: Path) -> None:
+    path.write_bytes(b"half of the f")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_told_with_the_file_and_what_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_text("old")
+    with pytest.raises(DiskFullError, match=r"cannot write .*model\.pt; it has [\d,]+ bytes left"):
+        write_atomic(path, full_disk)
+    assert [one.name for one in tmp_path.iterdir()] == ["model.pt"]
+    assert path.read_text() == "old"
+
+
+def test_an_end_is_written_down_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = RunRecord(tmp_path)
+    monkeypatch.setattr(files, "write_text_atomic", lambda path, _: write_atomic(path, full_disk))
+    record.end("failed", reason="the disk is full")
+    assert read_record(tmp_path)["status"] == "failed"
+    with pytest.raises(DiskFullError):
+        record.end("failed", reason="x" * 100_000)
+    assert read_record(tmp_path)["reason"] == "the disk is full"
+
+
+def test_what_a_killed_process_left_half_written_is_taken_away(tmp_path: Path) -> None:
+    def killed(draft: Path) -> None:
+        assert draft.name.startswith(DRAFT)
+        draft.with_name(f"{DRAFT}of_another").mkdir()
+        (draft.with_name(f"{DRAFT}of_another") / "model.pt").touch()
+        draft.touch()
+        remove_drafts(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [".hydra"]
+        draft.touch()
+
+    (tmp_path / ".hydra").mkdir()
+    write_atomic(tmp_path / "a.txt", killed)

@@ -1,15 +1,19 @@
 """Runs reach real MLflow stores whole, and a store that is gone never stops a training."""
 
+import contextlib
+import http.server
 import logging
 import math
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow_stores import (
     all_runs,
     contents,
@@ -20,7 +24,10 @@ from mlflow_stores import (
 )
 from run_folders import HISTORY, METRICS, PARAMS, TAGS, make_run_folder
 
-from rdad.tracking import MlflowTracker, source_tags
+import rdad.tracking.tracker
+from rdad import load_config
+from rdad.tracking import MlflowTracker, source_tags, store
+from rdad.tracking.store import Store
 from rdad.tracking.tags import PARENT_VARIABLE, git_commit
 
 START: dict[str, Any] = {
@@ -88,6 +95,74 @@ def test_the_scores_can_be_read_as_a_table(
     table = MlflowClient().load_table(only_run(uri).info.experiment_id, "scores.json")
     assert list(table.columns) == ["image", "label", "score"]
     assert table["score"].tolist() == [0.1, 0.1]
+
+
+class LateClient(MlflowClient):
+    """One that looked for the experiment before another machine had made it."""
+
+    looked = 0
+
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
+        self.looked += 1
+        return None if self.looked == 1 else super().get_experiment_by_name(name)
+
+
+def test_an_experiment_that_another_machine_makes_meanwhile_is_taken(uri: str) -> None:
+    made = MlflowClient(tracking_uri=uri).create_experiment("bricks")
+    assert Store(uri).experiment_id(LateClient(tracking_uri=uri), "bricks") == made
+
+
+def test_a_run_id_of_mlflows_variable_is_said_not_to_count(
+    uri: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "f" * 32)
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    assert tracker.run_id != "f" * 32
+    assert "MLFLOW_RUN_ID does not count" in caplog.text
+
+
+def test_mlflows_variable_names_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_config().tracking.experiment is None
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "bricks")
+    assert load_config().tracking.experiment == "bricks"
+    assert load_config("tracking.experiment=walls").tracking.experiment == "walls"
+
+
+@pytest.mark.parametrize("knows_head", [False, True])
+def test_a_server_that_drips_costs_seconds(
+    knows_head: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(rdad.tracking.tracker, "START_SECONDS", 2)
+
+    class Dripping(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            if not knows_head:
+                self.do_GET()
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b"H")
+                    time.sleep(0.1)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tracker = MlflowTracker(f"http://127.0.0.1:{server.server_port}", system_metrics=False)
+        began = time.monotonic()
+        tracker.start(**START)
+        assert time.monotonic() - began < 6
+        server.shutdown()
+        server.block_on_close = False
+    assert tracker.error is not None
+    assert "no answer" in tracker.error
 
 
 def test_an_interrupted_store_initialisation_leaves_no_half_made_database(
@@ -205,6 +280,16 @@ def test_a_database_that_is_destroyed_before_the_end_only_sets_the_error(
 def test_an_address_that_mlflow_cannot_write_to_is_refused_with_those_it_can(uri: str) -> None:
     with pytest.raises(ValueError, match=r"sqlite:///mlflow\.db"):
         MlflowTracker(uri)
+
+
+def test_a_run_is_closed_where_only_the_store_of_its_artifacts_fails(
+    uri: str, tmp_path: Path
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    (tmp_path / "store" / "mlartifacts").write_text("a file where a folder is wanted")
+    tracker = tracked(uri, run_dir)
+    assert tracker.error is not None
+    assert only_run(uri).info.status == "FINISHED"
 
 
 def test_a_relative_database_counts_from_the_folder_of_the_start(

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
 from mlflow_stores import all_runs, contents, dead_address, new_store, only_run
 from run_folders import HISTORY, METRICS, PARAMS, TAGS, make_run_folder, read_record
 
+from rdad.runs.folder import alone_in
 from rdad.tracking import MlflowTracker
 from rdad.upload import main, upload
 
@@ -89,6 +91,63 @@ def test_a_run_tracked_live_is_already_there(uri: str, tmp_path: Path) -> None:
     tracker.finish(make_run_folder(tmp_path / "first"), "FINISHED", {})
     run_dir = make_run_folder(tmp_path / "run", tracking=record_of(tracker))
     assert "already in" in upload(run_dir)
+
+
+def test_of_two_uploads_at_once_one_is_refused(uri: str, tmp_path: Path) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    command = ("-m", "rdad.upload", str(run_dir), "--uri", uri)
+    with alone_in(run_dir):
+        done = commands.run(*command, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{run_dir} is in use by process" in done.stderr
+    assert all_runs(uri) == []
+    assert commands.run(*command, folder=tmp_path).returncode == 0
+
+
+def test_links_that_lead_out_of_the_folder_are_not_sent_and_said(uri: str, tmp_path: Path) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    secret = tmp_path / "secret"
+    (secret / "curves").mkdir(parents=True)
+    for name in ("report.html", "train.log", "curves/key"):
+        (secret / name).write_text("secret")
+    for name in ("report.html", "train.log"):
+        (run_dir / name).unlink()
+        (run_dir / name).symlink_to(secret / name)
+    (run_dir / "overlays" / "outside").symlink_to(secret / "curves")
+    (run_dir / "overlays" / "\x1b[2J.png").symlink_to(secret / "train.log")
+    (run_dir / "overlays" / "inside.png").symlink_to(run_dir / "curves" / "roc.png")
+    done = commands.run("-m", "rdad.upload", str(run_dir), "--uri", uri, folder=tmp_path)
+    assert done.returncode == 0
+    sent = contents(uri, only_run(uri))["artifacts"]
+    assert not [name for name, content in sent.items() if b"secret" in content]
+    assert {"overlays/inside.png", "overlays/brick/stain_000.png", "curves/roc.png"} <= set(sent)
+    for name in ("report.html", "train.log", "overlays/outside", "overlays/\\x1b[2J.png"):
+        assert f"leads out of {run_dir}: {run_dir / name}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["run.json", "history.csv", "metrics.json"])
+def test_a_folder_whose_record_lies_elsewhere_is_refused(
+    name: str, uri: str, tmp_path: Path
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    (run_dir / name).rename(tmp_path / name)
+    (run_dir / name).symlink_to(tmp_path / name)
+    with pytest.raises(ValueError, match=f"{name} is a link that leads out"):
+        upload(run_dir, uri=uri)
+    assert all_runs(uri) == []
+
+
+def test_a_store_that_only_the_folder_names_is_told_before_sending(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run", tracking={"uri": uri, "run_id": None, "error": "x"})
+    assert main([str(run_dir)]) == 0
+    told, sent = capsys.readouterr().out.splitlines()
+    assert told == f"{run_dir}: the store is the one that its run.json names: {uri}"
+    assert "sent to" in sent
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert main([str(run_dir)]) == 0
+    assert "names" not in capsys.readouterr().out
 
 
 def test_another_store_gets_a_run_of_its_own(uri: str, tmp_path: Path) -> None:
