@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rdad.data.masks import marked
+from rdad.runs.files import irregular
 
 SHOWN_PROBLEMS = 20
 MOST_COLOURS = 256  # that are counted in a mask
@@ -77,6 +78,8 @@ def as_rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises DataError if it is missing, no file, or empty."""
+    if found := irregular(path):
+        raise DataError([f"{path}: {found}, not a file"])
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,23 @@ from pathlib import Path
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.csv"
 CALIBRATION_FILE = "calibration.csv"
+IRREGULAR = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def irregular(path: Path) -> str | None:
+    """What stands at `path`, links followed, if reading it might wait for ever or never end.
+
+    None for files, for folders, and for what is not there or cannot be asked.
+    """
+    try:
+        return IRREGULAR.get(stat.S_IFMT(path.stat().st_mode))
+    except (OSError, ValueError):  # a name with a zero byte is a ValueError
+        return None
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,6 +1,7 @@
 """Files of every format and depth, written by Pillow, against the pixels they were made of."""
 
 import io
+import os
 import pickle
 from pathlib import Path
 
@@ -132,6 +133,16 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> 
             load_image(path)
         assert caught.value.problems[0].startswith(f"{path}: ")
         assert reason in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(("target", "kind"), [("pipe", "a named pipe"), ("/dev/zero", "a device")])
+def test_what_is_no_regular_file_is_refused_before_it_is_read(
+    target: str, kind: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.png").symlink_to(tmp_path / target)
+    with pytest.raises(DataError, match=f"a.png: {kind}, not a file"):
+        load_image(tmp_path / "a.png")
 
 
 def test_an_image_too_large_to_open_safely_is_refused(

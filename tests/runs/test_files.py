@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 
 from rdad.runs.files import (
     append_history,
+    irregular,
     read_history,
     read_metrics,
     write_metrics,
@@ -95,3 +97,12 @@ def test_damaged_history_names_the_file(tmp_path: Path):
     (tmp_path / "history.csv").write_text("epoch,train/loss\n0,much\n")
     with pytest.raises(ValueError, match=r"history\.csv is not a table of numbers"):
         read_history(tmp_path)
+
+
+def test_what_is_no_regular_file_is_told_and_files_folders_and_nothing_are_not(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "file").touch()
+    found = [irregular(tmp_path / name) for name in ("pipe", "link", "zero", "file", "", "gone")]
+    assert found == ["a named pipe", "a named pipe", "a device", None, None, None]
