@@ -154,6 +154,33 @@ def test_an_image_too_large_to_open_safely_is_refused(
         load_image(path)
 
 
+def test_the_limit_of_pixels_can_be_set_also_above_pillows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path, Image.new("L", (100, 100)), "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "9999")
+    with pytest.raises(DataError, match=r"10,000; allowed: 9,999; .* RDAD_MAX_PIXELS=10000 allows"):
+        load_image(path)
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "10000")
+    assert load_image(path).size == (100, 100)
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "1e9")
+    with pytest.raises(ValueError, match="RDAD_MAX_PIXELS=1e9; allowed: a whole number, 1 or more"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+def test_the_bands_of_a_transparent_image_are_the_whole(tmp_path: Path, mode: str) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (150, 20, 4), np.uint8)
+    alike = {"P": 3, "L": 9, "RGB": tuple(values[0, 0, :3].tolist())}
+    options = {"transparency": alike[mode]} if mode in alike else {}
+    path = saved(tmp_path, Image.fromarray(values).convert(mode), "a.png", **options)
+    whole = Image.open(path).convert("RGBA")
+    black = Image.new("RGBA", whole.size, (0, 0, 0, 255))
+    expected = Image.alpha_composite(black, whole).convert("RGB")
+    assert (np.asarray(load_image(path)) == np.asarray(expected)).all()
+
+
 @pytest.mark.parametrize("high", [1, 5, 127, 128, 255])
 def test_masks_of_0_and_any_other_value_mark_the_same_pixels(high: int) -> None:
     marked = GREY > 100
