@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.runs.files import let_print_any_name
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130
@@ -85,6 +86,7 @@ class Command:
         our own faults and keep their traceback.
         """
         arguments = sys.argv[1:] if arguments is None else arguments
+        let_print_any_name()
         if {"--help", "-h"} & set(arguments):
             print(self.help())
             return 0

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rdad.runs.files import as_text
 from rdad.tracking.files import fetch_training, offer_training, send_files
 from rdad.tracking.model_package import log_model
 from rdad.tracking.store import Store, reason, shown_uri
@@ -140,7 +141,7 @@ class MlflowTracker:
             send_files(client, run_id, run_dir)
             if self.store.is_server:  # on this machine the run folder itself is found
                 offer_training(client, run_id, run_dir)
-            client.set_tag(run_id, FOLDER_TAG, str(run_dir.absolute()))
+            client.set_tag(run_id, FOLDER_TAG, as_text(str(run_dir.absolute())))
             if self._log_model and status == "FINISHED":
                 self._send_model(run_id, run_dir)
             client.set_tag(run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
@@ -193,7 +194,8 @@ class MlflowTracker:
     def _new_run(
         self, experiment: str, run_name: str, tags: Mapping[str, str], started: datetime | None
     ) -> "Run":
-        sent = parent_tags() | {key: shown_uri(value)[:LONGEST_TAG] for key, value in tags.items()}
+        texts = {key: as_text(shown_uri(value)) for key, value in tags.items()}
+        sent = parent_tags() | {key: text[:LONGEST_TAG] for key, text in texts.items()}
         sweep = find_run(self.client, sent.get(PARENT_TAG))
         if sweep is None:
             sent.pop(PARENT_TAG, None)

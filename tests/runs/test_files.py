@@ -9,12 +9,15 @@ import pytest
 
 from rdad.runs.files import (
     append_history,
+    as_text,
     irregular,
     read_history,
     read_metrics,
+    write_json,
     write_metrics,
     write_text_atomic,
 )
+from rdad.runs.record import read_record
 
 
 def refuse(constant: str) -> None:
@@ -106,3 +109,9 @@ def test_what_is_no_regular_file_is_told_and_files_folders_and_nothing_are_not(t
     (tmp_path / "file").touch()
     found = [irregular(tmp_path / name) for name in ("pipe", "link", "zero", "file", "", "gone")]
     assert found == ["a named pipe", "a named pipe", "a device", None, None, None]
+
+
+def test_a_record_keeps_names_that_are_no_utf_8(tmp_path: Path):
+    write_json(tmp_path / "run.json", {"status": "finished", "root": "r\udcff"})
+    assert read_record(tmp_path)["root"] == "r\udcff"
+    assert as_text("r\udcff\udcfeö") == "r__ö"
