@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,8 @@ class ServedModel:
 
     def __init__(self, trained: "TrainedModel") -> None:
         self.trained = trained
+        self._at_once = AT_ONCE if trained.tiling is None else 1  # each at its own size
+        self._preparing = Lock()  # requests may come together, and images be large
 
     def predict(
         self, model_input: "pd.DataFrame", params: Mapping[str, Any] | None = None
@@ -61,8 +64,8 @@ class ServedModel:
         return pd.DataFrame(rows, columns=names, dtype=object).infer_objects()
 
     def _predictions(self, images: Sequence[Any]) -> "Iterator[Prediction]":
-        for first in range(0, len(images), AT_ONCE):
-            batch = images[first : first + AT_ONCE]
+        for first in range(0, len(images), self._at_once):
+            batch = images[first : first + self._at_once]
             yield from self.trained.predict_prepared(
                 [self._prepared(image, first + place) for place, image in enumerate(batch, 1)]
             )
@@ -72,7 +75,8 @@ class ServedModel:
 
         name = f"image {number}"
         try:
-            return self.trained.prepare(_opened(image, name))
+            with self._preparing:
+                return self.trained.prepare(_opened(image, name))
         except DataError as error:
             said = "; ".join(error.problems).removeprefix(f"{name}: ")
             raise MlflowException.invalid_parameter_value(f"{name}: {said}") from error

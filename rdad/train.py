@@ -14,6 +14,7 @@ from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import end_in_order_when_terminated, failed_job, record_end, why_stopped
+from rdad.runs.files import let_print_any_name
 from rdad.runs.visible import visible
 from rdad.sweep.plan import check_strategy_in_sweep
 from rdad.sweep.report import report_sweep
@@ -24,6 +25,7 @@ BAD_INPUT, UNTRACKED, INTERRUPTED = 1, 3, 130  # exit codes
 @hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train")
 def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
     """One job of the command line; gives its objective, or several, to Hydra's sweeper."""
+    let_print_any_name()
     hydra_config = HydraConfig.get()
     output_dir = Path(hydra_config.runtime.output_dir)
     try:

@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, change, composed, quoted
+from rdad.runs.files import let_print_any_name
 from rdad.runs.visible import VisibleFormatter, visible
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
@@ -83,6 +84,7 @@ class Command:
         our own faults and keep their traceback.
         """
         arguments = sys.argv[1:] if arguments is None else arguments
+        let_print_any_name()
         if {"--help", "-h"} & set(arguments):
             print(self.help())
             return 0

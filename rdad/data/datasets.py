@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from rdad import data  # whose classes are loaded at their first use
 from rdad.data.layouts import read_folder, read_mvtec_ad
+from rdad.data.samples import fitting
 
 Validation = Literal["none", "split", "test"]
 
@@ -57,7 +58,7 @@ def mvtec_ad(
 ) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
     read = partial(read_mvtec_ad, root, category)
-    return data.AnomalyDataModule(read, name="mvtec_ad", category=category, **loading)
+    return data.AnomalyDataModule(read, name="mvtec_ad", category=fitting(category), **loading)
 
 
 def folder(
@@ -77,5 +78,5 @@ def folder(
     check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
     read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
-    label = category or Path(root).expanduser().resolve().name
+    label = fitting(category or Path(root).expanduser().resolve().name)
     return data.AnomalyDataModule(read, name="folder", category=label, **loading)

@@ -16,6 +16,8 @@ from rdad.data.images import (
     DataError,
     decode_classes,
     decode_image,
+    most_pixels,
+    pixels_said,
     read_bytes,
     resize_image,
     resize_mask,
@@ -58,7 +60,7 @@ def digest_files(samples: Sequence[Sample]) -> dict[Path, str]:
     digests = dict(_usable(lambda path: (path, _digest(read_bytes(path))), files, problems))
     if problems:
         readable = [sample for sample in samples if digests.keys() >= {*files_of(sample)}]
-        for _ in _usable(lambda sample: _open(sample, digests), readable, problems):
+        for _ in _usable(lambda sample: _open(sample, digests), readable, problems, _pixels):
             pass
         raise DataError(problems)
     return digests
@@ -83,7 +85,7 @@ def decode_samples(
         return Pixels(resize_image(image, target), marked, classes, original)
 
     problems: list[str] = []
-    for pixels in _usable(decode, samples, problems):
+    for pixels in _usable(decode, samples, problems, _pixels):
         if not problems:
             yield pixels
     if problems:
@@ -110,6 +112,10 @@ def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.
     return image, mask, classes
 
 
+def _pixels(sample: Sample) -> int:
+    return pixels_said(sample.image)
+
+
 def _content(path: Path, digests: dict[Path, str]) -> bytes:
     content = read_bytes(path)
     if _digest(content) != digests[path]:
@@ -122,7 +128,10 @@ def _digest(content: bytes) -> str:
 
 
 def _usable(
-    function: Callable[[Item], Result], items: Iterable[Item], problems: list[str]
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    problems: list[str],
+    pixels: Callable[[Item], int] | None = None,
 ) -> Iterator[Result]:
     """The results in turn; what DataErrors say of the other items is added to `problems`."""
 
@@ -132,7 +141,7 @@ def _usable(
         except DataError as error:
             return error
 
-    for result in in_order(attempt, items):
+    for result in in_order(attempt, items, pixels=pixels):
         if isinstance(result, DataError):
             problems += result.problems
         else:
@@ -145,21 +154,30 @@ def in_order(
     *,
     threads: int = THREADS,
     ahead: int = AHEAD,
+    pixels: Callable[[Item], int] | None = None,
 ) -> Generator[Result, None, None]:
     """The function's result for each item.
 
     Items are taken, in the caller's thread, until `ahead` of them are begun and not yet given
     back; so memory does not grow with their number. What the function raises is raised in the
     item's turn. Where the caller stops early, what has not begun is left undone.
+
+    Args:
+        pixels: How many an item has. Then an item also waits while it and those that are begun
+            have more than `most_pixels()` together, but for one alone.
     """
-    begun: deque[Future[Result]] = deque()
+    begun: deque[tuple[Future[Result], int]] = deque()
+    limit = most_pixels()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                begun.append(pool.submit(function, item))
+                more = pixels(item) if pixels else 0
+                while begun and more + sum(held for _, held in begun) > limit:
+                    yield begun.popleft()[0].result()
+                begun.append((pool.submit(function, item), more))
                 if len(begun) >= ahead:
-                    yield begun.popleft().result()
+                    yield begun.popleft()[0].result()
             while begun:
-                yield begun.popleft().result()
+                yield begun.popleft()[0].result()
         finally:
             pool.shutdown(cancel_futures=True)

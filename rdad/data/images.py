@@ -5,11 +5,14 @@ Decisions, the same for training and prediction:
 - Transparent pixels are composited over black, so that hidden colours have no influence.
 - 16-bit grey becomes 8-bit by its high byte, never by clipping or stretching.
 - Of a file with several frames or pages, the first is read.
+- JPEG files are decoded whole: at a reduced size (`Image.draft`) other pixels would come out.
 """
 
 import io
+import os
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +20,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rdad.data.masks import marked
+from rdad.runs.files import irregular
 
 SHOWN_PROBLEMS = 20
 MOST_COLOURS = 256  # that are counted in a mask
 JPEG_START = b"\xff\xd8"
+LIMIT = "RDAD_MAX_PIXELS"
+"""Environment variable: the most pixels of an image, and of all that are in work at once."""
+DEFAULT_LIMIT = 100_000_000
+BAND_ROWS = 64
 
 
 class DataError(ValueError):
@@ -41,6 +49,31 @@ def listed(problems: Sequence[str]) -> list[str]:
     lines = [f"  {problem}" for problem in problems[:SHOWN_PROBLEMS]]
     more = len(problems) - SHOWN_PROBLEMS
     return [*lines, f"  ... and {more} more"] if more > 0 else lines
+
+
+def most_pixels() -> int:
+    """What RDAD_MAX_PIXELS says; where that is more than Pillow allows, Pillow is told as well.
+
+    Raises:
+        ValueError: it says something else than a whole number, 1 or more.
+    """
+    said = os.environ.get(LIMIT)
+    if not said:
+        return DEFAULT_LIMIT
+    if not said.isdecimal() or int(said) < 1:
+        raise ValueError(f"{LIMIT}={said}; allowed: a whole number, 1 or more")
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, int(said))
+    return int(said)
+
+
+def pixels_said(path: Path) -> int:
+    """How many pixels a file says it has, before it is decoded; 0 where it says nothing."""
+    with suppress(Exception):  # what is wrong with it is said when it is read
+        if not irregular(path):
+            with Image.open(path) as image:
+                return image.width * image.height
+    return 0
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -77,6 +110,8 @@ def as_rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises DataError if it is missing, no file, or empty."""
+    if found := irregular(path):
+        raise DataError([f"{path}: {found}, not a file"])
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -144,6 +179,8 @@ def resize_mask(mask: Image.Image, size: tuple[int, int]) -> NDArray[np.bool_]:
 def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Across first, then down: Pillow 13 orders that by the image's shape, and so its rounding."""
     height, width = size
+    if image.size == (width, height):
+        return image
     across = image.resize((width, image.height), Image.Resampling.BILINEAR)
     return across.resize((width, height), Image.Resampling.BILINEAR)
 
@@ -151,10 +188,17 @@ def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 @contextmanager
 def _damage_named(path: Path | str) -> Iterator[None]:
     """What Pillow raises becomes a DataError that names the file and the reason."""
+    limit = most_pixels()
     try:
         yield
-    except Image.DecompressionBombError as error:
-        raise DataError([f"{path}: too many pixels to open safely ({error})"]) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = int(re.findall(r"\d+", str(error))[0])
+        raise DataError(
+            [
+                f"{path}: too many pixels to open safely ({found:,}; allowed: {limit:,}; "
+                f"the environment variable {LIMIT}={found} allows it)"
+            ]
+        ) from error
     except Image.UnidentifiedImageError as error:
         raise DataError([f"{path}: not an image that Pillow can read"]) from error
     except Exception as error:  # damaged files raise nearly everything: SyntaxError, struct.error
@@ -163,6 +207,8 @@ def _damage_named(path: Path | str) -> Iterator[None]:
 
 def _open(content: bytes) -> Image.Image:
     with Image.open(io.BytesIO(content)) as image:
+        if (found := image.width * image.height) > most_pixels():
+            raise Image.DecompressionBombError(f"{found} pixels")
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:
         image.load()
@@ -176,9 +222,19 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray(_high_byte(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+        return _over_black(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    """Composited band by band: of the whole there would be four copies at once."""
+    result = Image.new("RGB", image.size)
+    for top in range(0, image.height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, image.height)
+        band = image.crop((0, top, image.width, bottom)).convert("RGBA")
+        black = Image.new("RGBA", band.size, (0, 0, 0, 255))
+        result.paste(Image.alpha_composite(black, band).convert("RGB"), (0, top))
+    return result
 
 
 def _high_byte(values: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from rdad.runs.files import as_text
+
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (
@@ -16,6 +18,7 @@ IMAGE_SUFFIXES = (
 )
 MASK_ENDINGS = ("_mask", "-mask", "_gt", "_label")  # in any letter case
 GOOD = "good"
+LONGEST_NAME_BYTES = 200  # file systems allow 255, with endings; MLflow 250 for a metric's name
 
 Folder = str | PathLike[str]
 
@@ -78,15 +81,38 @@ def masked_stem(path: Path) -> str | None:
 
 
 def named(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    """The samples with names made unique within their type: 000, then 000_2, 000_3 ..."""
+    """The samples with names made unique within their type: 000, then 000_2, 000_3 ...
+
+    Types whose names are no text, or too long, get others, and stay apart.
+    """
+    samples = tuple(samples)
+    types = dict.fromkeys(sample.defect_type for sample in samples)
+    usable = {name.casefold() for name in types if fitting(name) == name}
+    kinds = {name: name if fitting(name) == name else distinct(name, usable) for name in types}
     taken: defaultdict[str, set[str]] = defaultdict(set)
     return tuple(
-        replace(sample, name=distinct(sample.name, taken[sample.defect_type])) for sample in samples
+        replace(sample, name=distinct(sample.name, taken[kind]), defect_type=kind)
+        for sample in samples
+        for kind in [kinds[sample.defect_type]]
     )
 
 
+def fitting(name: str) -> str:
+    """The name as text that a file's name, with an ending, can be.
+
+    Bytes that are no UTF-8 become _; each part between slashes has at most 200 bytes.
+    """
+    whole = (part.encode() for part in as_text(name).split("/"))
+    parts = (part[:LONGEST_NAME_BYTES].decode(errors="ignore") for part in whole)
+    return "/".join(parts)
+
+
 def distinct(name: str, taken: set[str]) -> str:
-    """The name, or name_2, name_3 ..., whichever is not taken, letter case ignored; now it is."""
+    """A `fitting` name, or name_2, name_3 ..., whichever is not taken, letter case ignored.
+
+    Now it is taken. All files and folders that are named for images get their names here.
+    """
+    name = fitting(name)
     stem, count = name, 1
     while name.casefold() in taken:
         count += 1

@@ -17,7 +17,7 @@ from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.precision import FLOAT32, checked_precision
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.model.weights import read_plain
-from rdad.runs.files import write_atomic
+from rdad.runs.files import irregular, write_atomic
 
 MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
@@ -177,6 +177,8 @@ def _fill(model: ReverseDistillationModel, content: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if found := irregular(path):
+        raise ValueError(f"{path} is {found}, not a file")
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; is it a folder of a run?")
     content = read_plain(path)

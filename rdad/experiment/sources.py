@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.schema import SourceConfig
+from rdad.runs.files import irregular
 from rdad.runs.record import RECORD_FILE
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def open_model(
         ConnectionError: MLflow's store does not answer.
     """
     named, path = str(source), Path(source)
+    if found := irregular(path):
+        raise ValueError(f"{named} is {found}, not a file; {ALLOWED}")
     choices = {"backbone": backbone, "layers": layers, "image_size": image_size}
     if path.is_file() and _is_checkpoint(path):
         return _checkpoint(path, choices, weights)

@@ -19,6 +19,7 @@ from rdad.model.weights import (
     read_state_dict,
     torchvision_state_dict,
 )
+from rdad.runs.files import irregular
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +161,8 @@ class _Own(nn.Module):
 
 def _state_dict(network: Any, weights: str) -> StateDict:
     """What a file holds, or what the network has under that name."""
+    if found := irregular(Path(weights)):
+        raise ValueError(f"weights {weights!r} is {found}, not a file")
     if Path(weights).is_file():
         return read_state_dict(Path(weights))
     if weights == DEFAULT_WEIGHTS:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rdad.model.weights import StateDict, is_state_dict, read_plain
+from rdad.runs.files import irregular
 
 # The authors' bn1/bn2 follow conv1/conv2, which bring layer1 down twice; bn3 follows conv3, which
 # brings layer2 down once. conv4 and bn4 are never called by their forward pass.
@@ -32,6 +33,8 @@ def read_rd4ad_checkpoint(path: Path) -> tuple[StateDict, StateDict]:
         FileNotFoundError: no such file.
         ValueError: the file is no such checkpoint.
     """
+    if found := irregular(path):
+        raise ValueError(f"{path} is {found}, not a file")
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
     stored = read_plain(path, "checkpoint of tensors")

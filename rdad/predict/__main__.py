@@ -1,6 +1,5 @@
 """python -m rdad.predict: scores, verdicts, maps and pictures of any images."""
 
-import io
 import logging
 import sys
 from collections.abc import Generator, Sequence
@@ -124,8 +123,6 @@ def _results(
 def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:
     """Write rows to the file in the output folder, where there is one, and to standard output."""
     columns = (*FIRST_COLUMNS, *_file_kinds(cfg), ERROR)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
     path = _results_file(cfg)
     if path is None:
         return lambda values: None, row_writer(sys.stdout, cfg.format or TABLE, columns)

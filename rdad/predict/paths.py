@@ -11,6 +11,8 @@ from rdad.data.samples import IMAGE_SUFFIXES, is_image_name, list_images, subfol
 
 log = logging.getLogger(__name__)
 
+LONGEST_LIST = 2**28  # characters: millions of paths, and an end to what has none
+
 
 def find_images(arguments: Sequence[str], stdin: TextIO) -> list[Path]:
     """The images in the arguments' order; those of a folder or a pattern sorted.
@@ -19,6 +21,7 @@ def find_images(arguments: Sequence[str], stdin: TextIO) -> list[Path]:
 
     Raises:
         FileNotFoundError: a folder, a pattern or the list has no image.
+        ValueError: the list does not end.
     """
     return [path for argument in arguments for path in _meant(argument, stdin)]
 
@@ -36,7 +39,12 @@ def _meant(argument: str, stdin: TextIO) -> Iterable[Path]:
 
 def _listed(stdin: TextIO) -> list[Path]:
     """One path a line, or between the zero bytes of `find -print0`."""
-    text = stdin.read()
+    text = stdin.read(LONGEST_LIST + 1)
+    if len(text) > LONGEST_LIST:
+        raise ValueError(
+            f"the list of images on standard input goes on after {LONGEST_LIST:,} characters; "
+            "name a shorter list, or a folder or pattern"
+        )
     lines = text.split("\0") if "\0" in text else text.splitlines()
     if not any(lines):
         raise FileNotFoundError("the list of images on standard input is empty")

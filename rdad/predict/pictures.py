@@ -1,5 +1,6 @@
 """Overlays and raw maps of predictions, in folders like those of the images."""
 
+import math
 import os
 from collections.abc import Generator, Iterable, Sequence
 from functools import partial
@@ -68,7 +69,12 @@ def with_files(
         return outcome, files
 
     named = zip(outcomes, _distinct_names(images), strict=True)
-    return in_order(write, named, threads=THREADS, ahead=AHEAD)
+    return in_order(write, named, threads=THREADS, ahead=AHEAD, pixels=_pixels)
+
+
+def _pixels(named: tuple[Outcome, str]) -> int:
+    prediction = named[0].prediction
+    return math.prod(prediction.size) if prediction else 0
 
 
 def _distinct_names(images: Sequence[Path]) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rdad.config.compose import ConfigError
 from rdad.data.decoding import THREADS, in_order
-from rdad.data.images import DataError, load_image
+from rdad.data.images import DataError, load_image, pixels_said
 from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
 from rdad.results.pictures import panel
 
@@ -50,14 +50,14 @@ def outcomes(
     def opened(path: Path) -> _Opened:
         try:
             image = load_image(path)
-            picture = np.asarray(panel(np.asarray(image))) if pictures else None
+            picture = np.asarray(panel(image)) if pictures else None
             return Outcome(path, picture=picture), trained.prepare(image)
         except DataError as error:
             reason = "; ".join(error.problems).removeprefix(f"{path}: ")
             return Outcome(path, problem=reason), None
 
     at_once = batch_size if trained.tiling is None else 1
-    ready = in_order(opened, paths, ahead=at_once + THREADS)
+    ready = in_order(opened, paths, ahead=at_once + THREADS, pixels=pixels_said)
     while batch := list(islice(ready, at_once)):
         yield from _scored(trained, batch)
 

@@ -19,6 +19,7 @@ NORMAL_COLOUR = "#A6A6A6"
 HATCHES = ("", "////", "....", "xxxx")  # the next round of colours, for more types than colours
 NORMAL = "good"
 BINS = 30
+LONGEST_LABEL = 60  # letters: longer ones leave the chart no room
 
 
 def roc_figure(curves: "Mapping[str, Curve]", areas: Mapping[str, float]) -> Figure:
@@ -133,7 +134,9 @@ def _is_loss(name: str) -> bool:
 def _plain(text: str) -> str:
     """Text that matplotlib neither reads as mathematics nor, for its first letter, hides.
 
-    Bytes of a file's name that are no UTF-8 become question marks.
+    Bytes of a file's name that are no UTF-8 become question marks; a long name is cut.
     """
     text = text.encode(errors="replace").decode()
+    if len(text) > LONGEST_LABEL:
+        text = f"{text[: LONGEST_LABEL - 3]}..."
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")

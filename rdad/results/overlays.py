@@ -15,7 +15,6 @@ from rdad.runs.files import write_atomic
 if TYPE_CHECKING:
     from rdad.data.samples import Sample
 
-LONGEST_NAME_BYTES = 200  # file systems allow 255
 PNG_LEVEL = 3  # a third of the default level's time, a tenth more bytes
 
 
@@ -52,8 +51,7 @@ def overlay_names(samples: "Sequence[Sample]") -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for sample in samples:
-        whole = f"{sample.defect_type}_{sample.name}".replace("/", "_")
-        stem = whole.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+        stem = f"{sample.defect_type}_{sample.name}".replace("/", "_")
         names.append(f"{distinct(stem, taken)}.png")
     return names
 

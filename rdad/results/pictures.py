@@ -90,14 +90,16 @@ def _colours() -> "NDArray[np.uint8]":
     return np.rint(255 * colormaps["inferno"](np.arange(256))[:, :3]).astype(np.uint8)
 
 
-def panel(image: "NDArray[np.uint8]") -> Image.Image:
+def panel(image: "NDArray[np.uint8] | Image.Image") -> Image.Image:
     """An image (H, W, 3) in the size it has in an overlay; such a panel stays as it is."""
-    height, width = image.shape[:2]
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    width, height = image.size
     smallest, largest = PANEL_SIDES_PX
     longer = max(height, width)
     scale = min(max(longer, smallest), largest) / longer
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+    return image.resize(size, Image.Resampling.BICUBIC)
 
 
 def _outlined(picture: Image.Image, mask: "NDArray[np.generic]") -> Image.Image:

@@ -92,7 +92,8 @@ def _send_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
     """As `MlflowClient.log_table` does, which on a second call would append every row again."""
     import pandas as pd
 
-    filled = pd.read_csv(scores).dropna(axis="columns", how="all")  # verdicts need thresholds
+    rows = pd.read_csv(scores, encoding_errors="surrogateescape")
+    filled = rows.dropna(axis="columns", how="all")  # verdicts need thresholds
     table = filled.to_dict(orient="split", index=False)
     client.log_text(run_id, json.dumps(table), TABLE)
     client.set_tag(run_id, TABLE_TAG, json.dumps([{"path": TABLE, "type": "table"}]))

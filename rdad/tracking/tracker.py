@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rdad.runs.files import as_text
 from rdad.tracking.files import fetch_training, offer_training, send_files
 from rdad.tracking.model_package import log_model
 from rdad.tracking.store import Store, reason, shown_uri, within
@@ -154,7 +155,7 @@ class MlflowTracker:
         with self.surviving("copy the artifacts and close the run"):
             if self._monitor is not None:
                 self._monitor.finish()
-            client.set_tag(run_id, FOLDER_TAG, str(run_dir.absolute()))
+            client.set_tag(run_id, FOLDER_TAG, as_text(str(run_dir.absolute())))
             client.set_tag(run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
             try:
                 send_files(client, run_id, run_dir)
@@ -212,7 +213,8 @@ class MlflowTracker:
     def _new_run(
         self, experiment: str, run_name: str, tags: Mapping[str, str], started: datetime | None
     ) -> "Run":
-        sent = parent_tags() | {key: shown_uri(value)[:LONGEST_TAG] for key, value in tags.items()}
+        texts = {key: as_text(shown_uri(value)) for key, value in tags.items()}
+        sent = parent_tags() | {key: text[:LONGEST_TAG] for key, text in texts.items()}
         sweep = find_run(self.client, sent.get(PARENT_TAG))
         if sweep is None:
             sent.pop(PARENT_TAG, None)

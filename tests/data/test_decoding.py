@@ -54,3 +54,18 @@ def test_an_early_end_leaves_undone_what_has_not_begun():
     go_on.set()
     results.close()
     assert len(done) < 50
+
+
+def test_no_more_pixels_are_in_work_than_the_limit_but_for_one_item_alone(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "10")
+    taken = []
+
+    def pixels(item: int) -> int:
+        taken.append(item)
+        return item
+
+    results = in_order(str, [4, 6, 1, 50, 2, 3], threads=4, ahead=9, pixels=pixels)
+    assert next(results) == "4" and taken == [4, 6, 1]  # the last one waits for its place
+    assert list(results) == ["6", "1", "50", "2", "3"]

@@ -1,6 +1,7 @@
 """Files of every format and depth, written by Pillow, against the pixels they were made of."""
 
 import io
+import os
 import pickle
 from pathlib import Path
 
@@ -134,6 +135,16 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> 
         assert reason in caught.value.problems[0]
 
 
+@pytest.mark.parametrize(("target", "kind"), [("pipe", "a named pipe"), ("/dev/zero", "a device")])
+def test_what_is_no_regular_file_is_refused_before_it_is_read(
+    target: str, kind: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "a.png").symlink_to(tmp_path / target)
+    with pytest.raises(DataError, match=f"a.png: {kind}, not a file"):
+        load_image(tmp_path / "a.png")
+
+
 def test_an_image_too_large_to_open_safely_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +152,33 @@ def test_an_image_too_large_to_open_safely_is_refused(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
     with pytest.raises(DataError, match="too many pixels to open safely"):
         load_image(path)
+
+
+def test_the_limit_of_pixels_can_be_set_also_above_pillows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path, Image.new("L", (100, 100)), "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "9999")
+    with pytest.raises(DataError, match=r"10,000; allowed: 9,999; .* RDAD_MAX_PIXELS=10000 allows"):
+        load_image(path)
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "10000")
+    assert load_image(path).size == (100, 100)
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "1e9")
+    with pytest.raises(ValueError, match="RDAD_MAX_PIXELS=1e9; allowed: a whole number, 1 or more"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+def test_the_bands_of_a_transparent_image_are_the_whole(tmp_path: Path, mode: str) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (150, 20, 4), np.uint8)
+    alike = {"P": 3, "L": 9, "RGB": tuple(values[0, 0, :3].tolist())}
+    options = {"transparency": alike[mode]} if mode in alike else {}
+    path = saved(tmp_path, Image.fromarray(values).convert(mode), "a.png", **options)
+    whole = Image.open(path).convert("RGBA")
+    black = Image.new("RGBA", whole.size, (0, 0, 0, 255))
+    expected = Image.alpha_composite(black, whole).convert("RGB")
+    assert (np.asarray(load_image(path)) == np.asarray(expected)).all()
 
 
 @pytest.mark.parametrize("high", [1, 5, 127, 128, 255])

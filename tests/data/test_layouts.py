@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rdad.data.layouts import read_folder, read_mvtec_ad
-from rdad.data.samples import draw
+from rdad.data.samples import Sample, draw, named
 
 
 def touch(root: Path, *names: str) -> None:
@@ -255,3 +255,18 @@ def test_reading_layouts_does_not_import_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_of_samples_are_text_that_files_can_be_called_and_types_stay_apart(
+    tmp_path: Path,
+) -> None:
+    long, same = "x" * 251, Path("a.png")
+    kinds = ("good", "cr\udcffack", "cr\udcfeack", "L" * 255, "good")
+    names = ("n\udcff", "n_", long + "y", long + "z", long + "y")
+    given = [Sample(same, 0, kind, None, name) for kind, name in zip(kinds, names, strict=True)]
+    found = [(sample.defect_type, sample.name) for sample in named(given)]
+    cut = "x" * 200
+    assert found == [
+        *(("good", "n_"), ("cr_ack", "n_"), ("cr_ack_2", cut), ("L" * 200, cut), ("good", cut)),
+    ]
+    assert [sample.name for sample in named(given[-1:] * 2)] == [cut, f"{cut}_2"]

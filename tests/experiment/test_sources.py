@@ -1,5 +1,6 @@
 """A model is opened from wherever it is, and whatever is wrong with the source is said."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from mlflow_stores import dead_address, new_store, only_run, server_over
 from trained_runs import make_trained_run, make_weights
 
 from rdad.detector.loaded_run import LoadedRun
+from rdad.detector.model_file import load_trained_model
 from rdad.detector.trained_model import TrainedModel
 from rdad.experiment.sources import open_model
+from rdad.model.encoder import Encoder
+from rdad.model.rd4ad import read_rd4ad_checkpoint
 from rdad.tracking.models import register
 from rdad.upload import upload
 
@@ -153,6 +157,18 @@ def test_a_file_of_another_kind_is_refused_with_all_that_is_allowed(
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"other\.pt is neither .*; allowed are a run folder"):
         open_model(tmp_path / "other.pt")
+
+
+def test_a_pipe_is_no_model_no_checkpoint_and_no_weights(tmp_path: Path):
+    pipe = tmp_path / "pipe.pt"
+    os.mkfifo(pipe)
+
+    def as_weights(path: Path) -> Encoder:
+        return Encoder("resnet18", ["layer1"], weights=str(path))
+
+    for load in (open_model, load_trained_model, read_rd4ad_checkpoint, as_weights):
+        with pytest.raises(ValueError, match=r"pipe\.pt'? is a named pipe, not a file"):
+            load(pipe)
 
 
 def test_a_checkpoint_of_the_authors_needs_its_backbone_and_gives_their_maps(

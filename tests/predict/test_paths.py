@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rdad.predict import paths
 from rdad.predict.paths import find_images
 
 
@@ -81,3 +82,10 @@ def test_an_argument_that_gives_no_image_is_an_error(argument: str, message: str
 @pytest.mark.usefixtures("folder")
 def test_a_folder_named_like_an_image_is_kept_to_be_reported():
     assert found("parts/x.png") == ["parts/x.png"]
+
+
+def test_a_list_without_end_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(paths, "LONGEST_LIST", 10)
+    assert found("-", stdin="a.png\nb.pn") == ["a.png", "b.pn"]
+    with pytest.raises(ValueError, match="goes on after 10 characters"):
+        found("-", stdin="\0" * 11)

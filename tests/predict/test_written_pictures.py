@@ -46,6 +46,7 @@ def test_images_of_one_name_in_different_folders_have_files_of_their_own(
         (["a/x.png", "b/x.png"], ["a/x", "b/x"]),
         (["a/x.png", "a/x.png", "a/x_2.png"], ["x", "x_2", "x_2_2"]),
         (["a/../b/x.png", "a/x.png", "x.tar.png"], ["b/x", "a/x", "x.tar"]),
+        (["a\udcff/x.png", "a\udcfe/x.png", f"{'l' * 251}.png"], ["a_/x", "a_/x_2", "l" * 200]),
     ],
 )
 def test_names_of_files_cannot_collide(

@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 from report_folders import computed_metrics
 
-from rdad.data.samples import Sample
+from rdad.data.samples import Sample, named
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.results import writer as artifacts
 from rdad.results.spool import Spool
@@ -138,6 +138,20 @@ def test_names_with_spaces_commas_and_other_letters_work(tmp_path: Path):
     assert (folder / "overlays/Kratzer, größer_缺陷.png").is_file()
     with (folder / "scores.csv").open(encoding="utf-8", newline="") as file:
         assert [row["image"] for row in csv.DictReader(file)] == [str(s.image) for s in samples]
+
+
+def test_names_that_are_no_utf_8_and_as_long_as_can_be_work(tmp_path: Path):
+    names = [("cr\udcffack", "n\udcff"), ("l" * 255, "x" * 246), ("good", "n\udcfe")]
+    samples = named(make_sample(tmp_path / "d\udcff", *name) for name in names)
+    write_all(tmp_path / "run", list(samples))
+    found = {path.name for path in (tmp_path / "run" / "overlays").iterdir()}
+    assert found == {"cr_ack_n_.png", f"{'l' * 200}.png", "good_n_.png"}
+    maps = (tmp_path / "run" / "anomaly_maps").rglob("*.tiff")
+    assert {path.name for path in maps} == {"n_.tiff", f"{'x' * 200}.tiff"}
+    text = (tmp_path / "run" / "scores.csv").read_text("utf-8", errors="surrogateescape")
+    assert [row["image"] for row in csv.DictReader(text.splitlines())] == [
+        str(sample.image) for sample in samples
+    ]
 
 
 def test_overlays_of_a_run_share_one_colour_scale(

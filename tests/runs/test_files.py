@@ -13,10 +13,13 @@ from rdad.runs.files import (
     DRAFT,
     DiskFullError,
     append_history,
+    as_text,
+    irregular,
     read_history,
     read_metrics,
     remove_drafts,
     write_atomic,
+    write_json,
     write_metrics,
     write_text_atomic,
 )
@@ -138,3 +141,18 @@ def test_what_a_killed_process_left_half_written_is_taken_away(tmp_path: Path) -
 
     (tmp_path / ".hydra").mkdir()
     write_atomic(tmp_path / "a.txt", killed)
+
+
+def test_what_is_no_regular_file_is_told_and_files_folders_and_nothing_are_not(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "file").touch()
+    found = [irregular(tmp_path / name) for name in ("pipe", "link", "zero", "file", "", "gone")]
+    assert found == ["a named pipe", "a named pipe", "a device", None, None, None]
+
+
+def test_a_record_keeps_names_that_are_no_utf_8(tmp_path: Path):
+    write_json(tmp_path / "run.json", {"status": "finished", "root": "r\udcff"})
+    assert read_record(tmp_path)["root"] == "r\udcff"
+    assert as_text("r\udcff\udcfeö") == "r__ö"
