@@ -26,6 +26,7 @@ OFFERED = {
     "model.input_size": "${dataset.image_size}",
     "dataset.seed": "${seed}",
     "tracking.uri": "${oc.env:MLFLOW_TRACKING_URI,sqlite:///mlflow.db}",
+    "tracking.experiment": "${oc.env:MLFLOW_EXPERIMENT_NAME,null}",
 }
 """Where rdad's own configuration refers to something, and so that of every run."""
 
