@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ RUN_VARIABLE = "MLFLOW_RUN_ID"
 START_SECONDS = 30  # all calls of a run's start, by which a training waits for a server
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000
+REFUSED_SIGNS = re.compile(r"[^\w./:\- ]")  # in names of metrics, as of defect types
 PARAMETERS_PER_CALL = 100
 DESCRIPTION_TAG = "mlflow.note.content"
 HEADLINES = {
@@ -120,11 +122,12 @@ class MlflowTracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Report the values of one step; those that are not finite are left out, which MLflow would
-        draw as huge numbers."""
+        draw as huge numbers. A sign that it refuses in a name becomes _."""
         run = self.open_run
+        named = {REFUSED_SIGNS.sub("_", key): value for key, value in metrics.items()}
         new = {
             key: float(value)
-            for key, value in metrics.items()
+            for key, value in named.items()
             if math.isfinite(value) and (key, step) not in self._points
         }
         if run is None or not new:

@@ -191,6 +191,15 @@ def test_values_that_are_not_finite_are_left_out_and_the_others_stay(uri: str) -
     assert only_run(uri).data.metrics == {"train/lr": 0.005}
 
 
+def test_a_defect_type_of_any_name_has_its_metric(uri: str) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    tracker.log_metrics({"test/image_auroc/crack (1), größe": 0.5, "test/aupro": 0.25}, step=0)
+    assert tracker.error is None
+    expected = {"test/image_auroc/crack _1__ größe": 0.5, "test/aupro": 0.25}
+    assert only_run(uri).data.metrics == expected
+
+
 def test_parameters_keep_6000_characters_and_there_may_be_more_than_one_call_takes(
     uri: str,
 ) -> None:
