@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rdad.runs.visible import visible
+from rdad.runs.names import visible
 from rdad.sweep.comparison_text import counted, terminal
 from rdad.sweep.jobs import read_jobs
 from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison

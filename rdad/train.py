@@ -14,8 +14,7 @@ from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import end_in_order_when_terminated, failed_job, record_end, why_stopped
-from rdad.runs.files import let_print_any_name
-from rdad.runs.visible import visible
+from rdad.runs.names import let_print_any_name, visible
 from rdad.sweep.plan import check_strategy_in_sweep
 from rdad.sweep.report import report_sweep
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from rdad.config.foreign import read_config
 from rdad.runs.files import HISTORY_FILE, METRICS_FILE, read_history, read_metrics, write_json
 from rdad.runs.folder import alone_in
+from rdad.runs.names import VisibleFormatter, visible
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
-from rdad.runs.visible import VisibleFormatter, visible
 from rdad.tracking.files import leads_out
 from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
 

@@ -16,8 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, change, composed, quoted
-from rdad.runs.files import let_print_any_name
-from rdad.runs.visible import VisibleFormatter, visible
+from rdad.runs.names import VisibleFormatter, let_print_any_name, visible
 
 _OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130

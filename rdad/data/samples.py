@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from rdad.runs.files import as_text
+from rdad.runs.names import as_text
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from hydra.errors import CompactHydraException
 
 from rdad.runs.folder import alone_in
+from rdad.runs.names import visible
 from rdad.runs.record import RunRecord
-from rdad.runs.visible import visible
 
 log = logging.getLogger(__name__)
 

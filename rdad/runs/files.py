@@ -6,10 +6,8 @@ import io
 import json
 import math
 import os
-import re
 import shutil
 import stat
-import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,17 +21,16 @@ BLOCK_BYTES = 512  # that st_blocks counts
 DRAFT = ".draft-"
 """How the names begin of files and folders that are there only while something is written."""
 
-
-class DiskFullError(OSError):
-    """The message names the file and what to do."""
-
-
 IRREGULAR = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+
+class DiskFullError(OSError):
+    """The message names the file and what to do."""
 
 
 def irregular(path: Path) -> str | None:
@@ -45,17 +42,6 @@ def irregular(path: Path) -> str | None:
         return IRREGULAR.get(stat.S_IFMT(path.stat().st_mode))
     except (OSError, ValueError):  # a name with a zero byte is a ValueError
         return None
-
-
-def as_text(name: str) -> str:
-    """The name with _ for each byte that is no UTF-8, which Python keeps as a surrogate."""
-    return re.sub("[\ud800-\udfff]", "_", name)
-
-
-def let_print_any_name() -> None:
-    """From now on standard output takes names that are no UTF-8, and gives their bytes."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:

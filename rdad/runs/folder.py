@@ -17,7 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from rdad.runs.files import remove_drafts
-from rdad.runs.visible import visible
+from rdad.runs.names import visible
 
 LOCK_FILE = ".lock"
 BAD_INPUT = 1  # exit code

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated
 from rdad.runs.files import write_atomic, write_table, write_text_atomic
-from rdad.runs.visible import visible
+from rdad.runs.names import visible
 from rdad.sweep.comparison import job_lines
 from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import LOG_FILE, Job, read_jobs

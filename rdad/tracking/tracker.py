@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rdad.runs.files import as_text
+from rdad.runs.names import as_text
 from rdad.tracking.files import fetch_training, offer_training, send_files
 from rdad.tracking.model_package import log_model
 from rdad.tracking.store import Store, reason, shown_uri, within
