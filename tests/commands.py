@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import types
 from pathlib import Path
 
@@ -79,19 +80,6 @@ def run(*words: str, folder: Path, timeout: float = 300, **variables: str | None
     return Done(list(words), command.returncode, printed, errors)
 
 
-def run_anew(*words: str, folder: Path, timeout: float = 300, **variables: str) -> Done:
-    """As `run`, in a fresh interpreter: joblib's workers never start below a fork."""
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env={**os.environ, **variables},
-    )
-
-
 def _be(words: list[str], folder: Path, environment: dict[str, str], output: str) -> None:
     """Become the command, in the forked process."""
     os.chdir(folder)
@@ -102,7 +90,8 @@ def _be(words: list[str], folder: Path, environment: dict[str, str], output: str
     sys.path[:0] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     try:
         _execute(words)
-    finally:
+    finally:  # in the order of an interpreter's end: joblib ends its workers with the threads
+        threading._shutdown()
         atexit._run_exitfuncs()
 
 

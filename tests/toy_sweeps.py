@@ -70,7 +70,7 @@ def make_app(folder: Path) -> Path:
 
 
 def sweep(app: Path, *overrides: str, timeout: int = 300) -> commands.Done:
-    return commands.run_anew("app.py", "-m", *overrides, folder=app, timeout=timeout)
+    return commands.run("app.py", "-m", *overrides, folder=app, timeout=timeout)
 
 
 def jobs(app: Path, folder: str = "sweep") -> dict[int, dict[str, Any]]:

@@ -85,7 +85,7 @@ def test_a_named_sweep_trains_in_parallel(
         *("dataset.category=toothbrush", "dataset.image_size=[64,96]", "trainer.max_epochs=1"),
         *("tracking=off", "artifacts.maps=false", "artifacts.overlays=0"),
     ]
-    done = commands.run_anew("-m", "rdad.train", *command, folder=tmp_path)
+    done = commands.run("-m", "rdad.train", *command, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     folders = sorted((tmp_path / "sweep").glob("[0-9]*"))
     assert [folder.name for folder in folders] == ["0_mode-add", "1_mode-multiply"]

@@ -72,7 +72,7 @@ def place(tmp_path: Path) -> Path:
 
 def train(place: Path, *arguments: str) -> commands.Done:
     variables = {"PYTHONPATH": str(TESTS), "RDAD_CACHE_DIR": str(place / "cache")}
-    return commands.run_anew("-m", "rdad.train", *arguments, folder=place, timeout=600, **variables)
+    return commands.run("-m", "rdad.train", *arguments, folder=place, timeout=600, **variables)
 
 
 def own(place: Path) -> list[str]:
