@@ -22,7 +22,7 @@ from rdad.data.tiling import Size
 
 log = logging.getLogger(__name__)
 
-DECODER_VERSION = 5  # to be raised when the same file would give another entry
+DECODER_VERSION = 6  # to be raised when the same file would give another entry
 
 
 @dataclass(frozen=True)

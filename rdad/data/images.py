@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rdad.data.masks import marked
+from rdad.data.png import check_whole
 from rdad.runs.files import irregular
 
 SHOWN_PROBLEMS = 20
@@ -94,6 +95,7 @@ def as_rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
 
     Raises:
         DataError: pixels of another shape or type, or an image that proves damaged when it is read.
+        TypeError: something else.
     """
     if isinstance(image, str | Path):
         return load_image(image)
@@ -104,6 +106,9 @@ def as_rgb(image: str | Path | Image.Image | NDArray[np.uint8]) -> Image.Image:
             allowed = "uint8 of shape (H, W), (H, W, 3) as RGB, or (H, W, 4) as RGBA"
             raise DataError([f"{found}; allowed: {allowed}"])
         image = Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        allowed = "a file's name or Path, a Pillow image, or a uint8 array"
+        raise TypeError(f"an image is {allowed}; found {type(image).__name__}")
     with _damage_named("image"):
         return _rgb(ImageOps.exif_transpose(image))
 
@@ -212,6 +217,7 @@ def _open(content: bytes) -> Image.Image:
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:
         image.load()
+    check_whole(content, image)
     ImageOps.exif_transpose(image, in_place=True)
     return image
 

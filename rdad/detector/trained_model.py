@@ -119,6 +119,7 @@ class TrainedModel:
 
         Raises:
             DataError: the image cannot be used; the message says why.
+            TypeError: it is no image and names none.
         """
         return self.predict_batch([image])[0]
 
@@ -127,7 +128,10 @@ class TrainedModel:
 
         Raises:
             DataError: an image cannot be used; the message says which and why.
+            TypeError: one image alone, which `predict` takes; or something else.
         """
+        if isinstance(images, str | bytes | Path | Image.Image):
+            raise TypeError(f"several images, as in a list; found {type(images).__name__}")
         return self.predict_prepared([self.prepare(image) for image in images])
 
     def prepare(self, image: ImageSource) -> PreparedImage:

@@ -3,13 +3,16 @@
 import io
 import os
 import pickle
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rdad.data.images import DataError, decode_mask, load_image, resize_image, resize_mask
+from rdad.data.images import DataError, as_rgb, decode_mask, load_image, resize_image, resize_mask
 from rdad.data.samples import is_image_name
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
@@ -179,6 +182,37 @@ def test_the_bands_of_a_transparent_image_are_the_whole(tmp_path: Path, mode: st
     black = Image.new("RGBA", whole.size, (0, 0, 0, 255))
     expected = Image.alpha_composite(black, whole).convert("RGB")
     assert (np.asarray(load_image(path)) == np.asarray(expected)).all()
+
+
+@pytest.mark.parametrize("rows", [1, 20, 38, 39])
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_a_png_whose_pixels_end_early_is_damaged_and_one_that_is_black_is_not(
+    tmp_path: Path, rows: int, interlaced: int
+) -> None:
+    """Grey, 40 rows of 20; the seven passes of an interlaced one have 800 pixels in 75 lines."""
+    said = "image file is truncated" if interlaced else f"its pixels end early: {rows * 21} of 840"
+    whole = 800 + (75 if interlaced else 40)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        framed = struct.pack(">I", len(content)) + kind + content
+        return framed + struct.pack(">I", zlib.crc32(kind + content))
+
+    def load(held: bytes) -> Image.Image:
+        head = struct.pack(">IIBBBBB", 20, 40, 8, 0, 0, 0, interlaced)
+        parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(held)), chunk(b"IEND", b""))
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+        return load_image(tmp_path / "a.png")
+
+    assert not np.asarray(load(bytes(whole))).any()
+    with pytest.raises(DataError, match=said):
+        load(bytes([0, 9, *bytes(rows * 21 - 2)]))
+
+
+@pytest.mark.parametrize("found", [None, b"bytes", [1], np.float32(1)])
+def test_what_is_no_image_is_named_by_its_type(found: Any) -> None:
+    said = f"a Pillow image, or a uint8 array; found {type(found).__name__}"
+    with pytest.raises(TypeError, match=said):
+        as_rgb(found)
 
 
 @pytest.mark.parametrize("high", [1, 5, 127, 128, 255])
