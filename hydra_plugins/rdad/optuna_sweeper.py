@@ -16,8 +16,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hydra_plugins.rdad.launcher import reason
+from rdad.runs.folder import FolderInUseError, alone_in
 from rdad.sweep.search.space import search_space, varied
-from rdad.sweep.search.trials import Search, only_process
+from rdad.sweep.search.trials import Search
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class OptunaSweeper(Sweeper):
         try:
             space = search_space(self._parser.parse_overrides(texts))
             self.validate_batch_is_legal(space.samples())
-            with only_process(folder):
+            with alone_in(folder):  # two processes would run the same trials
                 search = Search(space, folder, directions=self._directions, **self._study)
                 while proposals := search.ask(self._n_jobs, n_trials=self._n_trials):
                     returns += [self._run(search, run) for run in _consecutive(proposals)]
@@ -89,7 +90,7 @@ class OptunaSweeper(Sweeper):
                 f"hydra/sweeper=rdad_optuna needs {error.name}, which is not installed: "
                 "pip install 'rdad[optuna]', or in a checkout pip install '.[optuna]'"
             ) from error
-        except ValueError as error:
+        except (ValueError, FolderInUseError) as error:
             raise SearchError(f"Optuna sweeper: {error}") from error
         self._report(search, folder)
         return returns

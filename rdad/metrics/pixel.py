@@ -157,8 +157,10 @@ class AUPRO(PixelMetrics):
 
     def compute(self) -> Tensor:  # type: ignore[override]
         """A float64 scalar in [0, 1], or nan."""
-        value = super().compute()["aupro"]
-        self.undefined = {name: why for name, why in self.undefined.items() if name == "aupro"}
+        ranking = self.ranking()
+        reason = self._reason_undefined(ranking)
+        self.undefined = {"aupro": reason} if reason else {}
+        value = float("nan") if reason else self._aupro(ranking)
         return torch.tensor(value, dtype=torch.float64)
 
 

@@ -9,6 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 from toy_sweeps import jobs, make_app, sweep
 
+from rdad.runs.folder import alone_in
+
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
@@ -53,6 +55,16 @@ def test_a_search_that_was_killed_goes_on_with_its_sixth_trial(app: Path) -> Non
     assert [trial.params for trial in trials(app, "other/optuna.db")] == [
         trial.params for trial in trials(app)
     ]
+
+
+def test_a_folder_in_which_another_process_searches_is_refused(app: Path) -> None:
+    (app / "sweep").mkdir()
+    with alone_in(app / "sweep"):
+        done = search(app)
+    assert done.returncode == 1
+    assert f"in use by process {os.getpid()}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(app.glob("sweep/*/job.json"))
 
 
 def test_the_best_trial_is_printed_and_written_down(app: Path) -> None:

@@ -1,8 +1,7 @@
 """A search as it grows: which trials to run next, what came of them, which were best."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,19 +218,3 @@ def _make_sampler(name: str, *, seed: int) -> "BaseSampler":
     # constant_liar: trials of one batch keep away from each other
     options = {"constant_liar": True} if name == "tpe" else {}
     return getattr(samplers, SAMPLERS[name])(seed=seed, **options)
-
-
-@contextmanager
-def only_process(folder: Path) -> Iterator[None]:
-    """Keeps two processes out of one search's folder, where they would run the same trials.
-
-    Raises:
-        ValueError: another process is in it.
-    """
-    from filelock import FileLock, Timeout  # Hydra imports its plugins at each start
-
-    try:
-        with FileLock(folder / ".search.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise ValueError(f"another process searches in {folder}") from error
