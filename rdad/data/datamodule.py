@@ -79,6 +79,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         """
         super().__init__()
         check_ranges(
+            category=category,
             image_size=image_size,
             batch_size=batch_size,
             validation=validation,

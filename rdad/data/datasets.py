@@ -12,6 +12,10 @@ from rdad.data.samples import fitting
 Validation = Literal["none", "split", "test"]
 
 RANGES = {
+    "category": (  # of results too: nothing is written beside the run's folder
+        "a folder's name, without /",
+        lambda v: v is None or (v not in (".", "..") and "/" not in v),
+    ),
     "image_size": ("[height, width], both 1 or more", lambda v: len(v) == 2 and min(v) >= 1),
     "batch_size": ("1 or more", lambda v: v >= 1),
     "validation": (f"one of {', '.join(get_args(Validation))}", get_args(Validation).__contains__),

@@ -290,6 +290,12 @@ def test_settings_out_of_range_say_what_is_allowed(make: Make, setting: dict, me
         make(**setting)
 
 
+@pytest.mark.parametrize("category", ["../../x", "/tmp", "a/b", ".."])
+def test_a_category_names_a_folder_and_no_way_out_of_it(mvtec_root: Path, category: str) -> None:
+    with pytest.raises(ValueError, match="category must be a folder's name, without /; found"):
+        mvtec_ad(mvtec_root, category)
+
+
 def test_a_held_out_part_out_of_range_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holdout must be in \[0, 1\); found 1\.0"):
         folder(tmp_path, "n", holdout=1.0)
