@@ -16,7 +16,6 @@ from omegaconf import DictConfig
 from rdad.config.compose import CONF_DIR, ConfigError, quoted
 from rdad.config.foreign import plain_overrides
 from rdad.config.parameters import parameters
-from rdad.metrics.thresholds import Thresholds
 from rdad.runs.files import read_metrics
 from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, overrides, read_record, read_yaml
 
@@ -87,6 +86,8 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
             "start that one in a folder of its own"
         )
     log.info("%s is finished: nothing to do", run_dir)
+    from rdad.metrics.thresholds import Thresholds  # numpy is slow
+
     plain, tracking = record.get("thresholds"), record["tracking"]
     return {
         "metrics": read_metrics(run_dir),

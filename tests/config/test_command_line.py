@@ -85,7 +85,7 @@ def test_help_and_mistakes_import_nothing_slow(arguments: list[str], tmp_path: P
         f"sys.argv = ['rdad.train', *{arguments!r}]\n"
         "try:\n    runpy.run_module('rdad.train', run_name='__main__')\n"
         "except SystemExit:\n    pass\n"
-        "print('slow:', {'torch', 'lightning', 'mlflow', 'pandas'} & set(sys.modules))"
+        "print('slow:', {'torch', 'lightning', 'mlflow', 'numpy', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
