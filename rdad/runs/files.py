@@ -71,7 +71,7 @@ def explained(error: OSError, path: Path) -> OSError:
     return DiskFullError(
         error.errno,
         f"the disk is full, cannot write {path}; it has {free:,} bytes left: free space in "
-        f"{path.parent}, or choose another folder for the run",
+        f"{path.parent}, or choose another folder",
     )
 
 
