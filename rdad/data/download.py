@@ -79,15 +79,15 @@ def download(name: str, folder: Folder, *, accept: bool) -> Path:
 
 def _fetched(source: Source, archive: Path) -> Path:
     """The archive, once its checksum is the published one."""
-    import pooch
+    from pooch import retrieve
 
-    def fetch(url: str, place: str, _: Any) -> None:
-        """What pooch calls; it checks, and moves, what lies at `place` then."""
+    def fetch(url: str, output_file: Any, pooch: Any) -> None:
+        """What pooch calls; it checks, and moves, what lies there then."""
         partial, idle = archive.with_suffix(".partial"), 0
         while idle < ATTEMPTS:
             before = _length(partial)
             if _received(url, partial, source):
-                partial.replace(place)
+                partial.replace(output_file)
                 return
             idle = 0 if _length(partial) > before else idle + 1
             time.sleep(PAUSE_S * idle)
@@ -98,7 +98,7 @@ def _fetched(source: Source, archive: Path) -> Path:
 
     assert source.url is not None
     try:
-        pooch.retrieve(source.url, source.digest, archive.name, archive.parent, downloader=fetch)
+        retrieve(source.url, source.digest, archive.name, archive.parent, downloader=fetch)
     except ValueError as error:  # pooch has removed what it is about
         raise DownloadError(
             f"{source.title}: what {source.url} gave is not the published archive, and was "

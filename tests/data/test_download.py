@@ -79,7 +79,7 @@ def server() -> Iterator[Server]:
             self.end_headers()
             self.wfile.write(rest[: state.breaks.pop(0)] if state.breaks else rest)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Keep quiet."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
