@@ -81,7 +81,7 @@ def _fetched(source: Source, archive: Path) -> Path:
     """The archive, once its checksum is the published one."""
     from pooch import retrieve
 
-    def fetch(url: str, output_file: Any, pooch: Any) -> None:
+    def fetch(url: str, output_file: Any, pooch: Any, check_only: Any = False) -> None:
         """What pooch calls; it checks, and moves, what lies there then."""
         partial, idle = archive.with_suffix(".partial"), 0
         while idle < ATTEMPTS:
