@@ -22,8 +22,8 @@ class AnomalyMetrics(MetricCollection):
 
     `compute` gives `image_auroc`, `image_ap`, `image_f1_max`, `pixel_auroc`, `pixel_ap`,
     `pixel_f1_max` and `aupro`; with more than one defect type also `image_auroc/<type>` and so on.
-    With thresholds also what `ThresholdMetrics` gives, with parts what `PartMetrics` gives. F1-max is
-    an optimum over the test images: no threshold comes of it.
+    With thresholds also what `ThresholdMetrics` gives, with parts what `PartMetrics` gives. F1-max
+    is an optimum over the test images: no threshold comes of it.
 
     Memory: 12 bytes an image and 4 bytes a pixel (8 more a defect pixel), where the maps are; with
     `streaming` about 150 MB in place of the pixels.
@@ -88,8 +88,8 @@ class AnomalyMetrics(MetricCollection):
     ) -> None:
         """Add a batch: `scores`, `labels`, `defect_types` (B,), `maps` and `masks` (B, 1, H, W).
 
-        Without masks the pixel figures are nan. `parts` (B,) are one number for all views of an item.
-        Ranges and errors as in `ImageMetrics.update` and `PixelMetrics.update`.
+        Without masks the pixel figures are nan. `parts` (B,) have one number for all views of an
+        item. Ranges and errors as in `ImageMetrics.update` and `PixelMetrics.update`.
         """
         self._image.update(scores, labels, defect_types)
         self._pixel.update(maps, masks)

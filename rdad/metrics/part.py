@@ -19,8 +19,8 @@ class PartMetrics(Metric):
 
     An item's score is the highest of its views, and it is anomalous where any view is.
     `part_recall` and `part_false_alarm_rate` are the shares of anomalous and of normal items whose
-    score is strictly above the image threshold. A figure that is not defined is nan; after `compute`,
-    `undefined` maps its name to the reason.
+    score is strictly above the image threshold. A figure that is not defined is nan; after
+    `compute`, `undefined` maps its name to the reason.
 
     Memory: 12 bytes an image.
     """
