@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-FINDING = ("_target_", "root", "category", "normal", "normal_test", "defects", "masks")
+FINDING = ("_target_", "root", "file", "category", "normal", "normal_test", "defects", "masks")
 """Keys of `dataset` that say where its images are."""
 
 SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")

@@ -104,10 +104,38 @@ class FolderConfig(DatasetConfig):
     holdout: float = MISSING
 
 
+@dataclass
+class UnsplitConfig(MVTecADConfig):
+    """Of data sets of which no split is published."""
+
+    holdout: float = MISSING
+
+
+@dataclass
+class TableConfig(DatasetConfig):
+    file: str = MISSING
+    root: str | None = MISSING
+
+
 DATASETS: dict[str, type[DatasetConfig]] = {
     "rdad.data.textures": DatasetConfig,
     "rdad.data.mvtec_ad": MVTecADConfig,
     "rdad.data.folder": FolderConfig,
+    "rdad.data.readers.table.table": TableConfig,
+    "rdad.data.readers.btad.btad": MVTecADConfig,
+    "rdad.data.readers.dagm.dagm": MVTecADConfig,
+    "rdad.data.readers.kolektor.kolektor_sdd": UnsplitConfig,
+    "rdad.data.readers.kolektor.kolektor_sdd2": MVTecADConfig,
+    "rdad.data.readers.magnetic_tile.magnetic_tile": UnsplitConfig,
+    "rdad.data.readers.mvtec_3d.mvtec_3d": MVTecADConfig,
+    "rdad.data.readers.mvtec_ad_2.mvtec_ad_2": MVTecADConfig,
+    "rdad.data.readers.mvtec_layout.goodsad": MVTecADConfig,
+    "rdad.data.readers.mvtec_layout.mpdd": MVTecADConfig,
+    "rdad.data.readers.mvtec_loco.autovi": MVTecADConfig,
+    "rdad.data.readers.mvtec_loco.mvtec_loco": MVTecADConfig,
+    "rdad.data.readers.real_iad.real_iad": MVTecADConfig,
+    "rdad.data.readers.vad.vad": MVTecADConfig,
+    "rdad.data.readers.visa.visa": MVTecADConfig,
 }
 
 

@@ -1,13 +1,14 @@
 """What `dataset=<name>` builds: one function a format, each giving an AnomalyDataModule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from rdad import data  # whose classes are loaded at their first use
 from rdad.data.layouts import read_folder, read_mvtec_ad
-from rdad.data.samples import fitting
+from rdad.data.readers.published import warn_of_counts
+from rdad.data.samples import Samples, existing_folder, fitting
 
 Validation = Literal["none", "split", "test"]
 
@@ -61,8 +62,24 @@ def mvtec_ad(
     root: str | Path, category: str, **loading: Unpack[Loading]
 ) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
-    read = partial(read_mvtec_ad, root, category)
-    return data.AnomalyDataModule(read, name="mvtec_ad", category=fitting(category), **loading)
+    return public("mvtec_ad", read_mvtec_ad, root, category, loading)
+
+
+def public(
+    name: str,
+    read: Callable[[Path, str], Samples],
+    root: str | Path,
+    category: str,
+    loading: Loading,
+) -> "data.AnomalyDataModule":
+    """A category of a public data set; the log says where its counts are not those published.
+
+    Args:
+        name: The data set's, as in `dataset=<name>`.
+        read: Finds the images of a category under the root, which exists.
+    """
+    found = partial(_counted, name, read, root, category)
+    return data.AnomalyDataModule(found, name=name, category=fitting(category), **loading)
 
 
 def folder(
@@ -84,3 +101,11 @@ def folder(
     read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
     label = fitting(category or Path(root).expanduser().resolve().name)
     return data.AnomalyDataModule(read, name="folder", category=label, **loading)
+
+
+def _counted(
+    name: str, read: Callable[[Path, str], Samples], root: str | Path, category: str
+) -> Samples:
+    samples = read(existing_folder(root), category)
+    warn_of_counts(name, category, samples)
+    return samples

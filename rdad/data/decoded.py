@@ -48,24 +48,25 @@ class Decoded:
         )
 
 
-def decode_both(
+def decode_splits(
     samples: Samples, size: Size | None, cache_dir: Path | None
-) -> tuple[Decoded, Decoded]:
-    """Training and test images, as `decode`.
+) -> tuple[Decoded, Decoded, Decoded | None]:
+    """Training and test images, and the set's own for calibration if it has any, as `decode`.
 
     Raises:
-        DataError: lists the files of both that cannot be used.
+        DataError: lists the files of all that cannot be used.
     """
     decoded: list[Decoded] = []
     problems: list[str] = []
-    for part in (samples.train, samples.test):
+    for part in filter(None, (samples.train, samples.test, samples.calibration)):
         try:
             decoded.append(decode(part, size, cache_dir))
         except DataError as error:
             problems += error.problems
     if problems:
         raise DataError(problems)
-    return decoded[0], decoded[1]
+    train, test, *calibration = decoded
+    return train, test, next(iter(calibration), None)
 
 
 def decode(

@@ -10,12 +10,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from rdad.data.images import (
     DataError,
     decode_classes,
     decode_image,
+    decode_mask,
     most_pixels,
     pixels_said,
     read_bytes,
@@ -43,8 +44,8 @@ class Pixels(NamedTuple):
 
 
 def files_of(sample: Sample) -> list[Path]:
-    """The image, and the mask where there is one."""
-    return [sample.image] if sample.mask is None else [sample.image, sample.mask]
+    """The image, and the masks where there are any."""
+    return [sample.image, *sample.masks]
 
 
 def digest_files(samples: Sequence[Sample]) -> dict[Path, str]:
@@ -101,15 +102,56 @@ def _mismatch(sample: Sample, masks_expected: bool) -> Iterator[str]:
 
 def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.Image | None, int]:
     image = decode_image(_content(sample.image, digests), sample.image)
-    if sample.mask is None:
+    marked = decode_union(sample, lambda path: _content(path, digests))
+    if marked is None:
         return image, None, 0
-    mask, classes = decode_classes(_content(sample.mask, digests), sample.mask)
+    mask, classes = marked
     if mask.size != image.size:
         sizes = [f"{one.width} x {one.height}" for one in (mask, image)]
         raise DataError([f"{sample.mask}: {sizes[0]} pixels, but {sample.image} has {sizes[1]}"])
     if np.asarray(mask).max() == 0:
         raise DataError([f"{sample.mask}: empty mask, no pixel is marked"])
     return image, mask, classes
+
+
+def decode_union(
+    sample: Sample, read: Callable[[Path], bytes] = read_bytes
+) -> tuple[Image.Image, int] | None:
+    """What any of a sample's masks marks, as `decode_classes`; None where it has no mask.
+
+    Args:
+        read: The content of a file.
+
+    Raises:
+        DataError: a mask cannot be used, or differs in size from the first.
+    """
+    parts = [(path, *decode_classes(read(path), path)) for path in sample.masks]
+    if not parts:
+        return None
+    (first, union, most), *others = parts
+    for path, mask, classes in others:
+        if mask.size != union.size:
+            sizes = [f"{one.width} x {one.height}" for one in (mask, union)]
+            raise DataError([f"{path}: {sizes[0]} pixels, but {first} has {sizes[1]}"])
+        union, most = ImageChops.lighter(union, mask), max(most, classes)
+    return union, most
+
+
+def marking(masks: Iterable[Path]) -> set[Path]:
+    """Those of the mask files that mark a pixel; all are opened.
+
+    Raises:
+        DataError: lists those that cannot be read.
+    """
+
+    def opened(path: Path) -> tuple[Path, bool]:
+        return path, bool(np.asarray(decode_mask(read_bytes(path), path)).any())
+
+    problems: list[str] = []
+    found = {path for path, marks in _usable(opened, masks, problems, pixels_said) if marks}
+    if problems:
+        raise DataError(problems)
+    return found
 
 
 def _pixels(sample: Sample) -> int:

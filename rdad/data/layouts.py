@@ -33,7 +33,7 @@ def read_mvtec_ad(root: Folder, category: str) -> Samples:
         FileNotFoundError: the root or an expected folder is missing or holds no image.
         ValueError: there is no such category; the message lists those found.
     """
-    base = _category_folder(existing_folder(root), category)
+    base = category_folder(existing_folder(root), category)
     train, masks = base / "train", base / "ground_truth"
     good = without_masks(images_of(train / GOOD, expected=f"{category}/train/good/*.png"))
     kinds = subfolders(existing_folder(base / "test"))
@@ -98,16 +98,26 @@ def read_folder(
     )
 
 
-def _category_folder(root: Path, category: str) -> Path:
-    found = [folder.name for folder in subfolders(root) if (folder / "train").is_dir()]
+def category_folder(
+    root: Path,
+    category: str,
+    *,
+    holding: str = "train",
+    layout: str = "the MVTec AD layout <category>/train/good/*.png",
+) -> Path:
+    """The folder of a category: one of those in `root` that hold a folder or file `holding`.
+
+    Raises:
+        FileNotFoundError: there is no category at all.
+        ValueError: there is no such category; the message lists those found.
+    """
+    found = [folder.name for folder in subfolders(root) if (folder / holding).exists()]
     if category in found:
         return root / category
     if found:
         raise ValueError(f"no category {category!r} in {root}; found: {', '.join(found)}")
-    hint = f"; {root} is a category itself: name its parent" if (root / "train").is_dir() else ""
-    raise FileNotFoundError(
-        f"no category in {root}; expected the MVTec AD layout <category>/train/good/*.png{hint}"
-    )
+    hint = f"; {root} is a category itself: name its parent" if (root / holding).exists() else ""
+    raise FileNotFoundError(f"no category in {root}; expected {layout}{hint}")
 
 
 def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) -> list[Sample]:

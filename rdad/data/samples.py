@@ -29,6 +29,8 @@ class Sample:
 
     `label` is 0 for normal and 1 for anomalous; `defect_type` is "good" for normal images.
     `name` is unique within a split and defect type, letter case ignored: it names artifacts.
+    Where a defect has several mask files, what any of them marks is defect. Images with the same
+    `part`, if it is not empty, are views of one item, which is scored by its worst view.
     """
 
     image: Path
@@ -36,14 +38,25 @@ class Sample:
     defect_type: str
     mask: Path | None
     name: str
+    more_masks: tuple[Path, ...] = ()
+    part: str = ""
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All mask files: `mask` and `more_masks`."""
+        return () if self.mask is None else (self.mask, *self.more_masks)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What a reader returns: normal images to train on, and images of both kinds to test on."""
+    """What a reader returns: normal images to train on, and images of both kinds to test on.
+
+    `calibration` are the normal images that a data set itself sets aside for thresholds.
+    """
 
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    calibration: tuple[Sample, ...] = ()
 
 
 def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:

@@ -67,6 +67,7 @@ def metrics_for(
     return AnomalyMetrics(
         defect_types=datamodule.defect_types,
         thresholds=thresholds,
+        parts=datamodule.test_parts is not None,
         streaming=streaming or datamodule.tiling is not None,
         **limits,
     )
@@ -111,12 +112,14 @@ def evaluate(
     """
     for scored in _scored(model, datamodule, datamodule.test_dataloader(), precision):
         batch, maps, scores = scored.batch, scored.maps.cpu(), scored.scores.cpu()
+        parts = datamodule.test_parts
         metrics.update(
             scores=scores,
             labels=batch["labels"],
             maps=maps,
             masks=batch["masks"] if datamodule.has_masks else None,
             defect_types=batch["defect_types"],
+            parts=None if parts is None else parts[batch["indices"]],
         )
         if writer is not None:
             found = zip(batch["indices"].tolist(), maps[:, 0].numpy(), scores.tolist(), strict=True)

@@ -1,7 +1,8 @@
 """What a test leaves in its run folder.
 
 scores.csv                                               a row an image: raw score, normalised
-                                                         score and predicted label
+                                                         score and predicted label; and its part,
+                                                         where items are seen in several images
 anomaly_maps/<category>/test/<defect type>/<name>.tiff   raw float32, at the original image's size
 overlays/<defect type>_<name>.png                        the images that tell most
 curves/                                                  see `rdad.results.curves`
@@ -166,11 +167,16 @@ class ArtifactWriter:
 
     def _write_scores(self) -> None:
         found = self._gathered
+        parts = any(sample.part for sample in found.samples)
         rows = [
-            (sample.image, "test", sample.defect_type, sample.label, score, *self._verdict(score))
+            (
+                *(sample.image, "test", sample.defect_type, sample.label, score),
+                *(*self._verdict(score), *([sample.part] if parts else [])),
+            )
             for sample, score in zip(found.samples, found.scores, strict=True)
         ]
-        write_table(self._run_dir / SCORES_FILE, SCORE_COLUMNS, rows)
+        columns = (*SCORE_COLUMNS, "part") if parts else SCORE_COLUMNS
+        write_table(self._run_dir / SCORES_FILE, columns, rows)
 
     def _verdict(self, score: float) -> tuple[float, int] | tuple[str, str]:
         if self._gathered.thresholds is None:

@@ -204,13 +204,14 @@ class WatchedMetrics(Callback):
     ) -> None:
         if self.datamodule.tiling is not None:
             return
-        maps = outputs["anomaly_maps"]
+        maps, parts = outputs["anomaly_maps"], self.datamodule.test_parts
         self.metrics.update(
             scores=anomaly_scores(maps).cpu(),
             labels=batch["labels"].cpu(),
             maps=maps.cpu(),
             masks=batch["masks"].cpu() if self.datamodule.has_masks else None,
             defect_types=batch["defect_types"].cpu(),
+            parts=None if parts is None else parts[batch["indices"].cpu()],
         )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from rdad.data import AnomalyDataModule, DataError, folder, mvtec_ad, textures
-from rdad.data.datamodule import split_rows
 from rdad.data.layouts import read_mvtec_ad
 from rdad.data.samples import Samples
+from rdad.data.splitting import split_rows
 
 Write = Callable[..., Path]
 Make = Callable[..., AnomalyDataModule]
