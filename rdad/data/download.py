@@ -81,7 +81,7 @@ def _fetched(source: Source, archive: Path) -> Path:
     """The archive, once its checksum is the published one."""
     from pooch import retrieve
 
-    def fetch(url: str, output_file: Any, pooch: Any, check_only: Any = False) -> None:
+    def fetch(url: str, output_file: Any, _: Any) -> None:
         """What pooch calls; it checks, and moves, what lies there then."""
         partial, idle = archive.with_suffix(".partial"), 0
         while idle < ATTEMPTS:
@@ -97,8 +97,9 @@ def _fetched(source: Source, archive: Path) -> Path:
         )
 
     assert source.url is not None
+    downloader: Any = fetch  # pooch's type of it names arguments that it does not give
     try:
-        retrieve(source.url, source.digest, archive.name, archive.parent, downloader=fetch)
+        retrieve(source.url, source.digest, archive.name, archive.parent, downloader=downloader)
     except ValueError as error:  # pooch has removed what it is about
         raise DownloadError(
             f"{source.title}: what {source.url} gave is not the published archive, and was "
