@@ -15,6 +15,7 @@ from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import end_in_order_when_terminated, failed_job, record_end, why_stopped
 from rdad.runs.names import let_print_any_name, visible
+from rdad.sweep.categories import with_categories
 from rdad.sweep.plan import check_strategy_in_sweep
 from rdad.sweep.report import report_sweep
 
@@ -79,7 +80,7 @@ def command() -> None:
     """The command line: `resume=` and `resume_sweep=` stand for the command that was stopped."""
     try:
         check_groups(sys.argv[1:])
-        sys.argv[1:] = replayed(sys.argv[1:])
+        sys.argv[1:] = with_categories(replayed(sys.argv[1:]))
     except (OSError, ValueError) as error:
         print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)

@@ -14,6 +14,8 @@ from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated
 from rdad.runs.files import write_atomic, write_table, write_text_atomic
 from rdad.runs.names import visible
+from rdad.sweep import benchmark_text
+from rdad.sweep.benchmark import benchmarks
 from rdad.sweep.comparison import job_lines
 from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import LOG_FILE, Job, read_jobs
@@ -22,6 +24,7 @@ from rdad.sweep.plan import planned_jobs
 log = logging.getLogger(__name__)
 
 CSV_FILE, PAGE_FILE, FIGURE_FILE = "comparison.csv", "comparison.md", "comparison.png"
+BENCHMARK = "benchmark"  # .csv, .md and .tex
 LONGEST_REASON = 300
 
 _planned: dict[Path, int | None] = {}
@@ -69,6 +72,8 @@ def report(sweep_dir: Path) -> list[Job]:
 def write_comparison(jobs: Sequence[Job], folder: Path) -> None:
     """Write comparison.csv, comparison.md and comparison.png, each whole or not at all.
 
+    Of several categories of a public data set also benchmark.csv, benchmark.md and benchmark.tex.
+
     Raises:
         OSError: a file cannot be written.
     """
@@ -78,6 +83,11 @@ def write_comparison(jobs: Sequence[Job], folder: Path) -> None:
     write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
     write_text_atomic(folder / PAGE_FILE, markdown(jobs, picture=FIGURE_FILE))
     write_atomic(folder / FIGURE_FILE, comparison_figure(jobs).savefig)
+    if tables := benchmarks(jobs):
+        columns, found = benchmark_text.rows(tables)
+        write_table(folder / f"{BENCHMARK}.csv", columns, found)
+        write_text_atomic(folder / f"{BENCHMARK}.md", benchmark_text.markdown(tables))
+        write_text_atomic(folder / f"{BENCHMARK}.tex", benchmark_text.latex(tables))
 
 
 def _lines(jobs: Sequence[Job], sweep_dir: Path) -> list[str]:

@@ -8,12 +8,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from rdad.config.compose import CONF_DIR, load_config
+from rdad.sweep.categories import with_categories
 from rdad.sweep.plan import JobFolders, overrides
 
-SWEEPS = {"mode": 2, "backbone_mode": 4, "layers": 7, "categories": 3, "seeds": 3}
+SWEEPS = {"mode": 2, "backbone_mode": 4, "layers": 7, "categories": 3, "benchmark": 3, "seeds": 3}
 
 
 def composed(*words: str) -> DictConfig:
@@ -41,6 +42,8 @@ def test_every_named_sweep_is_tested() -> None:
 @pytest.mark.parametrize(("name", "count"), SWEEPS.items())
 def test_a_named_sweep_is_jobs_that_compose_and_differ(name: str, count: int) -> None:
     cfg = composed(f"sweep={name}")
+    with read_write(cfg), open_dict(cfg):
+        cfg.hydra.overrides.task = with_categories([f"sweep={name}"])[1:]
     assert cfg.hydra.mode.name == "MULTIRUN"
     configs = {OmegaConf.to_yaml(load_config(*job)) for job in named_jobs(cfg)}
     assert len(configs) == count
@@ -48,7 +51,8 @@ def test_a_named_sweep_is_jobs_that_compose_and_differ(name: str, count: int) ->
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_a_sweep_changes_nothing_but_what_it_varies(name: str) -> None:
-    assert load_config(f"sweep={name}") == load_config()
+    changed = {"benchmark": ["dataset.calibration=0"]}.get(name, [])
+    assert load_config(f"sweep={name}") == load_config(*changed)
 
 
 def test_a_named_sweep_is_narrowed_on_the_command_line() -> None:
