@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from rdad.config.compose import CONF_DIR, load_config
 from rdad.sweep.categories import with_categories
@@ -42,7 +42,7 @@ def test_every_named_sweep_is_tested() -> None:
 @pytest.mark.parametrize(("name", "count"), SWEEPS.items())
 def test_a_named_sweep_is_jobs_that_compose_and_differ(name: str, count: int) -> None:
     cfg = composed(f"sweep={name}")
-    with read_write(cfg), open_dict(cfg):
+    with read_write(cfg.hydra):
         cfg.hydra.overrides.task = with_categories([f"sweep={name}"])[1:]
     assert cfg.hydra.mode.name == "MULTIRUN"
     configs = {OmegaConf.to_yaml(load_config(*job)) for job in named_jobs(cfg)}
