@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = [one for one in given if str(one) != AGAINST]
     try:
         jobs = read_jobs(folders)
-        write_comparison(jobs, folders[0])
+        written = write_comparison(jobs, folders[0])
         against = verdicts(_published(jobs)) if folders != given else ""
     except (OSError, ValueError) as error:
         print(visible(f"rdad.compare: {error}"), file=sys.stderr)
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(visible(f"  {job.name}: {job.reason}"))
     if against:
         print(visible(f"\n{against}"))
-    print(f"\nwritten: {folders[0] / CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE}")
+    print(f"\nwritten: {folders[0] / written[0]}, {', '.join(written[1:])}")
     return 0
 
 

@@ -11,6 +11,7 @@ from rdad.sweep.published import METRICS
 
 PARTS = {"image": METRICS[:3], "pixel": METRICS[3:]}
 NAMES = dict(zip(METRICS, ("AUROC", "AP", "F1-max", "AUROC", "AP", "F1-max", "AUPRO"), strict=True))
+NOTHING = "–"
 JUDGED = ("image_auroc", "pixel_auroc", "aupro")
 SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -55,33 +56,31 @@ def verdicts(tables: Sequence[Benchmark]) -> str:
         judged = [metric for metric in JUDGED if metric in one.metrics]
         table = [["against published", *judged]]
         for line in one.lines:
-            cells = [f"{_signed(line.difference(m))} {line.verdict(m)}" for m in judged]
+            cells = [f"{_difference(line, m)} {line.verdict(m)}" for m in judged]
             table.append([line.name, *cells])
         parts += [one.title, aligned(table), *_notes(one)]
     return "\n\n".join(parts)
 
 
 def _table(one: Benchmark) -> Table:
-    """A line a category; for images and pixels ours, the published ones, and the difference."""
-    shown = {part: [m for m in of if m in one.metrics] for part, of in PARTS.items()}
-    header = ["category"]
-    for part, metrics in shown.items():
+    """A line a category; for images and pixels ours, and what is published with the difference."""
+    table = [["category", *(line.name for line in one.lines)]]
+    for part, of in PARTS.items():
+        metrics = [metric for metric in of if metric in one.metrics]
+        columns: dict[str, Callable[[Line, str], str]] = {}
         if metrics:
-            named = " / ".join(NAMES[metric] for metric in metrics)
-            header += [f"{part} {named}", "published", "difference"]
-    return [header, *([line.name, *_cells(line, shown.values())] for line in one.lines)]
+            columns[f"{part} {' / '.join(NAMES[metric] for metric in metrics)}"] = _spread
+        if metrics and one.sources:
+            columns |= {"published": _published, "difference": _difference}
+        for title, form in columns.items():
+            table.append([title, *(_cell(form, line, metrics) for line in one.lines)])
+    return [list(row) for row in zip(*table, strict=True)]
 
 
-def _cells(line: Line, parts: Any) -> list[str]:
-    cells = []
-    for metrics in filter(None, parts):
-        forms: list[Callable[[str], str]] = [
-            lambda metric: _spread(line, metric),
-            lambda metric: _plain(line.published.get(metric, math.nan)),
-            lambda metric: _signed(line.difference(metric)),
-        ]
-        cells += [" / ".join(map(form, metrics)) for form in forms]
-    return cells
+def _cell(form: Callable[[Line, str], str], line: Line, metrics: Sequence[str]) -> str:
+    """As "98.5 / – / 93.1"; one dash where there is nothing at all."""
+    figures = [form(line, metric) for metric in metrics]
+    return " / ".join(figures) if set(figures) != {NOTHING} else NOTHING
 
 
 def _notes(one: Benchmark) -> list[str]:
@@ -133,9 +132,14 @@ def _spread(line: Line, metric: str) -> str:
     return mean if math.isnan(deviation) else f"{mean}±{deviation:.1f}"
 
 
+def _published(line: Line, metric: str) -> str:
+    return _plain(line.published.get(metric, math.nan))
+
+
+def _difference(line: Line, metric: str) -> str:
+    value = line.difference(metric)
+    return NOTHING if math.isnan(value) else f"{value:+.1f}".replace("-", "−")
+
+
 def _plain(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
-
-
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.1f}".replace("-", "−")
+    return NOTHING if math.isnan(value) else f"{value:.1f}"
