@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,15 @@ def test_scores_come_back_to_the_last_bit_in_the_order_of_the_samples(
     assert [int(row["label"]) for row in rows] == [1, 1, 0, 0, 0]
     assert {row["split"] for row in rows} == {"test"}
     assert rows[0]["defect_type"] == "bent"
+
+
+def test_scores_say_which_item_an_image_is_a_view_of_where_there_are_such(
+    tmp_path: Path, samples: list[Sample]
+):
+    viewed = [replace(one, part="item, 1" if one.label else "") for one in samples]
+    write_all(tmp_path / "run", viewed)
+    with (tmp_path / "run/scores.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["part"] for row in csv.DictReader(file)] == ["item, 1"] * 2 + [""] * 3
 
 
 def test_names_with_spaces_commas_and_other_letters_work(tmp_path: Path):

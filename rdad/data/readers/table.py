@@ -70,23 +70,33 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
 
 
 def _rows(file: Path) -> list[Row]:
-    if file.suffix.lower() == ".parquet":
-        from pyarrow import parquet
-
-        found: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
-        columns = {key for row in found for key in row}
-    else:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.DictReader(opened)
-            found, columns = list(reader), {*(reader.fieldnames or ())}
+    try:
+        found, columns = _content(file)
+    except (csv.Error, ValueError, OSError) as error:
+        raise ValueError(f"{file} cannot be read as a table: {error}") from error
     lacking = {"image", "split"} - columns
     if lacking or not columns & {"label", "defect_type"}:
         told = ", ".join(sorted(lacking)) or "label or defect_type"
         raise ValueError(f"{file} lacks the column {told}; found: {', '.join(sorted(columns))}")
-    return [
-        {key: "" if value is None else str(value).strip() for key, value in row.items() if key}
-        for row in found
-    ]
+    return [{key: _text(value) for key, value in row.items() if key} for row in found]
+
+
+def _content(file: Path) -> tuple[list[dict[str, Any]], set[str]]:
+    """Rows and the names of columns."""
+    if file.suffix.lower() == ".parquet":
+        from pyarrow import parquet
+
+        whole = parquet.read_table(file)
+        return whole.to_pylist(), {*whole.column_names}
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        reader = csv.DictReader(opened)
+        return list(reader), {*(reader.fieldnames or ())}
+
+
+def _text(value: Any) -> str:
+    """What programs that know no empty number write as 1.0 is 1."""
+    text = "" if value is None else str(value).strip()
+    return {"0.0": "0", "1.0": "1", "nan": ""}.get(text, text)
 
 
 def _of_category(file: Path, rows: list[Row], category: str | None) -> list[tuple[int, Row]]:

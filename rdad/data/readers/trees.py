@@ -25,7 +25,13 @@ def unpacked_categories(root: Path, holding: str) -> Path:
 def sample(
     image: Path, defect_type: str = GOOD, masks: Sequence[Path] = (), *, part: str = ""
 ) -> Sample:
-    """A sample that is named like its file; masks are those of a defect."""
+    """A sample that is named like its file; masks are those of a defect.
+
+    Raises:
+        ValueError: a file said the type, and results cannot be put in a folder of that name.
+    """
+    if defect_type in (".", "..") or "/" in defect_type or "\0" in defect_type:
+        raise ValueError(f"a defect type is a folder's name, without /; found {defect_type!r}")
     first, *more = [*masks] or [None]
     return Sample(
         image=image,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from rdad.data.datasets import Loading, public
 from rdad.data.readers.mvtec_layout import read_mvtec_layout
-from rdad.data.readers.trees import sample, unpacked
-from rdad.data.samples import Sample, Samples, named
+from rdad.data.readers.trees import sample, trained_on_good, unpacked
+from rdad.data.samples import Sample, Samples
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
@@ -33,6 +33,8 @@ def read_visa(root: Path, category: str) -> Samples:
     """
     place = unpacked(root, lambda folder: (folder / LIST).is_file())
     if not (place / LIST).is_file():
+        if any(root.glob("*/Data/Images")):
+            raise FileNotFoundError(f"no {LIST} in {root}, which says what is trained on")
         return read_mvtec_layout(root, category)
     with (place / LIST).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -45,10 +47,11 @@ def read_visa(root: Path, category: str) -> Samples:
         [_sample(place, row) for row in rows if (row["object"], row["split"]) == (category, split)]
         for split in ("train", "test")
     )
-    return Samples(*(named(sorted(part, key=lambda one: one.image)) for part in (train, test)))
+    return trained_on_good(*(sorted(part, key=lambda one: one.image) for part in (train, test)))
 
 
 def _sample(place: Path, row: dict[str, str]) -> Sample:
     if row["label"] == "normal":
         return sample(place / row["image"])
-    return sample(place / row["image"], DEFECT, [place / row["mask"]])
+    masks = [place / row["mask"]] if row["mask"] else []
+    return sample(place / row["image"], DEFECT, masks)

@@ -98,6 +98,13 @@ def test_defects_among_the_training_images_are_left_out(
     assert "left out: 1 defects among the training images" in caplog.text
 
 
+def test_a_defect_type_that_is_no_folders_name_is_refused(root: Path) -> None:
+    row = LIST["test"][-1] | {"anomaly_class": "../../x"}
+    (root / "realiad_jsons" / "toy.json").write_text(json.dumps(LIST | {"test": [row]}))
+    with pytest.raises(ValueError, match="a folder's name, without /"):
+        read_real_iad(root, "toy")
+
+
 @pytest.mark.parametrize("content", ["[]", "{}", '{"train": [], "test": [{}]}', "{"])
 def test_what_is_no_list_is_named(root: Path, content: str) -> None:
     (root / "realiad_jsons" / "toy.json").write_text(content)

@@ -64,15 +64,24 @@ def test_parquet_says_the_same(listed: Path) -> None:
     )
 
 
-def test_numbers_in_parquet_are_labels_too(listed: Path) -> None:
-    frame = pd.DataFrame({"image": ["a/0.png", "b/0.png"], "label": [0, 1], "split": "test"})
+@pytest.mark.parametrize("whole", [True, False])
+def test_numbers_in_parquet_are_labels_too(listed: Path, whole: bool) -> None:
+    labels = pd.Series([0, 1], dtype="int64" if whole else "float64")
+    frame = pd.DataFrame({"image": ["a/0.png", "b/0.png"], "label": labels, "split": "test"})
     frame.to_parquet(listed.with_suffix(".parquet"))
     found = read_table(listed.with_suffix(".parquet")).test
     assert [(one.label, one.defect_type) for one in found] == [(0, "good"), (1, "defect")]
 
 
 def test_all_rows_that_cannot_be_used_are_listed(listed: Path) -> None:
-    rows = ("a/0.png,trian,0,", ",train,0,", "a,test,maybe,", "a,test,0,dent", "a,test,,")
+    rows = (
+        "a/0.png,trian,0,",
+        ",train,0,",
+        "a,test,maybe,",
+        "a,test,0,dent",
+        "a,test,,",
+        "a,test,1,../x",
+    )
     listed.write_text("\n".join(["image,split,label,defect_type", *rows]))
     with pytest.raises(ValueError, match="has rows that cannot be used") as caught:
         read_table(listed)
@@ -82,6 +91,7 @@ def test_all_rows_that_cannot_be_used_are_listed(listed: Path) -> None:
         "row 4: label must be one of good, normal, ok, 0, false, anomaly",
         "row 5: label '0' and defect_type 'dent' contradict each other",
         "row 6: neither label nor defect_type is given",
+        "row 7: a defect type is a folder's name, without /; found '../x'",
     ):
         assert said in str(caught.value)
 
@@ -93,5 +103,11 @@ def test_a_missing_column_or_file_is_named(listed: Path) -> None:
     listed.write_text("image,split\n")
     with pytest.raises(ValueError, match="lacks the column label or defect_type"):
         read_table(listed)
+    listed.write_bytes(b"image,split,label\n\xff\xfe,train,0\n")
+    with pytest.raises(ValueError, match=r"parts\.csv cannot be read as a table"):
+        read_table(listed)
+    listed.rename(listed.with_suffix(".parquet"))
+    with pytest.raises(ValueError, match=r"parts\.parquet cannot be read as a table"):
+        read_table(listed.with_suffix(".parquet"))
     with pytest.raises(FileNotFoundError, match=r"no table nowhere\.csv"):
         read_table(Path("nowhere.csv"))

@@ -66,6 +66,9 @@ def test_a_list_without_a_column_says_which(root: Path) -> None:
     (root / LIST).write_text("object,split,label,image\ncandle,train,normal,a.JPG\n")
     with pytest.raises(ValueError, match=r"1cls\.csv lacks the column mask"):
         read_visa(root, "candle")
+    (root / LIST).unlink()
+    with pytest.raises(FileNotFoundError, match=r"no split_csv/1cls\.csv in"):
+        read_visa(root, "candle")
 
 
 def test_the_counts_of_the_real_list_are_those_published(assets: Path, tmp_path: Path) -> None:
