@@ -22,14 +22,14 @@ AFTER_TRAINING = {
 """What acts on that which a training gave, or beside it."""
 
 COUNTED_BY_CONTENT = {
-    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap")),
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap", "bits")),
     "model.weights",
 } - {"dataset.validation"}
 """What digests of the images that are trained on, and of the encoder's weights, hold already."""
 
 UNTOLD = {
     *("model.pre_trained", "model.beta1", "model.beta2", "dataset.image_size", "dataset.seed"),
-    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap")),
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap", "bits")),
     *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
     *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks", "logger"),
     *("tracking", "artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs"),

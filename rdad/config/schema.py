@@ -87,6 +87,7 @@ class DatasetConfig:
     seed: int = MISSING
     tile: list[int] | None = MISSING
     tile_overlap: float = MISSING
+    bits: Any = MISSING  # auto, or a number
 
 
 @dataclass

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
 from rdad.data.datasets import Validation, check_ranges
 from rdad.data.decoded import Decoded, decode_both
+from rdad.data.depth import FULL, Bits
 from rdad.data.samples import Sample, Samples, draw
 from rdad.data.store import default_cache_dir
 from rdad.data.tiles import Tiles
@@ -33,7 +34,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
     `calibration_sizes` and `test_sizes`, the (height, width) of each such image's file;
     `defect_types`, the sorted anomalous types of the test images; `has_masks`, whether test images
     have masks; `content_digest`, of the content and order of the images that are trained on, and
-    of how they are cut; `train_length`, what an epoch trains on: so many images or tiles.
+    of how they are read and cut; `train_length`, what an epoch trains on: so many images or tiles;
+    `bits`, how many of its bits a 16-bit grey file uses.
 
     With a tile, training and validation batches hold tiles, and `indices` count them; they carry
     their part of the mask, and label and type of their image. Calibration and test batches hold
@@ -55,6 +57,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         seed: int = 0,
         tile: Sequence[int] | None = None,
         tile_overlap: float = DEFAULT_OVERLAP,
+        bits: Bits = "auto",
         cache_dir: str | Path | None = None,
     ) -> None:
         """Keep the settings; nothing is read before `prepare()`.
@@ -72,6 +75,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
             tile: (height, width) in pixels of the images, which are then not resized but cut into
                 overlapping tiles, see `rdad.data.tiling.Tiling`; None takes each image whole.
             tile_overlap: The least share of a tile's sides that neighbours have in common.
+            bits: How many of its bits a 16-bit grey file uses, 8 to 16; `auto`: as many as the
+                brightest of all these images needs.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
 
         Raises:
@@ -85,6 +90,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
             validation=validation,
             validation_fraction=validation_fraction,
             calibration=calibration,
+            bits=bits,
         )
         self.name = name
         self.category = category
@@ -97,6 +103,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.seed = seed
         self.tiling = Tiling.of(tile, tile_overlap)
         self.cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
+        self._bits: Bits = bits
         self._read = read
         self._splits: dict[str, ImageSet] = {}
 
@@ -123,7 +130,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 "name some, or hold out a part of the normal ones (holdout > 0)"
             )
         size = None if self.tiling else self.image_size
-        self._split(samples, *decode_both(samples, size, self.cache_dir))
+        samples, decoded = decode_both(samples, size, self.cache_dir, self._bits)
+        self.bits = samples.train[0].bits
+        self._split(samples, *decoded)
         self._log_counts()
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -191,9 +200,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
             sorted({one.defect_type for one in samples.test if one.label})
         )
         self.has_masks = any(sample.mask for sample in samples.test)
-        cut = repr(self.tiling) if self.tiling else ""
+        how = repr(self.tiling) if self.tiling else ""
+        how += f" {self.bits} bits" if self.bits != FULL else ""
         contents = "".join(train.digests[row] for row in trained)
-        self.content_digest = hashlib.sha256((contents + cut).encode()).hexdigest()
+        self.content_digest = hashlib.sha256((contents + how).encode()).hexdigest()
         self._splits = {
             "train": self._training_set(samples.train, train, trained),
             "val": self._training_set(samples.train, train, held),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from rdad import data  # whose classes are loaded at their first use
+from rdad.data.depth import Bits, is_bits
 from rdad.data.layouts import read_folder, read_mvtec_ad
 from rdad.data.samples import fitting
 
@@ -22,6 +23,7 @@ RANGES = {
     "validation_fraction": ("above 0 and below 1", lambda v: 0 < v < 1),
     "calibration": ("in [0, 1)", lambda v: 0 <= v < 1),
     "holdout": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "bits": ("auto, or a number from 8 to 16", lambda v: v == "auto" or is_bits(v)),
 }
 
 
@@ -45,6 +47,7 @@ class Loading(TypedDict, total=False):
     seed: int
     tile: Sequence[int] | None
     tile_overlap: float
+    bits: Bits
     cache_dir: str | Path | None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from rdad.data.depth import FULL
 from rdad.runs.names import as_text
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Sample:
 
     `label` is 0 for normal and 1 for anomalous; `defect_type` is "good" for normal images.
     `name` is unique within a split and defect type, letter case ignored: it names artifacts.
+    `bits`, which the data module sets, is how many of its bits a 16-bit grey file uses.
     """
 
     image: Path
@@ -36,6 +38,7 @@ class Sample:
     defect_type: str
     mask: Path | None
     name: str
+    bits: int = FULL
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class Samples:
 
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
+
+    def of_bits(self, bits: int) -> "Samples":
+        """The same, all of so many bits."""
+        train, test = (
+            tuple(replace(one, bits=bits) for one in part) for part in (self.train, self.test)
+        )
+        return Samples(train, test)
 
 
 def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:

@@ -130,5 +130,6 @@ def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
     cfg.dataset.tile = None if tiling is None else list(tiling.size)
     if tiling is not None:
         cfg.dataset.tile_overlap = tiling.overlap
+    cfg.dataset.bits = trained.bits
     cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
     cfg.model.anomaly_map_mode, cfg.model.sigma = model.anomaly_map.mode, model.anomaly_map.sigma

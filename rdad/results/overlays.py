@@ -69,7 +69,7 @@ def draw_overlay(path: Path, gathered: Gathered, number: int, *, category: str) 
     from rdad.results.pictures import overlay
 
     sample, anomaly_map = gathered.samples[number], gathered.maps[number]
-    image = np.asarray(load_image(sample.image))
+    image = np.asarray(load_image(sample.image, bits=sample.bits))
     mask = sample.mask and np.asarray(decode_mask(read_bytes(sample.mask), sample.mask)) > 127
     texts = {
         "title": f"{category}  {sample.defect_type}/{sample.name}",

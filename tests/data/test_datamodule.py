@@ -266,9 +266,87 @@ def test_problems_of_training_and_test_images_are_listed_together(
     assert len(caught.value.problems) == 3
 
 
+def own(root: Path, **settings: Any) -> AnomalyDataModule:
+    """The folders n and bad, at their own size."""
+    loading = {"image_size": (12, 10), "cache_dir": root / "cache", "batch_size": 9}
+    return folder(root, "n", defects="bad", **{**loading, **settings})
+
+
+def grey_of(datamodule: AnomalyDataModule, sample: Any) -> np.ndarray:
+    """What a test batch holds of a sample: (H, W)."""
+    (batch,) = datamodule.test_dataloader()
+    return batch["images"][datamodule.test_samples.index(sample), 0].numpy()
+
+
+@pytest.mark.parametrize("highest", [1023, 4080, 16000])
+@pytest.mark.parametrize("tile", [None, (8, 8)])
+def test_16_bit_images_that_all_use_fewer_bits_keep_their_grey_levels(
+    write_deep: Write,
+    write_image: Write,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    highest: int,
+    tile: tuple[int, int] | None,
+) -> None:
+    for index in range(4):
+        write_deep(f"n/{index}.png", highest - index)
+    write_image("n/eight.png", mode="L")
+    path = write_deep("bad/0.tif", highest)
+    bits = {1023: 10, 4080: 12, 16000: 14}[highest]
+    for _ in range(2):  # the second time from the cache
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+        datamodule = own(tmp_path, tile=tile, batch_size=1 if tile else 9)
+        datamodule.prepare()
+        assert datamodule.bits == bits
+        said = f"all 5 images of 16 bits stay at or below {highest}, so they are read as of {bits}"
+        assert caplog.text.count(said) == 1
+    (bad,) = (one for one in datamodule.test_samples if one.label)
+    assert bad.bits == bits
+    images = [batch["images"] for batch in datamodule.test_dataloader()]
+    row = datamodule.test_samples.index(bad)
+    found = images[row][0] if tile else images[0][row]
+    expected = np.asarray(Image.open(path)) >> (bits - 8)
+    assert (found[0].numpy() == expected).all()
+    assert len(np.unique(expected)) > 60
+
+
+def test_16_bit_images_of_which_one_uses_all_keep_their_high_byte(
+    write_deep: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(3):
+        write_deep(f"n/{index}.png", 4095)
+    path = write_deep("bad/0.png", 65535)
+    datamodule = own(tmp_path)
+    datamodule.prepare()
+    assert datamodule.bits == 16
+    bad = next(one for one in datamodule.test_samples if one.label)
+    assert (grey_of(datamodule, bad) == np.asarray(Image.open(path)) >> 8).all()
+    assert caplog.text.count("3 images of 16 bits keep 16 grey levels at most, the first is") == 1
+
+
+def test_bits_that_are_said_are_those_that_are_read(write_deep: Write, tmp_path: Path) -> None:
+    for index in range(3):
+        write_deep(f"n/{index}.png", 900)
+    write_deep("bad/0.png", 4000)
+    modules = [own(tmp_path, bits=bits) for bits in (16, 12, "auto")]
+    for one in modules:
+        one.prepare()
+    assert [one.bits for one in modules] == [16, 12, 12]
+    full, said, found = (one.content_digest for one in modules)
+    assert full != said == found
+    with pytest.raises(
+        DataError, match=r"bad/0.png: .*to 4000, more than 10 bits, as dataset.bits"
+    ):
+        own(tmp_path, bits=10).prepare()
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ({"bits": 7}, "bits must be auto, or a number from 8 to 16; found 7"),
+        ({"bits": "12"}, "bits must be auto, or a number from 8 to 16; found '12'"),
+        ({"bits": 12.0}, "bits must be auto, or a number from 8 to 16; found 12.0"),
         ({"batch_size": 0}, "batch_size must be 1 or more; found 0"),
         ({"image_size": (256,)}, r"image_size must be \[height, width\], both 1 or more; found"),
         ({"image_size": (256, 0)}, r"image_size must be \[height, width\], both 1 or more"),

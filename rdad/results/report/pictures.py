@@ -40,7 +40,7 @@ def draw_sample(sample: "Sample", *, side: int) -> dict[str, Any]:
     """
     from rdad.data.images import decode_mask, load_image, read_bytes
 
-    image = load_image(sample.image)
+    image = load_image(sample.image, bits=sample.bits)
     outline = ""
     if sample.mask is not None:
         outline = outline_path(decode_mask(read_bytes(sample.mask), sample.mask))
