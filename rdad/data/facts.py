@@ -15,6 +15,8 @@ DARK = (
     "%d images of 16 bits keep 16 grey levels at most, the first is %s: read with fewer bits "
     "(dataset.bits, or bits= of predict) they keep more"
 )
+TURNED = "%d files are turned or mirrored as their EXIF orientation says, the first is %s"
+PAGED = "of %d files with several pages or frames the first one alone is read, as of %s"
 TURNING = range(2, 9)  # EXIF orientations that a viewer turns or mirrors by; 1 is upright
 
 
@@ -63,7 +65,8 @@ class Seen:
 
     def add(self, path: Path, facts: Facts) -> None:
         dark = 0 < facts.brightest < 1 << (self._bits - 4)
-        for kind in [DARK] * dark:
+        seen = {DARK: dark, TURNED: facts.turned, PAGED: facts.paged}
+        for kind in filter(seen.get, seen):
             self._first.setdefault(kind, path)
             self._counts[kind] += 1
 

@@ -198,6 +198,23 @@ def test_dark_images_of_16_bits_are_said_once_and_bits_can_be_named(
     assert "16 bits" not in caplog.text
 
 
+def test_files_that_are_turned_or_have_pages_are_said_once(
+    model_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    pages = [Image.new("RGB", (30, 30), (level, 0, 0)) for level in (10, 200)]
+    for name in ("0.tif", "1.gif"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pages[0].save(tmp_path / "2.jpg", exif=exif)
+    assert command(model_file, tmp_path) == 0
+    for said in (
+        f"of 2 files with several pages or frames the first one alone is read, as of {tmp_path}/0",
+        f"1 files are turned or mirrored as their EXIF orientation says, the first is {tmp_path}/2",
+    ):
+        assert caplog.text.count(said) == 1
+
+
 def test_results_are_not_written_over_unless_asked(
     model_file: Path, parts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
