@@ -103,6 +103,7 @@ class FolderConfig(DatasetConfig):
     defects: Any = MISSING
     masks: Any = MISSING
     holdout: float = MISSING
+    allow_duplicates: bool = MISSING
 
 
 DATASETS: dict[str, type[DatasetConfig]] = {

@@ -15,7 +15,8 @@ from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
 from rdad.data.datasets import Validation, check_ranges
 from rdad.data.decoded import Decoded, decode_both
 from rdad.data.depth import FULL, Bits
-from rdad.data.samples import Sample, Samples, draw
+from rdad.data.duplicates import check_duplicates
+from rdad.data.samples import Sample, Samples, split_rows
 from rdad.data.store import default_cache_dir
 from rdad.data.tiles import Tiles
 from rdad.data.tiling import DEFAULT_OVERLAP, Tiling
@@ -58,6 +59,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         tile: Sequence[int] | None = None,
         tile_overlap: float = DEFAULT_OVERLAP,
         bits: Bits = "auto",
+        refuse_duplicates: bool = False,
         cache_dir: str | Path | None = None,
     ) -> None:
         """Keep the settings; nothing is read before `prepare()`.
@@ -77,6 +79,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
             tile_overlap: The least share of a tile's sides that neighbours have in common.
             bits: How many of its bits a 16-bit grey file uses, 8 to 16; `auto`: as many as the
                 brightest of all these images needs.
+            refuse_duplicates: Whether test images that are training images too are an error; by
+                default they are a warning.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
 
         Raises:
@@ -104,6 +108,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.tiling = Tiling.of(tile, tile_overlap)
         self.cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
         self._bits: Bits = bits
+        self._refuse_duplicates = refuse_duplicates
         self._read = read
         self._splits: dict[str, ImageSet] = {}
 
@@ -117,7 +122,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         Raises:
             FileNotFoundError: folders or images are missing.
             DataError: lists the files that cannot be used.
-            ValueError: a split would be left without images.
+            ValueError: a split would be left without images, or duplicates are refused.
         """
         if self._splits:
             return
@@ -132,6 +137,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
         size = None if self.tiling else self.image_size
         samples, decoded = decode_both(samples, size, self.cache_dir, self._bits)
         self.bits = samples.train[0].bits
+        digests = (one.digests for one in decoded)
+        check_duplicates(samples, *digests, refuse=self._refuse_duplicates)
         self._split(samples, *decoded)
         self._log_counts()
 
@@ -235,25 +242,3 @@ class AnomalyDataModule(lightning.LightningDataModule):
         )
         if self.tiling is not None:
             log.info("%d training tiles of %d x %d pixels", self.train_length, *self.tiling.size)
-
-
-def split_rows(
-    count: int, *, validation: float, calibration: float, seed: int
-) -> tuple[list[int], list[int], list[int]]:
-    """A seeded split of `count` images: sorted places to train on, validate on, calibrate on.
-
-    Args:
-        validation: The share to validate on; 0 for none.
-        calibration: The share, of the images that are left then, to find thresholds on; 0 for none.
-
-    Raises:
-        ValueError: there are too few images to validate on one.
-    """
-    if validation and count < 2:
-        raise ValueError(f"validation=split needs 2 training images or more; found {count}")
-    held = draw(count, part=validation, seed=seed)
-    rest = sorted(set(range(count)) - set(held))
-    if calibration and len(rest) < 2:
-        log.warning("no image can be held back for calibration: there is only one to train on")
-    calibrated = [rest[place] for place in draw(len(rest), part=calibration, seed=seed)]
-    return sorted(set(rest) - set(calibrated)), held, calibrated

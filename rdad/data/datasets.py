@@ -76,14 +76,20 @@ def folder(
     masks: str | Sequence[str] = (),
     holdout: float = 0.2,
     category: str | None = None,
+    allow_duplicates: bool = False,
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """A user's own folders, see `rdad.data.layouts.read_folder`.
 
-    `category` is a name for results, by default that of the folder `root`.
+    `category` is a name for results, by default that of the folder `root`. With `allow_duplicates`
+    test images that are training images too are a warning, and no error.
     """
     check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
-    read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
+    found = (root, normal, normal_test, defects, masks, holdout, split_seed)
+    read = partial(read_folder, *found)
     label = fitting(category or Path(root).expanduser().resolve().name)
-    return data.AnomalyDataModule(read, name="folder", category=label, **loading)
+    refuse = not allow_duplicates
+    return data.AnomalyDataModule(
+        read, name="folder", category=label, refuse_duplicates=refuse, **loading
+    )

@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -184,6 +184,22 @@ def subfolders(folder: Path) -> list[Path]:
     )
 
 
+def folders_below(folder: Path, left_out: Collection[Path] = ()) -> Iterator[Path]:
+    """The folder and all below it, each before those in it, sorted.
+
+    Links that lead back up are not followed, nor is anything in `left_out`, resolved, entered.
+    """
+    return _below(folder, (folder.resolve(),), left_out)
+
+
+def _below(folder: Path, above: tuple[Path, ...], left_out: Collection[Path]) -> Iterator[Path]:
+    yield folder
+    for subfolder in subfolders(folder):
+        resolved = subfolder.resolve()
+        if resolved not in above and resolved not in left_out:
+            yield from _below(subfolder, (*above, resolved), left_out)
+
+
 def draw(total: int, *, part: float, seed: int) -> list[int]:
     """Sorted indices below `total`: a seeded part, at least one and never all of them.
 
@@ -193,6 +209,28 @@ def draw(total: int, *, part: float, seed: int) -> list[int]:
     generator = random.Random(seed)
     keys = [generator.random() for _ in range(total)]
     return sorted(sorted(range(total), key=keys.__getitem__)[: max(count, 0)])
+
+
+def split_rows(
+    count: int, *, validation: float, calibration: float, seed: int
+) -> tuple[list[int], list[int], list[int]]:
+    """A seeded split of `count` images: sorted places to train on, validate on, calibrate on.
+
+    Args:
+        validation: The share to validate on; 0 for none.
+        calibration: The share, of the images that are left then, to find thresholds on; 0 for none.
+
+    Raises:
+        ValueError: there are too few images to validate on one.
+    """
+    if validation and count < 2:
+        raise ValueError(f"validation=split needs 2 training images or more; found {count}")
+    held = draw(count, part=validation, seed=seed)
+    rest = sorted(set(range(count)) - set(held))
+    if calibration and len(rest) < 2:
+        log.warning("no image can be held back for calibration: there is only one to train on")
+    calibrated = [rest[place] for place in draw(len(rest), part=calibration, seed=seed)]
+    return sorted(set(rest) - set(calibrated)), held, calibrated
 
 
 def is_image_name(path: Path) -> bool:

@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 
 from rdad.data import AnomalyDataModule, DataError, folder, mvtec_ad, textures
-from rdad.data.datamodule import split_rows
 from rdad.data.layouts import read_mvtec_ad
-from rdad.data.samples import Samples
+from rdad.data.samples import Samples, split_rows
 
 Write = Callable[..., Path]
 Make = Callable[..., AnomalyDataModule]
@@ -339,6 +338,58 @@ def test_bits_that_are_said_are_those_that_are_read(write_deep: Write, tmp_path:
         DataError, match=r"bad/0.png: .*to 4000, more than 10 bits, as dataset.bits"
     ):
         own(tmp_path, bits=10).prepare()
+
+
+def test_an_image_in_training_and_test_is_refused_in_folders_of_ones_own_unless_it_is_allowed(
+    write_image: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = [write_image(f"n/{index}.png") for index in range(4)]
+    for name, path in (("t/a.png", paths[1]), ("t/b.png", paths[3]), ("bad/c.png", paths[1])):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(path.read_bytes())
+    write_image("t/other.png")
+    said = (
+        f"3 of 4 test images are training images as well, byte for byte, the first is "
+        f"{tmp_path}/t/a.png, as {paths[1]}"
+    )
+    with pytest.raises(ValueError, match=f"{said}: take them .* dataset.allow_duplicates=true"):
+        own(tmp_path, normal_test="t", calibration=0.5).prepare()
+    own(tmp_path, normal_test="t", allow_duplicates=True).prepare()
+    assert caplog.text.count(said) == 1
+
+
+def test_an_image_in_training_and_test_of_a_public_layout_is_a_warning(
+    make: Make, mvtec_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = (mvtec_root / "nut/train/good/001.png").read_bytes()
+    make().prepare()
+    assert "training images as well" not in caplog.text
+    (mvtec_root / "nut/test/good/001.png").write_bytes(content)
+    make().prepare()
+    assert caplog.text.count("1 of 7 test images are training images as well") == 1
+
+
+def test_files_that_are_turned_or_have_pages_are_said_once_with_the_first(
+    make: Make, mvtec_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of images and masks, training and test together; also from the cache."""
+    pages = [Image.new("RGB", (10, 12), (level, 0, 0)) for level in (10, 200)]
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    nut = mvtec_root / "nut"
+    for place in ("train/good/b.tif", "train/good/c.gif", "test/good/d.webp"):
+        pages[0].save(nut / place, save_all=True, append_images=pages[1:])
+    for place in ("train/good/e.jpg", "test/bent/001.png", "ground_truth/bent/001_mask.png"):
+        picture = Image.open(nut / place) if place.startswith("ground") else pages[0]
+        picture.save(nut / place, exif=exif)
+    for _ in range(2):
+        caplog.clear()
+        make().prepare()
+        turned = "3 files are turned or mirrored as their EXIF orientation says, the first is"
+        paged = "of 3 files with several pages or frames the first one alone is read, as of"
+        for said in (f"{turned} {nut}/train/good/e.jpg", f"{paged} {nut}/train/good/b.tif"):
+            assert caplog.text.count(said) == 1
+        assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize(
