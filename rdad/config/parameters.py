@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 FINDING = (
     *("_target_", "root", "category", "normal", "normal_test", "defects", "masks"),
+    "recursive",
 )
 """Keys of `dataset` that say where its images are."""
 

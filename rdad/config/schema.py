@@ -103,6 +103,7 @@ class FolderConfig(DatasetConfig):
     defects: Any = MISSING
     masks: Any = MISSING
     holdout: float = MISSING
+    recursive: bool = MISSING
     allow_duplicates: bool = MISSING
 
 

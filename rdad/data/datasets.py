@@ -76,6 +76,7 @@ def folder(
     masks: str | Sequence[str] = (),
     holdout: float = 0.2,
     category: str | None = None,
+    recursive: bool = False,
     allow_duplicates: bool = False,
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
@@ -86,7 +87,7 @@ def folder(
     """
     check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
-    found = (root, normal, normal_test, defects, masks, holdout, split_seed)
+    found = (root, normal, normal_test, defects, masks, holdout, split_seed, recursive)
     read = partial(read_folder, *found)
     label = fitting(category or Path(root).expanduser().resolve().name)
     refuse = not allow_duplicates
