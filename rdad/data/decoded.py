@@ -152,9 +152,9 @@ def _decode(
     original_sizes = tuple((int(height), int(width)) for height, width in sizes)
     of_images = tuple(digests[sample.image] for sample in samples)
     of_files = tuple(
-        (path, Facts(int(brightest), bool(turned), bool(paged)))
+        (path, Facts(int(row[0]), *map(bool, row[1:])))
         for sample, rows in zip(samples, facts, strict=True)
-        for path, (brightest, turned, paged) in zip(files_of(sample), rows, strict=False)
+        for path, row in zip(files_of(sample), rows, strict=False)
     )  # without a mask the second row is over
     levels = tuple(map(int, classes))
     return Decoded(images, masks, original_sizes, of_images, levels, of_files)
@@ -185,7 +185,7 @@ def _arrays(
     """What the cache holds: images (N, H, W, 3) and their masks (N, H, W), of which there are none
     if no sample has one; or each image and its mask in turn, where they have sizes of their own.
     Last come original sizes (N, 2), how many classes each mask has (N,), and the facts of each
-    image's file and its mask's (N, 2, 3).
+    image's file and its mask's (N, 2, 4).
     """
     start = time.perf_counter()
     count, (height, width) = len(samples), size or (0, 0)

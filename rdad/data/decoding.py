@@ -113,7 +113,7 @@ def _open(
         raise DataError([f"{sample.mask}: {sizes[0]} pixels, but {sample.image} has {sizes[1]}"])
     if np.asarray(mask).max() == 0:
         raise DataError([f"{sample.mask}: empty mask, no pixel is marked"])
-    return image, mask, classes, (facts, of_mask._replace(brightest=0))
+    return image, mask, classes, (facts, of_mask._replace(brightest=0, dark_colours=False))
 
 
 def _pixels(sample: Sample) -> int:

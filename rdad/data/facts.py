@@ -16,6 +16,10 @@ DARK = (
     "(dataset.bits, or bits= of predict) they keep more"
 )
 TURNED = "%d files are turned or mirrored as their EXIF orientation says, the first is %s"
+DARK_COLOURS = (
+    "%d colour images of 16 bits keep 16 levels of each colour at most, the first is %s: save them "
+    "with 8 bits"
+)
 PAGED = "of %d files with several pages or frames the first one alone is read, as of %s"
 TURNING = range(2, 9)  # EXIF orientations that a viewer turns or mirrors by; 1 is upright
 
@@ -27,11 +31,14 @@ class Facts(NamedTuple):
         brightest: The highest value in 16-bit grey; 0 for any other file.
         turned: Whether its EXIF orientation turns or mirrors it.
         paged: Whether it has several pages or frames, of which the first is read.
+        dark_colours: Whether it has colours of 16 bits, of which Pillow gives the upper 8, and 16
+            levels at most are left.
     """
 
     brightest: int = 0
     turned: bool = False
     paged: bool = False
+    dark_colours: bool = False
 
 
 NOTHING = Facts()
@@ -44,11 +51,17 @@ def has_pages(image: Image.Image) -> bool:
     return False
 
 
-def facts_of(image: Image.Image, *, paged: bool) -> Facts:
-    """Of a file that Pillow has loaded, before it is turned."""
+def has_16_bits(image: Image.Image) -> bool:
+    """Whether the file's values do, as long as it is not loaded."""
+    return any(";16" in str(tile.args) for tile in image.tile)
+
+
+def facts_of(image: Image.Image, *, paged: bool, deep: bool) -> Facts:
+    """Of a file that Pillow has loaded, before it is turned; `deep` as `has_16_bits`."""
     brightest = int(np.asarray(image).max()) if image.mode.startswith("I") else 0
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) in TURNING
-    return Facts(brightest, turned, paged)
+    dark = deep and not brightest and max(np.ravel(image.convert("RGB").getextrema())) < 16
+    return Facts(brightest, turned, paged, bool(dark))
 
 
 class Seen:
@@ -65,7 +78,8 @@ class Seen:
 
     def add(self, path: Path, facts: Facts) -> None:
         dark = 0 < facts.brightest < 1 << (self._bits - 4)
-        seen = {DARK: dark, TURNED: facts.turned, PAGED: facts.paged}
+        seen = {DARK: dark, DARK_COLOURS: facts.dark_colours}
+        seen |= {TURNED: facts.turned, PAGED: facts.paged}
         for kind in filter(seen.get, seen):
             self._first.setdefault(kind, path)
             self._counts[kind] += 1

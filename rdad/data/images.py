@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rdad.data.depth import FULL, upper_byte
-from rdad.data.facts import Facts, facts_of, has_pages
+from rdad.data.facts import Facts, facts_of, has_16_bits, has_pages
 from rdad.data.limit import LIMIT, most_pixels
 from rdad.data.masks import marked
 from rdad.data.png import check_whole
@@ -199,11 +199,11 @@ def _open(content: bytes) -> tuple[Image.Image, Facts]:
     with Image.open(io.BytesIO(content)) as image:
         if (found := image.width * image.height) > most_pixels():
             raise Image.DecompressionBombError(f"{found} pixels")
-        paged = has_pages(image)
+        paged, deep = has_pages(image), has_16_bits(image)
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:
         image.load()
-        facts = facts_of(image, paged=paged)
+        facts = facts_of(image, paged=paged, deep=deep)
     check_whole(content, image)
     ImageOps.exif_transpose(image, in_place=True)
     return image, facts

@@ -10,6 +10,7 @@ from typing import Any
 import lightning
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -367,6 +368,19 @@ def test_an_image_in_training_and_test_of_a_public_layout_is_a_warning(
     (mvtec_root / "nut/test/good/001.png").write_bytes(content)
     make().prepare()
     assert caplog.text.count("1 of 7 test images are training images as well") == 1
+
+
+@pytest.mark.parametrize("highest", [4095, 65535])
+def test_colours_of_16_bits_that_are_nearly_black_are_said(
+    write_deep: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture, highest: int
+) -> None:
+    grey = [np.asarray(Image.open(write_deep(f"{index}.png", highest))) for index in range(4)]
+    for index, name in enumerate(("n/0.tif", "n/1.tif", "n/2.tif", "bad/3.tif")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, np.dstack([grey[index]] * 3), photometric="rgb")
+    own(tmp_path).prepare()
+    said = "4 colour images of 16 bits keep 16 levels of each colour at most, the first is"
+    assert caplog.text.count(said) == (highest == 4095)
 
 
 def test_files_that_are_turned_or_have_pages_are_said_once_with_the_first(
