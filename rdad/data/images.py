@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from rdad.data.depth import FULL, upper_byte
 from rdad.data.facts import Facts, facts_of, has_16_bits, has_pages
-from rdad.data.limit import LIMIT, most_pixels
+from rdad.data.limit import LIMIT, most_pixels, too_large
 from rdad.data.masks import marked
 from rdad.data.png import check_whole
 from rdad.runs.files import irregular
@@ -93,10 +93,12 @@ def as_rgb(image: str | Path | Image.Image | NDArray[np.uint8], *, bits: int = F
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises DataError if it is missing, no file, or empty."""
+    """The content of a file. Raises DataError if it is missing, no file, empty, or too large."""
     if found := irregular(path):
         raise DataError([f"{path}: {found}, not a file"])
     try:
+        if said := too_large(path.stat().st_size):
+            raise DataError([f"{path}: {said}"])
         content = path.read_bytes()
     except FileNotFoundError:
         raise DataError([f"{path}: missing"]) from None
