@@ -54,6 +54,8 @@ def prepared(datamodule: "AnomalyDataModule") -> "AnomalyDataModule":
 def build_known(dataset: DictConfig) -> "AnomalyDataModule":
     """`rdad.config.build.build` of a loaded run's `cfg.dataset`: calls what rdad offers alone.
 
+    Nothing is trained on its images, so that duplicates among them are told, and not refused.
+
     Raises:
         ConfigError, FileNotFoundError: as `build`; or the node would call something else.
     """
@@ -67,5 +69,7 @@ def build_known(dataset: DictConfig) -> "AnomalyDataModule":
             f"Name the images yourself, or, where you trust it, its modules by the environment "
             f"variable {TRUSTED}"
         )
+    if hasattr(DATASETS.get(plain["_target_"]), "allow_duplicates"):
+        plain["allow_duplicates"] = True
     node: Any = OmegaConf.create(plain)
     return build(node)

@@ -9,7 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-FINDING = ("_target_", "root", "file", "category", "normal", "normal_test", "defects", "masks")
+FINDING = (
+    *("_target_", "root", "file", "category", "normal", "normal_test", "defects", "masks"),
+    "recursive",
+)
 """Keys of `dataset` that say where its images are."""
 
 SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")
@@ -22,14 +25,16 @@ AFTER_TRAINING = {
 """What acts on that which a training gave, or beside it."""
 
 COUNTED_BY_CONTENT = {
-    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap")),
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap", "bits")),
+    "dataset.allow_duplicates",
     "model.weights",
 } - {"dataset.validation"}
 """What digests of the images that are trained on, and of the encoder's weights, hold already."""
 
 UNTOLD = {
     *("model.pre_trained", "model.beta1", "model.beta2", "dataset.image_size", "dataset.seed"),
-    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap")),
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap", "bits")),
+    "dataset.allow_duplicates",
     *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
     *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks", "logger"),
     *("tracking", "artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs"),

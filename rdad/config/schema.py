@@ -87,6 +87,7 @@ class DatasetConfig:
     seed: int = MISSING
     tile: list[int] | None = MISSING
     tile_overlap: float = MISSING
+    bits: Any = MISSING  # auto, or a number
 
 
 @dataclass
@@ -102,6 +103,8 @@ class FolderConfig(DatasetConfig):
     defects: Any = MISSING
     masks: Any = MISSING
     holdout: float = MISSING
+    recursive: bool = MISSING
+    allow_duplicates: bool = MISSING
 
 
 @dataclass

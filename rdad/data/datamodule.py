@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
 from rdad.data.datasets import Validation, check_ranges
 from rdad.data.decoded import Decoded, decode_splits
+from rdad.data.depth import FULL, Bits
+from rdad.data.duplicates import check_duplicates
 from rdad.data.samples import Sample, Samples
 from rdad.data.splitting import item_numbers, split
 from rdad.data.store import default_cache_dir
@@ -35,7 +37,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
     `defect_types`, the sorted anomalous types of the test images; `has_masks`, whether test images
     have masks; `test_parts`, int64, one number for all views of an item, None where no item is seen
     in several images; `content_digest`, of the content and order of the images that are trained on,
-    and of how they are cut; `train_length`, what an epoch trains on: so many images or tiles.
+    and of how they are read and cut; `train_length`, what an epoch trains on: so many images or
+    tiles; `bits`, how many of its bits a 16-bit grey file uses.
 
     With a tile, training and validation batches hold tiles, and `indices` count them; they carry
     their part of the mask, and label and type of their image. Calibration and test batches hold
@@ -57,6 +60,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
         seed: int = 0,
         tile: Sequence[int] | None = None,
         tile_overlap: float = DEFAULT_OVERLAP,
+        bits: Bits = "auto",
+        refuse_duplicates: bool = False,
         cache_dir: str | Path | None = None,
     ) -> None:
         """Keep the settings; nothing is read before `prepare()`.
@@ -75,6 +80,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
             tile: (height, width) in pixels of the images, which are then not resized but cut into
                 overlapping tiles, see `rdad.data.tiling.Tiling`; None takes each image whole.
             tile_overlap: The least share of a tile's sides that neighbours have in common.
+            bits: How many of its bits a 16-bit grey file uses, 8 to 16; `auto`: as many as the
+                brightest of all these images needs.
+            refuse_duplicates: Whether test images that are training images too are an error; by
+                default they are a warning.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
 
         Raises:
@@ -88,6 +97,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
             validation=validation,
             validation_fraction=validation_fraction,
             calibration=calibration,
+            bits=bits,
         )
         self.name = name
         self.category = category
@@ -100,6 +110,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.seed = seed
         self.tiling = Tiling.of(tile, tile_overlap)
         self.cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
+        self._bits: Bits = bits
+        self._refuse_duplicates = refuse_duplicates
         self._read = read
         self._splits: dict[str, ImageSet] = {}
 
@@ -113,7 +125,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         Raises:
             FileNotFoundError: folders or images are missing.
             DataError: lists the files that cannot be used.
-            ValueError: a split would be left without images.
+            ValueError: a split would be left without images, or duplicates are refused.
         """
         if self._splits:
             return
@@ -126,7 +138,11 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 "name some, or hold out a part of the normal ones (holdout > 0)"
             )
         size = None if self.tiling else self.image_size
-        self._split(samples, *decode_splits(samples, size, self.cache_dir))
+        samples, decoded = decode_splits(samples, size, self.cache_dir, self._bits)
+        self.bits = samples.train[0].bits
+        train, test, *calibration = decoded
+        check_duplicates(samples, train.digests, test.digests, refuse=self._refuse_duplicates)
+        self._split(samples, train, test, next(iter(calibration), None))
         self._log_counts()
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -205,9 +221,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
             sorted({one.defect_type for one in samples.test if one.label})
         )
         self.has_masks = any(sample.mask for sample in samples.test)
-        cut = repr(self.tiling) if self.tiling else ""
+        how = repr(self.tiling) if self.tiling else ""
+        how += f" {self.bits} bits" if self.bits != FULL else ""
         contents = "".join(train.digests[row] for row in trained)
-        self.content_digest = hashlib.sha256((contents + cut).encode()).hexdigest()
+        self.content_digest = hashlib.sha256((contents + how).encode()).hexdigest()
         self._splits = {
             "train": self._training_set(samples.train, train, trained),
             "val": self._training_set(samples.train, train, held),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from rdad import data  # whose classes are loaded at their first use
+from rdad.data.depth import Bits, is_bits
 from rdad.data.layouts import read_folder, read_mvtec_ad
 from rdad.data.readers.published import warn_of_counts
 from rdad.data.samples import Samples, existing_folder, fitting
@@ -23,6 +24,7 @@ RANGES = {
     "validation_fraction": ("above 0 and below 1", lambda v: 0 < v < 1),
     "calibration": ("in [0, 1)", lambda v: 0 <= v < 1),
     "holdout": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "bits": ("auto, or a number from 8 to 16", lambda v: v == "auto" or is_bits(v)),
 }
 
 
@@ -46,6 +48,7 @@ class Loading(TypedDict, total=False):
     seed: int
     tile: Sequence[int] | None
     tile_overlap: float
+    bits: Bits
     cache_dir: str | Path | None
 
 
@@ -90,17 +93,24 @@ def folder(
     masks: str | Sequence[str] = (),
     holdout: float = 0.2,
     category: str | None = None,
+    recursive: bool = False,
+    allow_duplicates: bool = False,
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """A user's own folders, see `rdad.data.layouts.read_folder`.
 
-    `category` is a name for results, by default that of the folder `root`.
+    `category` is a name for results, by default that of the folder `root`. With `allow_duplicates`
+    test images that are training images too are a warning, and no error.
     """
     check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
-    read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
+    found = (root, normal, normal_test, defects, masks, holdout, split_seed, recursive)
+    read = partial(read_folder, *found)
     label = fitting(category or Path(root).expanduser().resolve().name)
-    return data.AnomalyDataModule(read, name="folder", category=label, **loading)
+    refuse = not allow_duplicates
+    return data.AnomalyDataModule(
+        read, name="folder", category=label, refuse_duplicates=refuse, **loading
+    )
 
 
 def _counted(

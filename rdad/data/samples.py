@@ -3,11 +3,12 @@
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from rdad.data.depth import FULL
 from rdad.runs.names import as_text
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ class Sample:
     `label` is 0 for normal and 1 for anomalous; `defect_type` is "good" for normal images.
     `name` is unique within a split and defect type, letter case ignored: it names artifacts.
     Where a defect has several mask files, what any of them marks is defect. Images with the same
-    `part`, if it is not empty, are views of one item, which is scored by its worst view.
+    `part`, if it is not empty, are views of one item, which is scored by its worst view. `bits`,
+    which the data module sets, is how many of its bits a 16-bit grey file uses.
     """
 
     image: Path
@@ -40,6 +42,7 @@ class Sample:
     name: str
     more_masks: tuple[Path, ...] = ()
     part: str = ""
+    bits: int = FULL
 
     @property
     def masks(self) -> tuple[Path, ...]:
@@ -57,6 +60,15 @@ class Samples:
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     calibration: tuple[Sample, ...] = ()
+
+    @property
+    def splits(self) -> tuple[tuple[Sample, ...], ...]:
+        """Training and test images, and those for thresholds where there are any."""
+        return (self.train, self.test, *([self.calibration] if self.calibration else []))
+
+    def of_bits(self, bits: int) -> "Samples":
+        """The same, all of so many bits."""
+        return Samples(*(tuple(replace(one, bits=bits) for one in part) for part in self.splits))
 
 
 def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:
@@ -185,6 +197,22 @@ def subfolders(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_dir() and not path.name.startswith(".") and not is_image_name(path)
     )
+
+
+def folders_below(folder: Path, left_out: Collection[Path] = ()) -> Iterator[Path]:
+    """The folder and all below it, each before those in it, sorted.
+
+    Links that lead back up are not followed, nor is anything in `left_out`, resolved, entered.
+    """
+    return _below(folder, (folder.resolve(),), left_out)
+
+
+def _below(folder: Path, above: tuple[Path, ...], left_out: Collection[Path]) -> Iterator[Path]:
+    yield folder
+    for subfolder in subfolders(folder):
+        resolved = subfolder.resolve()
+        if resolved not in above and resolved not in left_out:
+            yield from _below(subfolder, (*above, resolved), left_out)
 
 
 def draw(total: int, *, part: float, seed: int) -> list[int]:

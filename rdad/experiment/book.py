@@ -125,6 +125,7 @@ class Book:
             tracking=tracking,
             encoder_digest=encoder_digest,
             data_digest=data.content_digest,
+            bits=data.bits,
             images={
                 "train": len(data.train_samples),
                 "calibration": len(data.calibration_samples),

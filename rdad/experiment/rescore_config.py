@@ -81,8 +81,8 @@ def _same_images(one: DictConfig, other: DictConfig) -> bool:
 
 
 def _place(named: object) -> object:
-    """A path as it is on the disk; anything else as it is."""
-    return Path(named).resolve() if isinstance(named, str) else named
+    """A path as it is on the disk; what is off or empty as None; anything else as it is."""
+    return Path(named).resolve() if isinstance(named, str) else named or None
 
 
 def _option_of(run: DictConfig | None) -> str:
@@ -115,7 +115,9 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
 def _refuse_other_reading(options: Sequence[str], schema: type) -> None:
     """Of the run's own images only their place may be another, and how many are scored at once."""
     keys = {one.partition("=")[0].removeprefix("dataset.") for one in options}
-    if found := sorted(keys & {one.name for one in fields(schema)} - {*FINDING, *OF_SCORING}):
+    if found := sorted(
+        keys & {one.name for one in fields(schema)} - {*FINDING, *OF_SCORING, "allow_duplicates"}
+    ):
         raise ConfigError(
             f"dataset.{found[0]} decides which of the run's images were trained on, or how they "
             "are read, and cannot be another now; with other images, named by dataset=..., it can "
@@ -130,5 +132,6 @@ def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
     cfg.dataset.tile = None if tiling is None else list(tiling.size)
     if tiling is not None:
         cfg.dataset.tile_overlap = tiling.overlap
+    cfg.dataset.bits = trained.bits
     cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
     cfg.model.anomaly_map_mode, cfg.model.sigma = model.anomaly_map.mode, model.anomaly_map.sigma

@@ -118,6 +118,7 @@ class Training:
             thresholds,
             self.images.tiling,
             OF_LIGHTNING[self.cfg.trainer.precision],
+            self.images.bits,
         )
 
     def _fingerprint(self, *, of_any_length: bool = False) -> str:

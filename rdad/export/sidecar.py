@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 SIDECAR_FILE = "model.json"
 FORMAT = "rdad-export-1"
 
-_INPUT = {
-    "name": INPUT,
-    "dtype": "uint8",
-    "shape": ["batch", "height", "width", 3],
-    "colour": "RGB",
-    "meaning": "pixels as a viewer shows them: EXIF orientation applied, transparent pixels over "
-    "black, of 16 bits the upper 8; any batch, height and width",
-}
 _OUTPUTS = {
     "score": ("float32", "raw anomaly score, the maximum of the map at the network's size"),
     "normalised_score": (
@@ -60,7 +52,7 @@ def write_sidecar(
         "kind": export.name,
         "precision": export.precision,
         "files": {name: _described(export.folder / name) for name in export.files},
-        "input": _INPUT,
+        "input": _input(trained.bits),
         "outputs": {name: _output(name) for name in export.outputs},
         "run_with": export.run_with,
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
@@ -79,6 +71,19 @@ def _described(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _input(bits: int) -> dict[str, Any]:
+    return {
+        "name": INPUT,
+        "dtype": "uint8",
+        "shape": ["batch", "height", "width", 3],
+        "colour": "RGB",
+        "meaning": "pixels as a viewer shows them: EXIF orientation applied, transparent pixels "
+        f"over black, of 16-bit grey the upper 8 of {bits} bits (pixel >> {bits - 8}); any batch, "
+        "height and width",
+        "bits": bits,
+    }
 
 
 def _output(name: str) -> dict[str, Any]:

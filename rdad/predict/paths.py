@@ -2,12 +2,13 @@
 
 import glob
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from rdad.config.command import STDIN
-from rdad.data.samples import IMAGE_SUFFIXES, is_image_name, list_images, subfolders
+from rdad.data.samples import IMAGE_SUFFIXES, folders_below, is_image_name, list_images
+from rdad.data.unused import warn_of_unused
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,11 @@ def _listed(stdin: TextIO) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    images = list(_below(folder, (folder.resolve(),)))
+    folders = list(folders_below(folder))
+    images = [image for one in folders for image in list_images(one)]
     if images:
         log.info("%d images in %s", len(images), folder)
+        warn_of_unused(folders)
         return images
     if is_image_name(folder):
         return [folder]  # to be reported as a folder that is taken for an image
@@ -62,14 +65,6 @@ def _in_folder(folder: Path) -> list[Path]:
         f"no images in {folder} or the folders in it; expected files ending in "
         f"{', '.join(IMAGE_SUFFIXES)}"
     )
-
-
-def _below(folder: Path, entered: tuple[Path, ...]) -> Iterator[Path]:
-    yield from list_images(folder)
-    for subfolder in subfolders(folder):
-        resolved = subfolder.resolve()
-        if resolved not in entered:  # else a link that leads back up
-            yield from _below(subfolder, (*entered, resolved))
 
 
 def _matching(pattern: str) -> list[Path]:

@@ -70,7 +70,7 @@ def draw_overlay(path: Path, gathered: Gathered, number: int, *, category: str) 
     from rdad.results.pictures import overlay
 
     sample, anomaly_map = gathered.samples[number], gathered.maps[number]
-    image = np.asarray(load_image(sample.image))
+    image = np.asarray(load_image(sample.image, bits=sample.bits))
     marked = decode_union(sample)
     mask = None if marked is None else np.asarray(marked[0]) > 127
     texts = {

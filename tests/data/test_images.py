@@ -172,6 +172,22 @@ def test_the_limit_of_pixels_can_be_set_also_above_pillows(
         load_image(path)
 
 
+def test_a_file_larger_than_any_allowed_image_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "a.tif").open("wb") as file:
+        file.truncate(8 * 10**12)  # takes no room on the disk, and none in memory
+    said = (
+        r"a.tif: 8,000,000,000,000 bytes, more than .* 100,000,000 pixels .*=1000000000000 allows"
+    )
+    with pytest.raises(DataError, match=said):
+        load_image(tmp_path / "a.tif")
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "100")
+    path = saved(tmp_path, Image.new("L", (10, 10)), "b.tif", compression=None)
+    path.write_bytes(path.read_bytes() + bytes(10**6))
+    assert load_image(path).size == (10, 10)
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
 def test_the_bands_of_a_transparent_image_are_the_whole(tmp_path: Path, mode: str) -> None:
     values = np.random.default_rng(0).integers(0, 256, (150, 20, 4), np.uint8)

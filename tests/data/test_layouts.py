@@ -142,7 +142,7 @@ def test_what_is_not_used_is_said_once_by_ending_and_folder(
     parts = (
         f"not used: 1 file in {tmp_path}/n that end in .heic; 2 files in {tmp_path}/n that end in "
         f".txt; 1 image in its subfolder {tmp_path}/n/cam2; "
-        f"2 images in its subfolder {tmp_path}/bad/cam2\n"
+        f"2 images in its subfolder {tmp_path}/bad/cam2 (dataset.recursive=true takes images"
     )
     assert parts in caplog.text
 
@@ -155,6 +155,51 @@ def test_what_is_not_used_of_mvtecs_layout_is_said(
     touch(mvtec_root, "nut/train/bad/0.png", "nut/test/bent/0.raw")
     read_mvtec_ad(mvtec_root, "nut")
     assert f"1 image in its subfolder {mvtec_root}/nut/train/bad; 1 file in" in caplog.text
+
+
+def below(root: Path, samples: tuple[Sample, ...]) -> list[tuple[str, str, str | None]]:
+    """Type, image and mask of each."""
+
+    def place(path: Path) -> str:
+        return path.relative_to(root).as_posix()
+
+    return [(one.defect_type, place(one.image), one.mask and place(one.mask)) for one in samples]
+
+
+def test_subfolders_are_taken_where_that_is_asked_for_and_names_stay_unique(
+    own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(own, "fine/cam2/00.jpg", "fine/cam2/deep/00.jpg", "fine/test/x.jpg", "fine/cam2/a.txt")
+    (own / "fine" / "cam2" / "up").symlink_to(own / "fine")
+    touch(own, "bad/dent/cam2/1.jpg", "masks/dent/cam2/1_mask.png", "bad/dent/good/2.jpg")
+    touch(own, "bad/pit/cam1/3.jpg", "masks/pit/cam1/3.png")
+    samples = read_folder(own, "fine", "fine/test", defects="bad", masks="masks", recursive=True)
+    train = [one.image.relative_to(own / "fine").as_posix() for one in samples.train]
+    assert train == [*(f"{index:02}.jpg" for index in range(10)), "cam2/00.jpg", "cam2/deep/00.jpg"]
+    assert [one.name for one in samples.train[-2:]] == ["00_2", "00_3"]
+    assert below(own, samples.test) == [
+        ("good", "fine/test/x.jpg", None),
+        ("dent", "bad/dent/1.jpg", "masks/dent/1.png"),
+        ("dent", "bad/dent/2.jpg", "masks/dent/2.png"),
+        ("dent", "bad/dent/cam2/1.jpg", "masks/dent/cam2/1_mask.png"),
+        ("hole", "bad/hole/1.jpg", "masks/hole/1.png"),
+        ("pit", "bad/pit/cam1/3.jpg", "masks/pit/cam1/3.png"),
+    ]
+    assert [one.name for one in samples.test[1:4]] == ["1", "2", "1_2"]
+    said = f"not used: 1 file in {own}/fine/cam2 that end in .txt; 1 image in its subfolder "
+    assert f"{said}{own}/bad/dent/good\n" in caplog.text
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_mask_folder_among_the_defects_is_no_defect_type(own: Path, recursive: bool) -> None:
+    (own / "masks").rename(own / "bad" / "masks")
+    touch(own, "bad/masks/loose.png")
+    test = read_folder(
+        own, "fine", defects="bad", masks="bad/masks", holdout=0, recursive=recursive
+    ).test
+    assert [(one.defect_type, one.mask is not None) for one in test] == [
+        *(("dent", True), ("dent", True), ("hole", True)),
+    ]
 
 
 def test_normal_images_are_held_out_and_the_log_says_how_many(

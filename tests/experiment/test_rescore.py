@@ -146,6 +146,35 @@ def test_verdicts_and_metrics_of_a_run_are_those_of_its_threshold(finished: Path
     assert {"test/image_recall/spot", "test/image_recall/stain", "test/pixel_recall"} < set(metrics)
 
 
+def test_images_of_12_bits_are_read_as_such_wherever_the_network_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    for name, count in (("good", 6), ("bad", 2)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            values = random.integers(0, 4096, (64, 64), np.uint16)
+            Image.fromarray(values).save(tmp_path / name / f"{index}.png")
+    cfg = load_config(
+        *("backbone=resnet18", "model.pre_trained=false", "dataset=folder", "trainer=cpu"),
+        *(f"dataset.root={tmp_path}", "dataset.normal=good", "dataset.defects=bad"),
+        *("dataset.image_size=[64,64]", "trainer.max_epochs=1", "tracking=off", "reuse=false"),
+    )
+    folder = run(cfg, tmp_path / "run").output_dir
+    assert json.loads((folder / "run.json").read_text())["bits"] == 12
+    loaded = load_run(folder)
+    assert loaded.trained.bits == 12
+    found = {row["image"]: float(row["score"]) for row in rows(folder)}
+    for image, score in found.items():
+        assert loaded.predict(image).score == pytest.approx(score, rel=1e-5)
+    Image.fromarray(np.full((64, 64), 65535, np.uint16)).save(tmp_path / "bad" / "other.png")
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "output=again", *SCORES_ALONE]) == 1  # it has more than 12
+    (tmp_path / "bad" / "other.png").unlink()
+    assert main(["run", "output=again", *SCORES_ALONE]) == 0
+    assert {row["image"]: float(row["score"]) for row in rows(tmp_path / "again")} == found
+
+
 def test_the_same_settings_give_the_same_results_to_the_last_bit(
     finished: Path, evaluate: Evaluate
 ) -> None:

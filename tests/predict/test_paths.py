@@ -39,6 +39,18 @@ def test_a_link_that_leads_back_up_is_not_followed(folder: Path):
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_is_not_used_in_a_folder_is_said_once(caplog: pytest.LogCaptureFixture):
+    Path("parts/deep/d.RAW").touch()
+    found("parts")
+    said = "not used: 1 file in parts that end in .txt; 1 file in parts/deep that end in .raw\n"
+    assert caplog.text.count("not used") == 1
+    assert said in caplog.text
+    caplog.clear()
+    found("parts/*", "parts/notes.txt")
+    assert "not used" not in caplog.text
+
+
+@pytest.mark.usefixtures("folder")
 def test_files_are_taken_as_they_are_named_in_their_order():
     names = ["parts/deep/c.tif", "parts/notes.txt", "gone.png", "parts/b.png"]
     assert found(*names) == names

@@ -19,6 +19,7 @@ from report_folders import computed_metrics
 from rdad.data.samples import Sample, named
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.results import writer as artifacts
+from rdad.results.room import Room
 from rdad.results.spool import Spool
 from rdad.results.writer import MAPS_WAITING, ArtifactWriter
 
@@ -222,6 +223,28 @@ def test_adding_waits_for_a_slow_disk(
     writer.close()
     assert waiting == MAPS_WAITING
     assert len(added) == 3 * MAPS_WAITING
+
+
+def test_maps_that_wait_stay_below_the_limit_of_pixels_together() -> None:
+    room, entered = Room(items=16, pixels=100), []
+
+    def enter(*sizes: int) -> None:
+        for size in sizes:
+            room.enter(size)
+            entered.append(size)
+
+    enter(60, 40)
+    thread = threading.Thread(target=enter, args=(30, 500))
+    thread.start()
+    time.sleep(0.1)
+    assert entered == [60, 40]
+    room.leave(60)
+    time.sleep(0.1)
+    assert entered == [60, 40, 30]
+    room.leave(40)
+    room.leave(30)
+    thread.join(10)
+    assert entered == [60, 40, 30, 500]  # more than all room, and alone in it
 
 
 def full_disk(path: Path, *_: object, **__: object) -> None:

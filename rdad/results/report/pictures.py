@@ -41,7 +41,7 @@ def draw_sample(sample: "Sample", *, side: int) -> dict[str, Any]:
     from rdad.data.decoding import decode_union
     from rdad.data.images import load_image
 
-    image = load_image(sample.image)
+    image = load_image(sample.image, bits=sample.bits)
     marked = decode_union(sample)
     outline = "" if marked is None else outline_path(marked[0])
     width, height = image.size
