@@ -8,9 +8,10 @@ from functools import partial
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
+from rdad.config.allowed import number
 from rdad.config.command import Command
 from rdad.config.compose import ConfigError, check_values
-from rdad.config.schema import SourceConfig, number
+from rdad.config.schema import SourceConfig
 from rdad.experiment.rescore_config import is_of_the_run
 
 COMMAND = Command(

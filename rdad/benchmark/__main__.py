@@ -11,8 +11,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rdad.config.allowed import choice, number
 from rdad.config.compose import CONF_DIR, ConfigError, check_keys, check_values
-from rdad.config.schema import DATASETS, choice, number
+from rdad.config.schema import DATASETS
 from rdad.model.geometry import LAYERS, checked_input_size
 from rdad.model.precision import OF_LIGHTNING
 

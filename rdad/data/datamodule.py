@@ -85,6 +85,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
             validation=validation,
             validation_fraction=validation_fraction,
             calibration=calibration,
+            seed=seed,
         )
         self.name = name
         self.category = category

@@ -33,7 +33,7 @@ def read_mvtec_ad(root: Folder, category: str) -> Samples:
         FileNotFoundError: the root or an expected folder is missing or holds no image.
         ValueError: there is no such category; the message lists those found.
     """
-    base = _category_folder(existing_folder(root), category)
+    base = category_folder(existing_folder(root), category)
     train, masks = base / "train", base / "ground_truth"
     good = without_masks(images_of(train / GOOD, expected=f"{category}/train/good/*.png"))
     kinds = subfolders(existing_folder(base / "test"))
@@ -98,7 +98,7 @@ def read_folder(
     )
 
 
-def _category_folder(root: Path, category: str) -> Path:
+def category_folder(root: Path, category: str) -> Path:
     found = [folder.name for folder in subfolders(root) if (folder / "train").is_dir()]
     if category in found:
         return root / category

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
+from rdad.config.allowed import number
 from rdad.config.command import Command
 from rdad.config.compose import check_values
-from rdad.config.schema import SourceConfig, number
+from rdad.config.schema import SourceConfig
 from rdad.experiment.sources import opened
 from rdad.export.formats import checked_format
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rdad.data.tiling import LARGEST_SIDE
+
 LAYERS = ("layer1", "layer2", "layer3")
 STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}
 
@@ -30,12 +32,15 @@ def checked_input_size(input_size: Sequence[int], layers: Sequence[str]) -> tupl
     """(height, width), if the network for these layers can take it.
 
     Raises:
-        ValueError: the size is no pair of positive multiples of twice the deepest layer's stride.
+        ValueError: the size is no pair of positive multiples of twice the deepest layer's stride,
+            or one of which nothing has the memory.
     """
     step = 2 * STRIDES[checked_layers(layers)[-1]]
     size = tuple(int(side) for side in input_size)
     if len(size) != 2:
         raise ValueError(f"image size must be (height, width); found {list(size)}")
+    if max(size) > LARGEST_SIDE:
+        raise ValueError(f"image size is {list(size)}; allowed: {LARGEST_SIDE} a side at most")
     nearest = tuple(max(step, round(side / step) * step) for side in size)
     if size != nearest:
         raise ValueError(

@@ -8,6 +8,8 @@ import io
 import logging
 import re
 import sys
+from os import PathLike
+from pathlib import Path
 
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
@@ -35,3 +37,15 @@ def let_print_any_name() -> None:
     """From now on standard output takes names that are no UTF-8, and gives their bytes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def expanded(path: str | PathLike[str]) -> Path:
+    """The path with ~ as the home folder.
+
+    Raises:
+        FileNotFoundError: nobody says where that is.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{path}: no home folder is known; write the whole path") from error

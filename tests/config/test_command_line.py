@@ -22,7 +22,7 @@ def called(folder: Path, *arguments: str) -> commands.Done:
         (["dataset.category=wood"], ["dataset.category", "brick, grass, gravel", "'wood'"]),
         (["model.bakbone=x"], ["'bakbone' not in 'ModelConfig'"]),
         (["seed=abc"], ["seed=abc", "Integer"]),
-        (["trainer.max_epochs=0"], ["trainer.max_epochs must be 1 or more; found 0"]),
+        (["trainer.max_epochs=0"], ["trainer.max_epochs must be in [1, 1000000]; found 0"]),
         (["dataset.batch_size='4'"], ["dataset.batch_size must be 4; found '4'"]),
         (["~dataset.validation"], ["dataset.validation must be given"]),
         (["mode"], ["'mode'"]),

@@ -269,7 +269,7 @@ def test_problems_of_training_and_test_images_are_listed_together(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"batch_size": 0}, "batch_size must be 1 or more; found 0"),
+        ({"batch_size": 0}, r"batch_size must be in \[1, 1000000\]; found 0"),
         ({"image_size": (256,)}, r"image_size must be \[height, width\], both 1 or more; found"),
         ({"image_size": (256, 0)}, r"image_size must be \[height, width\], both 1 or more"),
         ({"validation": "some"}, "validation must be one of none, split, test; found 'some'"),
