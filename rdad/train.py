@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.schema import TRAIN_SECONDS
+from rdad.config.spelling import spelled
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
@@ -76,10 +77,13 @@ def _is_users(error: Exception) -> bool:
 
 
 def command() -> None:
-    """The command line: `resume=` and `resume_sweep=` stand for the command that was stopped."""
+    """The command line: `resume=` and `resume_sweep=` stand for the command that was stopped.
+
+    Paths and names are taken as they stand, see `rdad.config.spelling.spelled`.
+    """
     try:
         check_groups(sys.argv[1:])
-        sys.argv[1:] = replayed(sys.argv[1:])
+        sys.argv[1:] = spelled(replayed(sys.argv[1:]))
     except (OSError, ValueError) as error:
         print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config.allowed import choice, number
 from rdad.config.compose import CONF_DIR, ConfigError, check_keys, check_values
 from rdad.config.schema import DATASETS
+from rdad.config.spelling import spelled
 from rdad.model.geometry import LAYERS, checked_input_size
 from rdad.model.precision import OF_LIGHTNING
 
@@ -80,5 +81,14 @@ def _check(cfg: DictConfig) -> None:
     check_values(BenchmarkConfig, cfg)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The command line, as of `rdad.train`."""
+    try:
+        sys.argv[1:] = spelled(sys.argv[1:])
+    except ConfigError as error:
+        sys.exit(f"rdad.benchmark: {error}")
     main()
+
+
+if __name__ == "__main__":
+    command()

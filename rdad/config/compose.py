@@ -1,7 +1,6 @@
 """Configurations, composed and checked by all that can be known without anything slow."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields, is_dataclass
 from importlib.util import find_spec
@@ -202,17 +201,6 @@ def _node_type(one: "Field[Any]") -> type | None:
     """The schema of a field that is a node, or may be."""
     kinds = [kind for kind in (one.type, *get_args(one.type)) if is_dataclass(kind)]
     return next((kind for kind in kinds if isinstance(kind, type)), None)
-
-
-def quoted(value: str) -> str:
-    """A text as a value of Hydra's override grammar, whatever signs are in it.
-
-    There backslashes stand for themselves, but for those before a quote.
-    """
-    escaped = re.sub(
-        r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value
-    )
-    return f"'{escaped}'"
 
 
 def one_of(key: str, found: Any, allowed: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from rdad.data.samples import Sample, Samples, draw
 from rdad.data.store import default_cache_dir
 from rdad.data.tiles import Tiles
 from rdad.data.tiling import DEFAULT_OVERLAP, Tiling
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.split_seed = split_seed
         self.seed = seed
         self.tiling = Tiling.of(tile, tile_overlap)
-        self.cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
+        self.cache_dir = expanded(cache_dir or default_cache_dir())
         self._read = read
         self._splits: dict[str, ImageSet] = {}
 

@@ -20,6 +20,7 @@ from rdad.data.samples import (
     subfolders,
 )
 from rdad.data.unused import warn_of_unused, without_masks
+from rdad.runs.names import on_disk
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ def read_mvtec_ad(root: Folder, category: str) -> Samples:
     test = [
         sample
         for kind in kinds
-        for sample in labelled(without_masks(list_images(kind)), kind.name, masks / kind.name)
+        for sample in labelled(
+            without_masks(list_images(kind)), kind.name, on_disk(masks / kind.name)
+        )
     ]
     if not test:
         images_of(base / "test", expected=f"{category}/test/<defect type>/*.png")
@@ -89,7 +92,8 @@ def read_folder(
         log.info("%d of %d normal images are held out for testing", len(held), len(train))
         test = [train[index] for index in held]
         train = [image for index, image in enumerate(train) if index not in set(held)]
-    defect_folders, mask_folders = folders_under(base, defects), folders_under(base, masks)
+    defect_folders = folders_under(base, defects or ())
+    mask_folders = folders_under(base, masks or ())
     defective = _defects(defect_folders, mask_folders, known)
     kinds = [sample.image.parent for sample in defective]
     warn_of_unused([*normal_folders, *test_folders, *defect_folders, *kinds], mask_folders)
@@ -100,8 +104,9 @@ def read_folder(
 
 def category_folder(root: Path, category: str) -> Path:
     found = [folder.name for folder in subfolders(root) if (folder / "train").is_dir()]
-    if category in found:
-        return root / category
+    folder = on_disk(root / category)
+    if folder.name in found:
+        return folder
     if found:
         raise ValueError(f"no category {category!r} in {root}; found: {', '.join(found)}")
     hint = f"; {root} is a category itself: name its parent" if (root / "train").is_dir() else ""
@@ -121,7 +126,7 @@ def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) ->
     places = masks if paired else [next(iter(masks), None)] * len(folders)
     for folder, place in zip(folders, places, strict=True):
         for kind in _types(folder, known_normal):
-            of_kind = place and place / kind.name
+            of_kind = place and on_disk(place / kind.name)
             if of_kind and not of_kind.is_dir():
                 of_kind = place if paired and kind == folder else None
             samples += labelled(without_masks(list_images(kind)), kind.name, of_kind)

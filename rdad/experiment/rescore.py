@@ -21,6 +21,7 @@ from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING
 from rdad.runs.files import now, write_json
 from rdad.runs.folder import LOCK_FILE, new_folder, stay_in
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
 
 def _refuse_used_folder(output: str | None) -> None:
     """Results are written over by no other evaluation, and by none the run's own."""
-    folder = Path(output or ".").expanduser()
+    folder = expanded(output or ".")
     if output is None or not folder.exists():
         return
     if folder.is_file() or any(path.name != LOCK_FILE for path in folder.iterdir()):
@@ -97,7 +98,7 @@ def _new_folder(output: str | None, run_dir: Path | None) -> Path:
     if output is None:
         moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
         return new_folder((run_dir or Path()) / FOLDER / moment)
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     stay_in(folder)
     _refuse_used_folder(output)  # by one that was quicker
     return folder

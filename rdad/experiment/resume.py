@@ -13,9 +13,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.foreign import plain_overrides
 from rdad.config.parameters import parameters
+from rdad.config.spelling import quoted
 from rdad.metrics.thresholds import Thresholds
 from rdad.runs.files import read_metrics
 from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, overrides, read_record, read_yaml

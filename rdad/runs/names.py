@@ -8,6 +8,7 @@ import io
 import logging
 import re
 import sys
+import unicodedata
 from os import PathLike
 from pathlib import Path
 
@@ -31,6 +32,20 @@ class VisibleFormatter(logging.Formatter):
 def as_text(name: str) -> str:
     """The name with _ for each byte that is no UTF-8, which Python keeps as a surrogate."""
     return re.sub("[\ud800-\udfff]", "_", name)
+
+
+def nfc(name: str) -> str:
+    """The name to compare others with: macOS writes ö as o and two dots, which look the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def on_disk(path: Path) -> Path:
+    """The path as the disk spells it, where that differs in what `nfc` makes the same."""
+    if str(path).isascii() or path.exists():
+        return path
+    parent = on_disk(path.parent)
+    found = parent.iterdir() if parent.is_dir() else ()
+    return min((one for one in found if nfc(one.name) == nfc(path.name)), default=path)
 
 
 def let_print_any_name() -> None:
