@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rdad.runs.ending import reader_may_leave
+from rdad.runs.folder import have_a_home
 from rdad.runs.names import visible
 from rdad.sweep.comparison_text import counted, terminal
 from rdad.sweep.jobs import read_jobs
@@ -13,18 +15,21 @@ from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    folders = _parser().parse_args(arguments).folders
+    have_a_home()
+    with reader_may_leave():
+        folders = _parser().parse_args(arguments).folders
     try:
         jobs = read_jobs(folders)
         write_comparison(jobs, folders[0])
     except (OSError, ValueError) as error:
         print(visible(f"rdad.compare: {error}"), file=sys.stderr)
         return 1
-    print(visible(f"{terminal(jobs)}\n\n{counted(jobs)}"))
-    for job in jobs:
-        if not job.finished:
-            print(visible(f"  {job.name}: {job.reason}"))
-    print(f"\nwritten: {folders[0] / CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE}")
+    with reader_may_leave():
+        print(visible(f"{terminal(jobs)}\n\n{counted(jobs)}"))
+        for job in jobs:
+            if not job.finished:
+                print(visible(f"  {job.name}: {job.reason}"))
+        print(f"\nwritten: {folders[0] / CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE}")
     return 0
 
 

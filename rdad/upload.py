@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.config.foreign import read_config
+from rdad.runs.ending import reader_may_leave
 from rdad.runs.files import HISTORY_FILE, METRICS_FILE, read_history, read_metrics, write_json
-from rdad.runs.folder import alone_in
+from rdad.runs.folder import alone_in, have_a_home
 from rdad.runs.names import VisibleFormatter, visible
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
 from rdad.tracking.files import leads_out
@@ -32,14 +33,18 @@ FACTS = ("experiment", "run_name", "params", "tags")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code, 1 if any folder could not be sent."""
-    chosen = _parser().parse_args(arguments)
+    have_a_home()
+    with reader_may_leave():
+        chosen = _parser().parse_args(arguments)
     logging.getLogger("rdad.tracking.tracker").addHandler(logging.NullHandler())  # ours says it
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(VisibleFormatter())
     failed = False
     for folder in chosen.folders:
         try:
-            print(visible(upload(folder, uri=chosen.uri, was_killed=chosen.was_killed)))
+            said = visible(upload(folder, uri=chosen.uri, was_killed=chosen.was_killed))
+            with reader_may_leave():
+                print(said)
         except (OSError, ValueError) as failure:
             print(visible(f"rdad.upload: {folder}: {failure}"), file=sys.stderr)
             failed = True
@@ -75,7 +80,8 @@ def _upload(run_dir: Path, *, uri: str | None, was_killed: bool) -> str:
     store = tracker.shown_uri
     if uri is None and known and store != shown_uri(default_uri()):
         said = f"{run_dir}: the store is the one that its {RECORD_FILE} names: {store}"
-        print(visible(said), flush=True)
+        with reader_may_leave():
+            print(visible(said))
     run_id = before["run_id"] if known == store else None
     if run_id and before["error"] is None and tracker.holds(run_id):
         return f"{run_dir}: already in {store} as run {run_id}"

@@ -15,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, change, composed
 from rdad.config.spelling import OVERRIDE, literal
+from rdad.runs.ending import reader_may_leave
+from rdad.runs.folder import have_a_home
 from rdad.runs.names import VisibleFormatter, let_print_any_name, visible
 
 BAD_INPUT, INTERRUPTED = 1, 130
@@ -82,8 +84,10 @@ class Command:
         """
         arguments = sys.argv[1:] if arguments is None else arguments
         let_print_any_name()
+        have_a_home()
         if {"--help", "-h"} & set(arguments):
-            print(self.help())
+            with reader_may_leave():
+                print(self.help())
             return 0
         to_stderr = logging.StreamHandler()
         to_stderr.setFormatter(
@@ -91,7 +95,9 @@ class Command:
         )
         logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
         try:
-            return work(*self.read(arguments))
+            code = work(*self.read(arguments))
+            sys.stdout.flush()
+            return code
         except KeyboardInterrupt:
             print(f"rdad.{self.name}: stopped by Ctrl-C", file=sys.stderr)
             return INTERRUPTED

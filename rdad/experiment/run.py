@@ -89,6 +89,7 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     network = build(cfg.model)
     book = Book(cfg, run_dir)
     training = Training(book, images, network)
+    training.check_batches()
     if not training.trainer.is_global_zero:  # of a distributed run, the first does the rest
         training.fit()
         return RunResult({}, run_dir)

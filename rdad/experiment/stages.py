@@ -1,6 +1,7 @@
 """The stages of a run, of which an evaluation has the last two: train, calibrate, test."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from rdad.detector.model_file import MODEL_FILE, save_model, take_trained_parts
 from rdad.experiment.book import Book
 from rdad.experiment.trainer import make_trainer
 from rdad.metrics.thresholds import Thresholds
+from rdad.model.geometry import check_batches
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
@@ -56,6 +58,20 @@ class Training:
     def model(self) -> ReverseDistillationModel:
         """On the device that it was, or would have been, trained on."""
         return self.module.model.to(self.trainer.strategy.root_device)
+
+    def check_batches(self) -> None:
+        """Of each process; a trainer that is told to see only some batches has its own will.
+
+        Raises:
+            ConfigError: a batch is too small for the network.
+        """
+        count = math.ceil(self.images.train_length / self.trainer.world_size)
+        model, batch_size = self.module.model, self.images.batch_size
+        if self.trainer.limit_train_batches == 1.0:
+            try:
+                check_batches(count, batch_size, model.input_size, model.layers)
+            except ValueError as error:
+                raise ConfigError(f"dataset.{error}") from error
 
     def check_checkpoint(self) -> None:
         """Optimiser and random state are of one training, and go on with no other.

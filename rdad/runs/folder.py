@@ -3,6 +3,7 @@
 import atexit
 import errno
 import fcntl
+import getpass
 import json
 import os
 import platform
@@ -81,6 +82,24 @@ def stay_in(folder: Path) -> None:
     """`alone_in` until this process ends; makes the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     _until_exit.enter_context(alone_in(folder))
+
+
+def have_a_home() -> None:
+    """Give a process of a user that the machine does not know a home and a name, for its length.
+
+    Libraries ask for both, and end in a traceback without.
+    """
+    try:
+        expanded("~")
+    except FileNotFoundError:
+        folder = _until_exit.enter_context(tempfile.TemporaryDirectory(prefix="rdad-home-"))
+        os.environ["HOME"] = folder
+        said = "no home folder is known: what is kept there (HOME, RDAD_CACHE_DIR) goes at the end"
+        print(said, file=sys.stderr)
+    try:
+        getpass.getuser()
+    except (OSError, KeyError):
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def new_folder(wanted: Path) -> Path:
