@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rdad.runs.ending import reader_may_leave
+from rdad.runs.folder import have_a_home
 from rdad.runs.names import visible
 from rdad.sweep.benchmark import Benchmark, benchmarks
 from rdad.sweep.benchmark_text import verdicts
@@ -18,7 +20,9 @@ AGAINST = "against=published"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    given = _parser().parse_args(arguments).folders
+    have_a_home()
+    with reader_may_leave():
+        given = _parser().parse_args(arguments).folders
     folders = [one for one in given if str(one) != AGAINST]
     try:
         jobs = read_jobs(folders)
@@ -27,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(visible(f"rdad.compare: {error}"), file=sys.stderr)
         return 1
-    print(visible(f"{terminal(jobs)}\n\n{counted(jobs)}"))
-    for job in jobs:
-        if not job.finished:
-            print(visible(f"  {job.name}: {job.reason}"))
-    if against:
-        print(visible(f"\n{against}"))
-    print(f"\nwritten: {folders[0] / written[0]}, {', '.join(written[1:])}")
+    with reader_may_leave():
+        print(visible(f"{terminal(jobs)}\n\n{counted(jobs)}"))
+        for job in jobs:
+            if not job.finished:
+                print(visible(f"  {job.name}: {job.reason}"))
+        if against:
+            print(visible(f"\n{against}"))
+        print(f"\nwritten: {folders[0] / written[0]}, {', '.join(written[1:])}")
     return 0
 
 

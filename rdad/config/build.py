@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
 
 
+NOT_FOUND = "Error locating target"  # Hydra's message begins with
+
+
 def build(node: DictConfig, **further: Any) -> Any:
     """Call what the node's `_target_` names.
 
@@ -30,6 +33,8 @@ def build(node: DictConfig, **further: Any) -> Any:
             raise cause from error
         if isinstance(cause, ValueError | TypeError):
             raise ConfigError(str(cause)) from error
+        if str(error).startswith(NOT_FOUND):
+            raise ConfigError(f"{node._target_} cannot be imported: {cause}") from error
         raise
 
 

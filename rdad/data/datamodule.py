@@ -21,6 +21,7 @@ from rdad.data.splitting import item_numbers, split
 from rdad.data.store import default_cache_dir
 from rdad.data.tiles import Tiles
 from rdad.data.tiling import DEFAULT_OVERLAP, Tiling
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
             validation_fraction=validation_fraction,
             calibration=calibration,
             bits=bits,
+            seed=seed,
         )
         self.name = name
         self.category = category
@@ -109,7 +111,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.split_seed = split_seed
         self.seed = seed
         self.tiling = Tiling.of(tile, tile_overlap)
-        self.cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
+        self.cache_dir = expanded(cache_dir or default_cache_dir())
         self._bits: Bits = bits
         self._refuse_duplicates = refuse_duplicates
         self._read = read

@@ -10,21 +10,26 @@ from rdad.data.depth import Bits, is_bits
 from rdad.data.layouts import read_folder, read_mvtec_ad
 from rdad.data.readers.published import warn_of_counts
 from rdad.data.samples import Samples, existing_folder, fitting
+from rdad.runs.names import expanded
 
 Validation = Literal["none", "split", "test"]
+
+LARGEST_SEED = 2**32 - 1  # numpy's
+MOST_IMAGES = 1_000_000  # in a batch
 
 RANGES = {
     "category": (  # of results too: nothing is written beside the run's folder
         "a folder's name, without /",
-        lambda v: v is None or (v not in (".", "..") and "/" not in v),
+        lambda v: v is None or (v not in ("", ".", "..") and "/" not in v),
     ),
     "image_size": ("[height, width], both 1 or more", lambda v: len(v) == 2 and min(v) >= 1),
-    "batch_size": ("1 or more", lambda v: v >= 1),
+    "batch_size": (f"in [1, {MOST_IMAGES}]", lambda v: 1 <= v <= MOST_IMAGES),
     "validation": (f"one of {', '.join(get_args(Validation))}", get_args(Validation).__contains__),
     "validation_fraction": ("above 0 and below 1", lambda v: 0 < v < 1),
     "calibration": ("in [0, 1)", lambda v: 0 <= v < 1),
     "holdout": ("in [0, 1)", lambda v: 0 <= v < 1),
     "bits": ("auto, or a number from 8 to 16", lambda v: v == "auto" or is_bits(v)),
+    "seed": (f"in [0, {LARGEST_SEED}]", lambda v: 0 <= v <= LARGEST_SEED),
 }
 
 
@@ -106,7 +111,7 @@ def folder(
     split_seed = loading.get("split_seed", 0)
     found = (root, normal, normal_test, defects, masks, holdout, split_seed, recursive)
     read = partial(read_folder, *found)
-    label = fitting(category or Path(root).expanduser().resolve().name)
+    label = fitting(category or expanded(root).resolve().name)
     refuse = not allow_duplicates
     return data.AnomalyDataModule(
         read, name="folder", category=label, refuse_duplicates=refuse, **loading

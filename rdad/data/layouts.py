@@ -21,6 +21,7 @@ from rdad.data.samples import (
     subfolders,
 )
 from rdad.data.unused import warn_of_masks, warn_of_unused, without_masks
+from rdad.runs.names import on_disk
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ def read_mvtec_ad(root: Folder, category: str) -> Samples:
     test = [
         sample
         for kind in kinds
-        for sample in labelled(without_masks(list_images(kind)), kind.name, masks / kind.name)
+        for sample in labelled(
+            without_masks(list_images(kind)), kind.name, on_disk(masks / kind.name)
+        )
     ]
     if not test:
         images_of(base / "test", expected=f"{category}/test/<defect type>/*.png")
@@ -85,7 +88,8 @@ def read_folder(
     base = existing_folder(root)
     normal_folders = folders_under(base, normal)
     test_folders = folders_under(base, normal_test or ())
-    defect_folders, mask_folders = folders_under(base, defects), folders_under(base, masks)
+    defect_folders = folders_under(base, defects or ())
+    mask_folders = folders_under(base, masks or ())
     known = {folder.resolve() for folder in [*normal_folders, *test_folders]}
     if len(known) < len(normal_folders) + len(test_folders):
         raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")
@@ -146,8 +150,9 @@ def category_folder(
         ValueError: there is no such category; the message lists those found.
     """
     found = [folder.name for folder in subfolders(root) if (folder / holding).exists()]
-    if category in found:
-        return root / category
+    folder = on_disk(root / category)
+    if folder.name in found:
+        return folder
     if found:
         raise ValueError(f"no category {category!r} in {root}; found: {', '.join(found)}")
     hint = f"; {root} is a category itself: name its parent" if (root / holding).exists() else ""
@@ -173,7 +178,7 @@ def _defects(
             )
         search.read.append(folder)
         for kind in _types(folder, no_types, search):
-            of_kind = place and place / kind.name
+            of_kind = place and on_disk(place / kind.name)
             if of_kind and not of_kind.is_dir():
                 of_kind = place if paired and kind == folder else None
             samples += _of_kind(kind, of_kind, search)

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from rdad.data.depth import FULL
-from rdad.runs.names import as_text
+from rdad.runs.names import as_text, expanded, nfc, on_disk
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,9 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     taken = {image.resolve() for image in images}
     files = [file for file in files if file.resolve() not in taken]
     owned = {masked_stem(file): file for file in reversed(files)}
-    by_stem = owned | {file.stem: file for file in reversed(files)}
-    stems = {image.stem for image in images}
-    lone = [file for file in files if not {file.stem, masked_stem(file)} & stems]
+    by_stem = owned | {nfc(file.stem): file for file in reversed(files)}
+    stems = {nfc(image.stem) for image in images}
+    lone = [file for file in files if not {nfc(file.stem), masked_stem(file)} & stems]
     if lone:
         log.warning("%d masks have no image, the first is %s", len(lone), lone[0])
     return [
@@ -90,7 +90,7 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
             image=image,
             label=int(defect_type != GOOD),
             defect_type=defect_type,
-            mask=by_stem.get(f"{image.stem}_mask", by_stem.get(image.stem)),
+            mask=by_stem.get(f"{nfc(image.stem)}_mask", by_stem.get(nfc(image.stem))),
             name=image.stem,
         )
         for image in images
@@ -98,10 +98,13 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
 
 
 def masked_stem(path: Path) -> str | None:
-    """The stem of the image that a name like `<stem>_mask` says it masks; None for other names."""
+    """The stem of the image that a name like `<stem>_mask` says it masks; None for other names.
+
+    It is given as `nfc` makes it.
+    """
     for ending in MASK_ENDINGS:
         if path.stem.lower().endswith(ending):
-            return path.stem[: -len(ending)]
+            return nfc(path.stem[: -len(ending)])
     return None
 
 
@@ -112,7 +115,7 @@ def named(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """
     samples = tuple(samples)
     types = dict.fromkeys(sample.defect_type for sample in samples)
-    usable = {name.casefold() for name in types if fitting(name) == name}
+    usable = {nfc(name).casefold() for name in types if fitting(name) == name}
     kinds = {name: name if fitting(name) == name else distinct(name, usable) for name in types}
     taken: defaultdict[str, set[str]] = defaultdict(set)
     return tuple(
@@ -139,10 +142,10 @@ def distinct(name: str, taken: set[str]) -> str:
     """
     name = fitting(name)
     stem, count = name, 1
-    while name.casefold() in taken:
+    while nfc(name).casefold() in taken:
         count += 1
         name = f"{stem}_{count}"
-    taken.add(name.casefold())
+    taken.add(nfc(name).casefold())
     return name
 
 
@@ -159,18 +162,19 @@ def check_masks(samples: Sequence[Sample], folders: Sequence[Path]) -> None:
 
 
 def existing_folder(path: Folder) -> Path:
-    """`path` as a Path with ~ expanded. Raises FileNotFoundError if it is no folder."""
-    folder = Path(path).expanduser()
+    """`path` as the disk has it, ~ expanded. Raises FileNotFoundError if it is no folder."""
+    folder = on_disk(expanded(path))
     if not folder.is_dir():
         found = "is a file, not a folder" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"folder {folder} {found} (absolute: {folder.absolute()})")
     return folder
 
 
-def folders_under(base: Path, folders: Folder | Sequence[Folder]) -> list[Path]:
-    """One folder or several as existing paths, relative ones under `base`."""
-    listed = [folders] if isinstance(folders, str | PathLike) else list(folders)
-    return [existing_folder(base / Path(folder).expanduser()) for folder in listed]
+def folders_under(base: Path, folders: Folder | int | Sequence[Folder | int]) -> list[Path]:
+    """One folder or several as existing paths, relative ones under `base`; a number is a name."""
+    listed = [folders] if isinstance(folders, str | PathLike | int) else list(folders)
+    names = [str(one) if isinstance(one, int) else one for one in listed]
+    return [existing_folder(base / expanded(name)) for name in names]
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rdad.data.samples import is_image_name, list_images, masked_stem, subfolders
+from rdad.runs.names import nfc
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +16,7 @@ IN_SUBFOLDER = "in its subfolder"
 
 def without_masks(images: Sequence[Path]) -> list[Path]:
     """The images of one folder but those named as the mask of another of them."""
-    stems = {image.stem for image in images}
+    stems = {nfc(image.stem) for image in images}
     return [image for image in images if masked_stem(image) not in stems]
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
@@ -21,6 +22,7 @@ from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING
 from rdad.runs.files import now, write_json
 from rdad.runs.folder import LOCK_FILE, new_folder, stay_in
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,11 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     trained, run = opened(source, options)
     had = trained.model.anomaly_map
     map_changed = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
-    cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
+    try:
+        cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise ConfigError(f"the run's configuration is not of this version: {said}") from error
     chosen = AnomalyMapGenerator(had.image_size, cfg.model.sigma, cfg.model.anomaly_map_mode)
     trained.model.anomaly_map = chosen
     same_map = (chosen.sigma, chosen.mode) == (had.sigma, had.mode)
@@ -86,7 +92,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
 
 def _refuse_used_folder(output: str | None) -> None:
     """Results are written over by no other evaluation, and by none the run's own."""
-    folder = Path(output or ".").expanduser()
+    folder = expanded(output or ".")
     if output is None or not folder.exists():
         return
     if folder.is_file() or any(path.name != LOCK_FILE for path in folder.iterdir()):
@@ -97,7 +103,7 @@ def _new_folder(output: str | None, run_dir: Path | None) -> Path:
     if output is None:
         moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
         return new_folder((run_dir or Path()) / FOLDER / moment)
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     stay_in(folder)
     _refuse_used_folder(output)  # by one that was quicker
     return folder

@@ -13,12 +13,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.foreign import plain_overrides
 from rdad.config.parameters import parameters
+from rdad.config.spelling import quoted
 from rdad.metrics.thresholds import Thresholds
 from rdad.runs.files import read_metrics
-from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, overrides, read_record, read_yaml
+from rdad.runs.record import (
+    NOWHERE,
+    OVERRIDES_FILE,
+    RECORD_FILE,
+    overrides,
+    read_record,
+    read_yaml,
+)
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +79,11 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
     """
     if not (run_dir / RECORD_FILE).is_file():
         return None
-    record = read_record(run_dir)
-    if record["status"] != "finished":
+    if read_record(run_dir)["status"] != "finished":
         return None
-    was = record["params"]
-    now = parameters(cfg, was["dataset"], cfg.dataset.get("category") or was["category"])
+    record = read_record(run_dir, "params", "tracking", "train_seconds")
+    was, category = record["params"], cfg.dataset.get("category")
+    now = parameters(cfg, str(was.get("dataset")), str(category or was.get("category")))
     changed = [
         f"{name}={now[name]} (was {was[name]})"
         for name in now
@@ -87,7 +95,7 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
             "start that one in a folder of its own"
         )
     log.info("%s is finished: nothing to do", run_dir)
-    plain, tracking = record.get("thresholds"), record["tracking"]
+    plain, tracking = record.get("thresholds"), record["tracking"] or NOWHERE
     return {
         "metrics": read_metrics(run_dir),
         "output_dir": run_dir,

@@ -1,6 +1,7 @@
 """The stages of a run, of which an evaluation has the last two: train, calibrate, test."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from rdad.detector.model_file import MODEL_FILE, save_model, take_trained_parts
 from rdad.experiment.book import Book
 from rdad.experiment.trainer import make_trainer
 from rdad.metrics.thresholds import Thresholds
+from rdad.model.geometry import check_batches
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
@@ -57,6 +59,20 @@ class Training:
         """On the device that it was, or would have been, trained on."""
         return self.module.model.to(self.trainer.strategy.root_device)
 
+    def check_batches(self) -> None:
+        """Of each process; a trainer that is told to see only some batches has its own will.
+
+        Raises:
+            ConfigError: a batch is too small for the network.
+        """
+        count = math.ceil(self.images.train_length / self.trainer.world_size)
+        model, batch_size = self.module.model, self.images.batch_size
+        if self.trainer.limit_train_batches == 1.0:
+            try:
+                check_batches(count, batch_size, model.input_size, model.layers)
+            except ValueError as error:
+                raise ConfigError(f"dataset.{error}") from error
+
     def check_checkpoint(self) -> None:
         """Optimiser and random state are of one training, and go on with no other.
 
@@ -76,7 +92,8 @@ class Training:
         fingerprint, before = self._fingerprint(), self.book.before
         kept = {"training": fingerprint, "checkpoint": self._fingerprint(of_any_length=True)}
         alone = not _started_from_outside(self.trainer)
-        is_kept = before.get("training") == fingerprint and before["trained"]
+        is_kept = before.get("training") == fingerprint and before.get("trained")
+        is_kept = is_kept and before.keys() >= {*MEASURED}
         if alone and is_kept and (self.run_dir / MODEL_FILE).is_file():
             log.info("the training was finished before")
             take_trained_parts(self.run_dir / MODEL_FILE, self.module.model)

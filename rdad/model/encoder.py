@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from rdad.model.weights import (
     torchvision_state_dict,
 )
 from rdad.runs.files import irregular
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -161,10 +161,11 @@ class _Own(nn.Module):
 
 def _state_dict(network: Any, weights: str) -> StateDict:
     """What a file holds, or what the network has under that name."""
-    if found := irregular(Path(weights)):
+    path = expanded(weights)
+    if found := irregular(path):
         raise ValueError(f"weights {weights!r} is {found}, not a file")
-    if Path(weights).is_file():
-        return read_state_dict(Path(weights))
+    if path.is_file():
+        return read_state_dict(path)
     if weights == DEFAULT_WEIGHTS:
         return network.default_state_dict()
     if isinstance(network, _ResNet):

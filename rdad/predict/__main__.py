@@ -31,6 +31,7 @@ from rdad.predict.rows import (
     row,
     row_writer,
 )
+from rdad.runs.names import expanded
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -79,7 +80,7 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Score the images that a command line names; gives the exit code."""
     _check(cfg)
     source, *named = arguments
-    images = find_images(named, sys.stdin)
+    images = find_images(named, sys.stdin.buffer)
     trained = _opened(source, cfg)
     tally, seen = Tally(len(images)), Seen(trained.bits)
     with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
@@ -122,7 +123,7 @@ def _results(
     found = outcomes(trained, images, batch_size=cfg.batch_size, pictures=cfg.overlays)
     if not (kinds := _file_kinds(cfg)):
         return ((outcome, {}) for outcome in found)
-    folder, thresholds = Path(cfg.output), trained.thresholds
+    folder, thresholds = expanded(cfg.output), trained.thresholds
     return with_files(found, images, folder, kinds=kinds, thresholds=thresholds)
 
 
@@ -156,7 +157,7 @@ def _check(cfg: DictConfig) -> None:
 
 def _results_file(cfg: DictConfig) -> Path | None:
     """None where rows go to standard output alone."""
-    return Path(cfg.output, f"results.{cfg.format or FILE_FORMATS[0]}") if cfg.output else None
+    return expanded(cfg.output) / f"results.{cfg.format or FILE_FORMATS[0]}" if cfg.output else None
 
 
 def _file_kinds(cfg: DictConfig) -> list[str]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import ConfigError, load_config, quoted
+from rdad.config.compose import ConfigError, load_config
+from rdad.config.spelling import quoted
 from rdad.data.readers.published import PUBLISHED
 from rdad.data.samples import existing_folder, subfolders
 

@@ -11,7 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from rdad.results.text_table import short
-from rdad.runs.ending import end_in_order_when_terminated
+from rdad.runs.ending import end_in_order_when_terminated, reader_may_leave
 from rdad.runs.files import write_atomic, write_table, write_text_atomic
 from rdad.runs.names import visible
 from rdad.sweep import benchmark_text
@@ -66,7 +66,8 @@ def report(sweep_dir: Path) -> list[Job]:
         written = write_comparison(jobs, sweep_dir)
     except OSError as error:
         log.warning("the comparison could not be written: %s", error)
-    print(visible("\n".join(_lines(jobs, sweep_dir, written))), flush=True)
+    with reader_may_leave():
+        print(visible("\n".join(_lines(jobs, sweep_dir, written))))
     return jobs
 
 

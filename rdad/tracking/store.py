@@ -9,9 +9,11 @@ import shlex
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # perhaps with +driver
 DEFAULT_URI = "sqlite:///mlflow.db"
 LOCAL_PAGE = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers unless it is told otherwise."""
@@ -70,15 +73,14 @@ class Store:
         uri: A relative SQLite path counts from the current folder.
 
     Raises:
-        ValueError: `uri` is empty, or names a folder, which MLflow no longer writes runs to.
+        ValueError: `uri` is no address, or names a folder, which MLflow no longer writes runs to.
     """
 
     def __init__(self, uri: str) -> None:
-        is_address = "://" in uri or uri.startswith("databricks")
-        if not is_address or uri.startswith("file:"):
+        if not _is_address(uri):
             raise ValueError(
-                f"tracking.uri is {uri!r}, which MLflow cannot write runs to; allowed are a file "
-                "(sqlite:///mlflow.db), a server (http://host:5000) or a database "
+                f"tracking.uri is {shown_uri(uri)!r}, which MLflow cannot write runs to; allowed "
+                "are a file (sqlite:///mlflow.db), a server (http://host:5000) or a database "
                 "(postgresql://...); tracking=off trains without MLflow"
             )
         self.database: Path | None = None  # of SQLite
@@ -199,6 +201,23 @@ class Store:
             raise ConnectionError(_refused_certificate(str(self), failure)) from failure
         except (requests.RequestException, TimeoutError) as failure:
             raise ConnectionError(f"no answer from {self}") from failure
+
+
+def _is_address(uri: str) -> bool:
+    """Whether it reads as the address of a store, of MLflow's own kinds or of a plugin's."""
+    if uri.startswith("databricks"):
+        return True
+    scheme, found, _ = uri.partition("://")
+    if scheme == "sqlite":
+        file = uri.removeprefix(SQLITE).partition("?")[0]
+        return uri.startswith(SQLITE) and bool(file) and not Path(file).is_dir()
+    if scheme in ("http", "https"):
+        with contextlib.suppress(ValueError):  # of a port that is no number, or too large
+            parts = urlsplit(uri)
+            return bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", uri)
+        return False
+    plugins = (one.name for one in entry_points(group="mlflow.tracking_store"))
+    return bool(found) and (scheme.partition("+")[0] in DATABASES or scheme in plugins)
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:

@@ -47,3 +47,9 @@ def test_a_configuration_that_would_call_something_is_refused_before_it_does(
     with pytest.raises(ConfigError, match=r"would call .*os\.mkdir; allowed are rdad\.data\.text"):
         build_known(cfg.dataset)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_part_that_cannot_be_imported_is_named() -> None:
+    for target in ("rdad.nothing", "json.nothing"):
+        with pytest.raises(ConfigError, match=f"{target} cannot be imported: "):
+            build(OmegaConf.create({"_target_": target}))

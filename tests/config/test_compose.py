@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, check, load_config
-from rdad.config.schema import DATASETS
+from rdad.config.schema import ACCELERATORS, DATASETS, STRATEGIES, TrainerConfig
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")
 GROUPS = sorted(
@@ -90,6 +90,22 @@ def test_model_node_holds_exactly_the_constructors_arguments():
 
     arguments = set(inspect.signature(ReverseDistillation).parameters)
     assert set(load_config().model) - {"_target_"} == arguments
+
+
+def test_the_schema_knows_what_lightning_takes():
+    import inspect
+
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    own = {"default_root_dir", "enable_checkpointing", "enable_model_summary", "logger"}
+    own |= {"callbacks", "enable_progress_bar", "num_sanity_val_steps", "limit_val_batches"}
+    own |= {"log_every_n_steps"}  # which rdad.experiment.trainer sets
+    known = {*load_config().trainer, *TrainerConfig.FURTHER} - {"_target_"}
+    assert known == set(inspect.signature(Trainer).parameters) - own
+    assert {*StrategyRegistry.available_strategies(), "auto"} == {*STRATEGIES}
+    assert {*AcceleratorRegistry.available_accelerators(), "auto", "gpu"} == {*ACCELERATORS}
 
 
 def test_tracking_off_leaves_no_trace_of_mlflow():
@@ -229,17 +245,17 @@ NOT_ALLOWED = [
     ("dataset.category=wood", "one of brick, grass, gravel; found 'wood'"),
     ("seed=-1", "in [0, 4294967295]; found -1"),
     ("seed=4294967296", "in [0, 4294967295]; found 4294967296"),
-    ("dataset.batch_size=0", "1 or more; found 0"),
-    ("trainer.max_epochs=0", "1 or more; found 0"),
-    ("trainer.check_val_every_n_epoch=0", "1 or more; found 0"),
-    ("checkpoint_every_n_epochs=-1", "0 or more; found -1"),
+    ("dataset.batch_size=0", "in [1, 1000000]; found 0"),
+    ("trainer.max_epochs=0", "in [1, 1000000]; found 0"),
+    ("trainer.check_val_every_n_epoch=0", "in [1, 1000000]; found 0"),
+    ("checkpoint_every_n_epochs=-1", "in [0, 1000000]; found -1"),
     ("artifacts.overlays=-1", "0 or more; found -1"),
-    ("model.sigma=-0.5", "0 or more; found -0.5"),
-    ("model.sigma=nan", "0 or more; found nan"),
-    ("model.lr=0", "above 0; found 0.0"),
-    ("model.lr=nan", "above 0; found nan"),
-    ("model.lr=inf", "above 0; found inf"),
-    ("model.sigma=inf", "0 or more; found inf"),
+    ("model.sigma=-0.5", "in [0, 10000]; found -0.5"),
+    ("model.sigma=nan", "in [0, 10000]; found nan"),
+    ("model.lr=0", "in (0, 1000]; found 0.0"),
+    ("model.lr=nan", "in (0, 1000]; found nan"),
+    ("model.lr=inf", "in (0, 1000]; found inf"),
+    ("model.sigma=inf", "in [0, 10000]; found inf"),
     ("model.beta1=1", "in [0, 1); found 1.0"),
     ("model.beta2=-0.1", "in [0, 1); found -0.1"),
     ("evaluation.fpr_limit=0", "in (0, 1]; found 0.0"),

@@ -413,7 +413,7 @@ def test_files_that_are_turned_or_have_pages_are_said_once_with_the_first(
         ({"bits": 7}, "bits must be auto, or a number from 8 to 16; found 7"),
         ({"bits": "12"}, "bits must be auto, or a number from 8 to 16; found '12'"),
         ({"bits": 12.0}, "bits must be auto, or a number from 8 to 16; found 12.0"),
-        ({"batch_size": 0}, "batch_size must be 1 or more; found 0"),
+        ({"batch_size": 0}, r"batch_size must be in \[1, 1000000\]; found 0"),
         ({"image_size": (256,)}, r"image_size must be \[height, width\], both 1 or more; found"),
         ({"image_size": (256, 0)}, r"image_size must be \[height, width\], both 1 or more"),
         ({"validation": "some"}, "validation must be one of none, split, test; found 'some'"),

@@ -4,6 +4,7 @@ import logging
 import random
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -315,3 +316,35 @@ def test_names_of_samples_are_text_that_files_can_be_called_and_types_stay_apart
         *(("good", "n_"), ("cr_ack", "n_"), ("cr_ack_2", cut), ("L" * 200, cut), ("good", cut)),
     ]
     assert [sample.name for sample in named(given[-1:] * 2)] == [cut, f"{cut}_2"]
+
+
+def apart(name: str) -> str:
+    """As macOS writes it: letters and their marks apart."""
+    return unicodedata.normalize("NFD", name)
+
+
+def test_names_are_the_same_in_either_form_of_unicode(tmp_path: Path) -> None:
+    touch(tmp_path, apart("größe/train/good/ö.png"), apart("größe/test/prüf/é.png"))
+    mask = tmp_path / apart("größe/ground_truth/") / "prüf/é_mask.png"
+    touch(mask.parent, mask.name)
+    [bent] = read_mvtec_ad(tmp_path, "größe").test
+    assert bent.mask == mask and bent.name == apart("é")
+
+
+def test_masks_and_folders_of_ones_own_are_found_in_either_form(tmp_path: Path) -> None:
+    touch(tmp_path, apart("güt/a.png"), apart("güt/b.png"), "schlécht/ü.png")
+    touch(tmp_path, apart("masken/schlécht/ü_gt.png"))
+    samples = read_folder(tmp_path, "güt", None, "schlécht", "masken", holdout=0.5)
+    [defect] = [sample for sample in samples.test if sample.label]
+    assert defect.mask == tmp_path / apart("masken/schlécht/ü_gt.png")
+
+
+def test_names_that_look_alike_get_files_of_their_own(tmp_path: Path) -> None:
+    found = [Sample(tmp_path, 0, "good", None, name) for name in ("ü", apart("ü"))]
+    assert [sample.name for sample in named(found)] == ["ü", apart("ü") + "_2"]
+
+
+def test_folders_that_are_named_by_numbers_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "1/a.png", "1/b.png", "2/a.png", "3/a.png")
+    samples = read_folder(tmp_path, [1, 2], None, 3, None)
+    assert {sample.defect_type for sample in samples.test} == {"good", "3"}

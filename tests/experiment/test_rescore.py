@@ -374,7 +374,7 @@ def test_a_run_without_calibration_says_what_is_missing(
     ("option", "said"),
     [
         ("mode=subtract", "must be one of add, multiply; found 'subtract'"),
-        ("sigma=-1", "model.sigma must be 0 or more"),
+        ("sigma=-1", "model.sigma must be in"),
         ("threshold=0", "threshold must be above 0"),
         ("thresholds.image_rate=2", "image_rate must be above 0 and below 1; found 2.0"),
         ("thresholds.pixel_rate=0", "pixel_rate must be above 0 and below 1; found 0.0"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from lightning import Trainer
 from omegaconf import DictConfig
+from PIL import Image
 
 from rdad import load_config, load_run, run
 from rdad.config.compose import ConfigError
@@ -60,6 +61,17 @@ def stop_after_the_first_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Checkpoint, "on_train_epoch_end", stop)
+
+
+def test_a_batch_of_one_image_that_is_too_small_for_it_is_refused_before_training(
+    tmp_path: Path,
+) -> None:
+    for index in range(5):
+        Image.new("RGB", (32, 32), (index, 0, 0)).save(tmp_path / f"{index}.png")
+    own = ("dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=.", "dataset.holdout=0.2")
+    with pytest.raises(ConfigError, match=r"^dataset\.batch_size=3 leaves one of 4 .* at 32x32"):
+        run(small(*own, "dataset.batch_size=3"), tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_a_second_run_in_a_folder_leaves_nothing_of_the_first(tmp_path: Path) -> None:

@@ -122,7 +122,8 @@ def test_json_lines_through_pipes_hold_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ):
     images = [parts / "right" / "003.png", parts / "left" / "cut.png"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(map(str, images))))
+    listed = io.BytesIO("\n".join(map(str, images)).encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(listed))
     assert command(model_file, "-", "format=jsonl", "batch_size=1") == 4
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     expected = trained.predict(images[0])
