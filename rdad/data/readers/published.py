@@ -124,6 +124,7 @@ PUBLISHED: dict[str, dict[str, Counts]] = {
         """
     ),
     "kolektor_sdd2": _of("kolektor_sdd2 2085 - 894 110"),  # Bozic et al., 2021
+    "vad": _of("vad 2000 - 1000 1000"),  # Baitieva et al., CVPR workshops 2024
     "magnetic_tile": _of("magnetic_tile - - - 388"),  # 392, of which 4 have masks without a mark
 }
 

@@ -1,7 +1,6 @@
 """Real-IAD: split and labels by its JSON files; an item is seen from five sides."""
 
 import json
-import logging
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Unpack
@@ -12,8 +11,6 @@ from rdad.data.samples import GOOD, Sample, Samples, subfolders
 
 if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
-
-log = logging.getLogger(__name__)
 
 LISTS, SIZES = "realiad_jsons", "realiad_"
 LAYOUT = "realiad_1024/<category>/ beside realiad_jsons/<category>.json"
@@ -41,7 +38,7 @@ def read_real_iad(root: Path, category: str) -> Samples:
         bases = [images / meta.get("prefix", ""), images / category, images]
         normal = meta.get("normal_class", "OK")
         train, test = (_samples(content[split], bases, normal) for split in ("train", "test"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{listed} is no list of Real-IAD: {error!r}") from error
     return trained_on_good(train, test)
 

@@ -42,7 +42,7 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
     """The rows of a category, or all.
 
     Columns are `image`, `split` (train, validation, test) and `label` (normal, anomaly; 0, 1) or
-    `defect_type` (good, or the defect\'s), and, where there is something to say, `mask` (several
+    `defect_type` (good, or the defect's), and, where there is something to say, `mask` (several
     files with ; between them), `category`, and `part`, the same for all views of an item.
     Validation images are those to find thresholds on.
 

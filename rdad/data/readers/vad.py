@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def vad(root: str | Path, category: str = "vad", **loading: Unpack[Loading]) -> "AnomalyDataModule":
-    """VAD, a part of Valeo's: no masks, and defects among the training images, left out."""
+    """VAD, a piezo with wires and solder: no masks; defects in its training folder are left out."""
     return public("vad", read_vad, root, category, loading)
 
 

@@ -16,6 +16,7 @@ TOTALS = {  # training, validation, good and defective test images, over all cat
     "mpdd": (6, 888, 0, 176, 282),
     "goodsad": (6, 3136, 0, 1328, 1660),
     "btad": (3, 1799, 0, 451, 290),
+    "vad": (1, 2000, 0, 1000, 1000),
     "kolektor_sdd2": (1, 2085, 0, 894, 110),
 }
 

@@ -105,7 +105,7 @@ def test_a_defect_type_that_is_no_folders_name_is_refused(root: Path) -> None:
         read_real_iad(root, "toy")
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"train": [], "test": [{}]}', "{"])
+@pytest.mark.parametrize("content", ["[]", "{}", '{"train": [], "test": [{}]}', "{", "[" * 99999])
 def test_what_is_no_list_is_named(root: Path, content: str) -> None:
     (root / "realiad_jsons" / "toy.json").write_text(content)
     with pytest.raises(ValueError, match=r"toy\.json is no list of Real-IAD"):
