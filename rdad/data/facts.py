@@ -53,7 +53,7 @@ def has_pages(image: Image.Image) -> bool:
 
 def has_16_bits(image: Image.Image) -> bool:
     """Whether the file's values do, as long as it is not loaded."""
-    return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+    return any(";16" in str(part) for part in getattr(image, "tile", ()))
 
 
 def facts_of(image: Image.Image, *, paged: bool, deep: bool) -> Facts:
