@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from rdad.metrics.at_threshold import ThresholdMetrics
+from rdad.metrics.groups import Groups
 from rdad.metrics.image import ImageMetrics
 from rdad.metrics.pixel import AuproDefinition, PixelMetrics
 from rdad.metrics.ranking import Curve
@@ -21,8 +22,8 @@ class AnomalyMetrics(MetricCollection):
 
     `compute` gives `image_auroc`, `image_ap`, `image_f1_max`, `pixel_auroc`, `pixel_ap`,
     `pixel_f1_max` and `aupro`; with more than one defect type also `image_auroc/<type>` and so on.
-    With thresholds also what `ThresholdMetrics` gives. F1-max is an optimum over the test images:
-    no threshold comes of it.
+    With thresholds also what `ThresholdMetrics` gives, with groups what `ImageMetrics`
+    does. F1-max is an optimum over the test images: no threshold comes of it.
 
     Memory: 12 bytes an image and 4 bytes a pixel (8 more a defect pixel), where the maps are; with
     `streaming` about 150 MB in place of the pixels.
@@ -33,6 +34,7 @@ class AnomalyMetrics(MetricCollection):
         aupro: `dataset` (MVTec's definition) or `per_image` (the authors').
         streaming: Bounded memory, and pixel figures within 1e-6 of exact on smooth maps.
         thresholds: Found before the test, on other images.
+        groups: Of the defect types, see `rdad.metrics.groups`.
     """
 
     def __init__(
@@ -43,10 +45,11 @@ class AnomalyMetrics(MetricCollection):
         aupro: AuproDefinition = "dataset",
         streaming: bool = False,
         thresholds: "Thresholds | None" = None,
+        groups: Groups = None,
     ) -> None:
         pixel = StreamingPixelMetrics if streaming else PixelMetrics
         parts: dict[str, Metric | MetricCollection] = {
-            "image": ImageMetrics(defect_types),
+            "image": ImageMetrics(defect_types, groups),
             "pixel": pixel(fpr_limit=fpr_limit, aupro=aupro),
         }
         if thresholds is not None:
