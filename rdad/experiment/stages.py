@@ -192,8 +192,8 @@ class Scoring:
             report=ReportSubject(*told) if artifacts.report else None,
             thresholds=thresholds,
         )
-        metrics = metrics_for(images, thresholds, **self.cfg.evaluation)
         overlaps = asked_overlaps(images, self.cfg.evaluation)
+        metrics = metrics_for(images, thresholds, **self.cfg.evaluation)
         given = (self.folder, self.model, images, metrics, writer)
         return evaluate_into(*given, precision=self.precision, overlaps=overlaps)
 
