@@ -22,30 +22,30 @@ class AnomalyMetrics(MetricCollection):
 
     `compute` gives `image_auroc`, `image_ap`, `image_f1_max`, `pixel_auroc`, `pixel_ap`,
     `pixel_f1_max` and `aupro`; with more than one defect type also `image_auroc/<type>` and so on.
-    With thresholds also what `ThresholdMetrics` gives, with groups what `ImageMetrics`
-    does. F1-max is an optimum over the test images: no threshold comes of it.
+    With thresholds also what `ThresholdMetrics` gives. F1-max is an optimum over the test images:
+    no threshold comes of it.
 
     Memory: 12 bytes an image and 4 bytes a pixel (8 more a defect pixel), where the maps are; with
     `streaming` about 150 MB in place of the pixels.
 
     Args:
         defect_types: Names of the defect types; their places are the codes given to `update`.
+        groups: Of these types, see `rdad.metrics.groups`; they have image figures of their own.
         fpr_limit: The false-positive rate up to which AUPRO is taken.
         aupro: `dataset` (MVTec's definition) or `per_image` (the authors').
         streaming: Bounded memory, and pixel figures within 1e-6 of exact on smooth maps.
         thresholds: Found before the test, on other images.
-        groups: Of the defect types, see `rdad.metrics.groups`.
     """
 
     def __init__(
         self,
         *,
         defect_types: Sequence[str] = (),
+        groups: Groups = None,
         fpr_limit: float = 0.3,
         aupro: AuproDefinition = "dataset",
         streaming: bool = False,
         thresholds: "Thresholds | None" = None,
-        groups: Groups = None,
     ) -> None:
         pixel = StreamingPixelMetrics if streaming else PixelMetrics
         parts: dict[str, Metric | MetricCollection] = {
