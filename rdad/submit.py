@@ -94,7 +94,7 @@ def _opened(sources: Sequence[str], cfg: DictConfig) -> "tuple[dict[str, Trained
         run = open_model(source, weights=cfg.weights, tracking_uri=cfg.tracking_uri)
         if not isinstance(run, LoadedRun):
             raise ConfigError(f"{source} is no run: it does not say its category")
-        category = OmegaConf.select(run.cfg, "dataset.category")
+        category = str(OmegaConf.select(run.cfg, "dataset.category"))
         if category not in IMAGES:
             allowed = ", ".join(IMAGES)
             raise ConfigError(f"{source} is of the category {category}; allowed: {allowed}")

@@ -1,5 +1,6 @@
 """A submission to MVTec AD 2's server: written by runs, checked whole, packed."""
 
+import os
 import re
 import shutil
 import tarfile
@@ -33,10 +34,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for number in range(2):
                 pixels = draw.integers(0, 256, (*SIZE, 3), np.uint8)
                 Image.fromarray(pixels).save(images / f"{number:03}_{light}.png")
-        run = make_trained_run(folder / "runs" / category, threshold=1.73)
-        node = f"dataset:\n  root: {folder / 'data'}\n  category: {category}\n"
-        (run / ".hydra" / "config.yaml").write_text(node)
+    first = make_trained_run(folder / "runs" / "vial", threshold=1.73)
+    for run in (first, alike(first, folder / "runs" / "can")):
+        write_config(run, f"{{root: {folder / 'data'}, category: {run.name}}}")
     return folder
+
+
+def alike(run: Path, folder: Path) -> Path:
+    """A run with the same files."""
+    return shutil.copytree(run, folder, copy_function=os.link)
+
+
+def write_config(run: Path, dataset: str) -> None:
+    path = run / ".hydra" / "config.yaml"
+    path.unlink()  # it may be another run's as well
+    path.write_text(f"dataset: {dataset}\n")
 
 
 @pytest.fixture(autouse=True)
@@ -152,16 +164,23 @@ def test_a_file_that_the_server_would_refuse_is_named(
     assert re.search(said, problem)
 
 
-def test_too_many_files_and_too_few_images_are_named(
-    place: Path, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_too_many_is_named(place: Path, written: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(written, tmp_path / "copy")
     (copy / "anomaly_images/can/test_private/notes.txt").write_text("mine")
+    (problem,) = submission.problems_of(copy, place / "data")
+    assert problem == "anomaly_images/can/test_private/notes.txt: not expected"
+
+
+def test_a_data_set_that_is_not_whole_is_refused_before_anything_is_written(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setattr(submission, "IMAGES", {"can": 3, "vial": 2})
-    problems = list(submission.problems_of(copy, place / "data"))
-    assert problems[0] == "anomaly_images/can/test_private/notes.txt: not expected"
-    assert [one.partition(":")[0] for one in problems[1:]] == [f"can/{split}" for split in SPLITS]
-    assert "2 images" in problems[1] and "expects 3" in problems[1]
+    assert command(place / "runs" / "can", f"output={tmp_path}") == 1
+    assert f"2 images in {place / 'data/can/test_private'}" in capsys.readouterr().err
+    assert not (tmp_path / "anomaly_images").exists()
 
 
 def test_a_folder_with_other_things_is_refused_before_anything_is_written(
@@ -178,13 +197,15 @@ def test_runs_that_cannot_be_submitted_are_refused(
 ) -> None:
     can = place / "runs" / "can"
     uncalibrated = make_trained_run(tmp_path / "uncalibrated", threshold=None)
-    shutil.copy(can / ".hydra/config.yaml", uncalibrated / ".hydra/config.yaml")
-    brick = make_trained_run(tmp_path / "brick")
-    (brick / ".hydra/config.yaml").write_text("dataset: {root: x, category: brick}\n")
+    write_config(uncalibrated, "{root: x, category: can}")
+    brick, elsewhere = (alike(can, tmp_path / name) for name in ("brick", "elsewhere"))
+    write_config(brick, "{root: x, category: brick}")
+    write_config(elsewhere, "{root: elsewhere, category: vial}")
     for runs, said in (
         ([uncalibrated], "has no pixel threshold"),
         ([brick], "of the category brick; allowed: can, vial"),
         ([can, can], "the second run of can"),
+        ([can, elsewhere], f"several data sets, {place / 'data'}, elsewhere: give root="),
         ([can / "model.pt"], "does not say its category"),
         ([can, "root=nowhere"], "folder nowhere does not exist"),
     ):

@@ -39,9 +39,21 @@ def file_of(tree: str, category: str, split: str, stem: str) -> Path:
 
 
 def private_images(root: str | Path, category: str) -> dict[str, list[Path]]:
-    """By split, the images of a category; raises FileNotFoundError where there are none."""
-    base = existing_folder(existing_folder(root) / category)
-    return {split: images_of(base / split, expected=f"{split}/*.png") for split in SPLITS}
+    """By split, the images of a category.
+
+    Raises:
+        FileNotFoundError: there are none.
+        ValueError: there are more or fewer than the server expects.
+    """
+    base, expected = existing_folder(existing_folder(root) / category), IMAGES[category]
+    found = {split: images_of(base / split, expected=f"{split}/*.png") for split in SPLITS}
+    for split, images in found.items():
+        if len(images) != expected:
+            raise ValueError(
+                f"{len(images)} images in {base / split}; the server expects {expected}: is the "
+                "data set unpacked whole, and nothing added?"
+            )
+    return found
 
 
 def categories_in(folder: Path) -> list[str]:
@@ -60,10 +72,6 @@ def problems_of(folder: Path, root: str | Path) -> Iterator[str]:
     """What the server would refuse of the categories that are there; every file is read."""
     yield from (f"{path}: not expected" for path in superfluous(folder, root))
     for category in categories_in(folder):
-        for split, images in private_images(root, category).items():
-            if len(images) != IMAGES[category]:
-                found = f"{len(images)} images in {root}"
-                yield f"{category}/{split}: {found}; the server expects {IMAGES[category]}"
         files = _expected(root, category).items()
         checked = in_order(lambda one: _problem(folder / one[0], one[1]), files)
         yield from filter(None, checked)
