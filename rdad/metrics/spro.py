@@ -39,8 +39,9 @@ class SaturatedOverlap:
     normal pixels the highest up to the limit. Where every pixel is needed it is the AUPRO of the
     regions.
 
-    Memory: 4 bytes (of a float32 map) for each normal pixel up to the limit, twice that for a
-    moment, and as much for each pixel that is enough; not the maps.
+    Memory: 4 bytes (of float32 maps) for each normal pixel up to the limit and for each pixel that
+    is enough, never whole maps. For a moment, in `area`, three times that for the former, and about
+    200 bytes for each of the latter.
 
     Args:
         pixels: How many pixels all maps have together, or more.
