@@ -180,6 +180,8 @@ class EvaluationConfig:
     fpr_limit: float = number(0, 1, open="(")
     streaming: bool = MISSING
     aupro: str = choice("dataset", "per_image")
+    spro_limit: float = number(0, 1, open="(")
+    groups: Any = choice("types")  # or a node: names of groups with lists of defect types
 
 
 @dataclass

@@ -139,6 +139,12 @@ def decode_classes(content: bytes, path: Path) -> tuple[Image.Image, int, Facts]
     return Image.fromarray(grey), levels and max(levels, len(colours) - 1), facts
 
 
+def mask_values(content: bytes, path: Path) -> NDArray[np.integer]:
+    """(H, W), what a mask's file holds at each pixel, 0 for background; errors as `load_image`."""
+    with _damage_named(path):
+        return _mask_values(_open(content)[0])
+
+
 def _mask_values(image: Image.Image) -> NDArray[np.integer]:
     """(H, W), 0 is background. Of colours the brightest channel counts; of black ones the alpha."""
     if image.mode.startswith("I"):

@@ -20,6 +20,7 @@ from rdad.experiment.stages import Scoring
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING
+from rdad.results.evaluation import asked_overlaps
 from rdad.runs.files import now, write_json
 from rdad.runs.folder import LOCK_FILE, new_folder, stay_in
 from rdad.runs.names import expanded
@@ -55,6 +56,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     trained.model.anomaly_map = chosen
     same_map = (chosen.sigma, chosen.mode) == (had.sigma, had.mode)
     images = prepared(build_known(cfg.dataset))
+    asked_overlaps(images, cfg.evaluation, check=True)
     known = parameters(cfg, str(images.name), images.category)
     scoring = Scoring(
         cfg,

@@ -83,9 +83,11 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, test_costs
     from rdad.experiment.trainer import seed_everything
+    from rdad.results.evaluation import asked_overlaps
 
     seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))
+    asked_overlaps(images, cfg.evaluation, check=True)
     network = build(cfg.model)
     book = Book(cfg, run_dir)
     training = Training(book, images, network)

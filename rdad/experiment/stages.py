@@ -27,7 +27,7 @@ from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.model.weights import read_plain
 from rdad.results.curves import write_loss_curve
-from rdad.results.evaluation import calibrate_into, evaluate_into, metrics_for
+from rdad.results.evaluation import asked_overlaps, calibrate_into, evaluate_into, metrics_for
 from rdad.results.report.contents import ReportSubject
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.ending import TERMINATED
@@ -210,9 +210,10 @@ class Scoring:
             report=ReportSubject(*told) if artifacts.report else None,
             thresholds=thresholds,
         )
+        overlaps = asked_overlaps(images, self.cfg.evaluation)
         metrics = metrics_for(images, thresholds, **self.cfg.evaluation)
         given = (self.folder, self.model, images, metrics, writer)
-        return evaluate_into(*given, precision=self.precision)
+        return evaluate_into(*given, precision=self.precision, overlaps=overlaps)
 
 
 def test_costs(started: float) -> dict[str, float]:

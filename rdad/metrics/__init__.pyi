@@ -12,4 +12,6 @@ from .part import PartMetrics as PartMetrics
 from .pixel import AUPRO as AUPRO
 from .pixel import PixelMetrics as PixelMetrics
 from .ranking import Curve as Curve
+from .spro import SaturatedOverlap as SaturatedOverlap
+from .spro import au_spro as au_spro
 from .streaming import StreamingPixelMetrics as StreamingPixelMetrics

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from rdad.metrics.at_threshold import ThresholdMetrics
+from rdad.metrics.groups import Groups
 from rdad.metrics.image import ImageMetrics
 from rdad.metrics.part import PartMetrics
 from rdad.metrics.pixel import AuproDefinition, PixelMetrics
@@ -30,6 +31,7 @@ class AnomalyMetrics(MetricCollection):
 
     Args:
         defect_types: Names of the defect types; their places are the codes given to `update`.
+        groups: Of these types, see `rdad.metrics.groups`; they have image figures of their own.
         fpr_limit: The false-positive rate up to which AUPRO is taken.
         aupro: `dataset` (MVTec's definition) or `per_image` (the authors').
         streaming: Bounded memory, and pixel figures within 1e-6 of exact on smooth maps.
@@ -41,6 +43,7 @@ class AnomalyMetrics(MetricCollection):
         self,
         *,
         defect_types: Sequence[str] = (),
+        groups: Groups = None,
         fpr_limit: float = 0.3,
         aupro: AuproDefinition = "dataset",
         streaming: bool = False,
@@ -49,7 +52,7 @@ class AnomalyMetrics(MetricCollection):
     ) -> None:
         pixel = StreamingPixelMetrics if streaming else PixelMetrics
         members: dict[str, Metric | MetricCollection] = {
-            "image": ImageMetrics(defect_types),
+            "image": ImageMetrics(defect_types, groups),
             "pixel": pixel(fpr_limit=fpr_limit, aupro=aupro),
         }
         if thresholds is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -18,6 +19,7 @@ from rdad.config.compose import ConfigError
 from rdad.detector.calibration import image_threshold
 from rdad.evaluate import main
 from rdad.experiment.rescore import _new_folder
+from rdad.metrics import au_spro
 from rdad.metrics.thresholds import Thresholds
 from rdad.runs.files import read_metrics
 
@@ -417,3 +419,35 @@ def test_a_few_calibration_images_are_said_to_be_few(
     evaluate("thresholds.pixel_rate=0.01")
     assert "10 calibration images are too few to guarantee 2 % false alarms (49" in caplog.text
     assert "thresholds.image_rate=0.091 is kept with 10" in caplog.text
+
+
+def test_groups_and_saturated_overlap_are_those_of_the_scores_and_maps_that_are_written(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    data = draw_parts(tmp_path / "data")
+    entry = {"pixel_value": 255, "saturation_threshold": 30, "relative_saturation": False}
+    (data / "part" / "defects_config.json").write_text(json.dumps([entry]))
+    options = (f"dataset.root={data}", "evaluation.groups=types", "evaluation.spro_limit=0.2")
+    folder = evaluate(*options, artifacts=("artifacts.overlays=0", "artifacts.report=false"))
+    found = read_metrics(folder)
+    aurocs = [found[f"test/image_auroc/{kind}"] for kind in ("spot", "stain")]
+    assert found["test/image_auroc_group_mean"] == pytest.approx(sum(aurocs) / 2)
+    maps = folder / "anomaly_maps" / "part" / "test"
+    for kind in ("spot", "stain"):
+        files = sorted([*(maps / "good").glob("*.tiff"), *(maps / kind).glob("*.tiff")])
+        masks = [data / "part/ground_truth" / kind / f"{one.stem}_mask.png" for one in files]
+        regions = [
+            [(np.asarray(Image.open(mask)) > 0, 30)] if one.parent.name == kind else []
+            for one, mask in zip(files, masks, strict=True)
+        ]
+        expected = au_spro([tifffile.imread(one) for one in files], regions, fpr_limit=0.2)
+        assert found[f"test/au_spro/{kind}"] == pytest.approx(expected, abs=1e-12)
+        assert 0 < expected < 1
+
+
+def test_a_group_of_defect_types_that_are_not_there_is_refused(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    said = refused("evaluation.groups={logical:[missing]}")
+    assert "evaluation.groups: the group logical has missing" in said and "spot, stain" in said
+    assert not (tmp_path / "refused").exists()
