@@ -23,7 +23,14 @@ from rdad.runs.files import (
     METRICS_FILE,
     remove_drafts,
 )
-from rdad.runs.record import RECORD_FILE, RunRecord, overrides, read_record, write_config
+from rdad.runs.record import (
+    NOWHERE,
+    RECORD_FILE,
+    RunRecord,
+    overrides,
+    read_record,
+    write_config,
+)
 from rdad.tracking import source_tags
 from rdad.tracking.store import shown_uri
 from rdad.training.callbacks import CHECKPOINT_FILE
@@ -42,7 +49,6 @@ RESULTS = (
     SCORES_FILE,
 )
 RESULT_FOLDERS = (CURVES_FOLDER, MAPS_FOLDER, OVERLAYS_FOLDER)
-NOWHERE: dict[str, str | None] = {"uri": None, "run_id": None, "error": None}
 
 
 class Book:

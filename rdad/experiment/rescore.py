@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
@@ -45,7 +46,11 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     trained, run = opened(source, options)
     had = trained.model.anomaly_map
     map_changed = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
-    cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
+    try:
+        cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise ConfigError(f"the run's configuration is not of this version: {said}") from error
     chosen = AnomalyMapGenerator(had.image_size, cfg.model.sigma, cfg.model.anomaly_map_mode)
     trained.model.anomaly_map = chosen
     same_map = (chosen.sigma, chosen.mode) == (had.sigma, had.mode)

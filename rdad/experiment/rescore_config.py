@@ -87,7 +87,7 @@ def _place(named: object) -> object:
 
 def _option_of(run: DictConfig | None) -> str:
     """The name under conf/dataset, which is that of the function in rdad.data."""
-    target = run.dataset._target_ if run is not None else ""
+    target = OmegaConf.select(run, "dataset._target_") if run is not None else None
     if target not in DATASETS:
         raise ConfigError(
             f"the run's own images come from {target}, which rdad does not call; name images, as "

@@ -92,7 +92,8 @@ class Training:
         fingerprint, before = self._fingerprint(), self.book.before
         kept = {"training": fingerprint, "checkpoint": self._fingerprint(of_any_length=True)}
         alone = not _started_from_outside(self.trainer)
-        is_kept = before.get("training") == fingerprint and before["trained"]
+        is_kept = before.get("training") == fingerprint and before.get("trained")
+        is_kept = is_kept and before.keys() >= {*MEASURED}
         if alone and is_kept and (self.run_dir / MODEL_FILE).is_file():
             log.info("the training was finished before")
             take_trained_parts(self.run_dir / MODEL_FILE, self.module.model)

@@ -105,7 +105,7 @@ def _training(run: "LoadedRun | None") -> dict[str, Any] | str:
     if run is None:
         return "not known: the export was made from a file alone"
     record, kept = run.record, ("images", "encoder_digest", "data_digest", "started")
-    parameters = dict(record["params"])
+    parameters = dict(record.get("params", {}))
     if "weights" in parameters:  # where it lay is nobody's business
-        parameters["weights"] = Path(parameters["weights"]).name
+        parameters["weights"] = Path(str(parameters["weights"])).name
     return {"params": parameters, **{name: record[name] for name in kept if name in record}}

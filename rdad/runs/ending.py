@@ -13,7 +13,7 @@ from hydra.errors import CompactHydraException
 
 from rdad.runs.folder import alone_in
 from rdad.runs.names import visible
-from rdad.runs.record import RunRecord
+from rdad.runs.record import NOWHERE, RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,7 @@ def record_end(run_dir: Path, status: str, reason: str) -> None:
         try:
             record = RunRecord.open(run_dir)
         except (FileNotFoundError, ValueError):
-            nowhere = {"uri": None, "run_id": None, "error": None}
-            record = RunRecord(run_dir, tracking=nowhere)
+            record = RunRecord(run_dir, tracking=NOWHERE)
         if record["status"] != "finished":
             record.end(status, reason=reason)
 

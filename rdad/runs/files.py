@@ -164,7 +164,7 @@ def read_metrics(run_dir: Path) -> dict[str, float]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return {name: math.nan if value is None else float(value) for name, value in values.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON object of numbers: {error}") from error
 
 
@@ -200,7 +200,7 @@ def read_history(run_dir: Path) -> list[dict[str, float]]:
     with path.open(encoding="utf-8", newline="") as file:
         try:
             return [_numbers(row) for row in csv.DictReader(file)]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise ValueError(f"{path} is not a table of numbers with an epoch: {error}") from error
 
 

@@ -123,7 +123,7 @@ def claimed(fingerprint: str) -> Iterator[None]:
 def find_training(fingerprint: str) -> Path | None:
     """The folder of a run that finished this training and still holds it."""
     entry = _entry(fingerprint)
-    with suppress(OSError, ValueError, KeyError):
+    with suppress(OSError, ValueError, KeyError, TypeError):
         run_dir = Path(json.loads(entry.read_text(encoding="utf-8"))["run_dir"])
         kept = read_record(run_dir)
         if kept["training"] == fingerprint and kept["trained"] and (run_dir / MODEL_FILE).is_file():
