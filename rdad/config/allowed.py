@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from omegaconf import MISSING
 
@@ -75,11 +75,14 @@ def text(said: str, *, node: bool = False) -> Any:
 
 
 def folders(*, least: int = 0) -> Any:
-    """A field of folders' names, which may be numbers, one or a list; null where `least` is 0."""
+    """A field of folders' names, which may be numbers, one or a list; null where `least` is 0.
+
+    A node is what is called for a name.
+    """
 
     def holds(value: Any) -> bool:
         listed = list(value) if _is_list(value) else [value]
-        named = all(_is_text(one) or _is_whole(one) for one in listed)
+        named = all(_is_text(one) or _is_whole(one) or _is_node(one) for one in listed)
         return (value is None and not least) or (named and len(listed) >= least)
 
     return among(Kind("a folder, or a list of folders in brackets", holds))
@@ -125,5 +128,5 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

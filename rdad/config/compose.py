@@ -106,8 +106,10 @@ def check_places(cfg: DictConfig) -> None:
                 raise ConfigError(f"dataset.category: {error}") from error
         for key in ("normal", "normal_test", "defects", "masks"):
             folders_under(base, given.get(key) or ())
-    is_path = weights is not None and (os.sep in weights or Path(weights).suffix in WEIGHTS_ENDINGS)
-    if is_path and cfg.model.pre_trained and not expanded(weights).exists():
+    if weights is None or not cfg.model.pre_trained:
+        return
+    is_path = os.sep in weights or Path(weights).suffix in WEIGHTS_ENDINGS
+    if is_path and not expanded(weights).exists():
         raise FileNotFoundError(f"model.weights: there is no file {weights}")
 
 
@@ -136,7 +138,7 @@ def _check_is_there(plain: Any, place: str = "") -> None:
 
 
 def _check_dataset(cfg: DictConfig) -> None:
-    if not isinstance(cfg.dataset, Mapping) or "_target_" not in cfg.dataset:
+    if not isinstance(cfg.dataset, DictConfig) or "_target_" not in cfg.dataset:
         raise ConfigError(f"dataset must be a node with a _target_; found {cfg.dataset!r}")
     schema = DATASETS.get(str(cfg.dataset._target_))
     if schema is None:  # a user's own constructor checks its own arguments

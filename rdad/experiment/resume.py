@@ -5,6 +5,7 @@ folder, with resume=true: finished runs return at once, others go on from their 
 """
 
 import logging
+import math
 import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -81,7 +82,7 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
         return None
     if read_record(run_dir)["status"] != "finished":
         return None
-    record = read_record(run_dir, "params", "tracking", "train_seconds")
+    record = read_record(run_dir, "params")
     was, category = record["params"], cfg.dataset.get("category")
     now = parameters(cfg, str(was.get("dataset")), str(category or was.get("category")))
     changed = [
@@ -95,11 +96,11 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
             "start that one in a folder of its own"
         )
     log.info("%s is finished: nothing to do", run_dir)
-    plain, tracking = record.get("thresholds"), record["tracking"] or NOWHERE
+    plain, tracking = record.get("thresholds"), record.get("tracking") or NOWHERE
     return {
         "metrics": read_metrics(run_dir),
         "output_dir": run_dir,
-        "train_seconds": record["train_seconds"],
+        "train_seconds": record.get("train_seconds", math.nan),
         "mlflow_run_id": tracking["run_id"],
         "tracking_error": tracking["error"],
         "thresholds": Thresholds.from_dict(plain) if plain else None,

@@ -163,4 +163,5 @@ def read_yaml(path: Path) -> Any:
                 )
         return yaml.load(text, Loader=get_yaml_loader())  # a SafeLoader, with Hydra's numbers
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} is not YAML: {said}") from error

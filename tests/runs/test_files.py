@@ -154,3 +154,10 @@ def test_what_is_no_regular_file_is_told_and_files_folders_and_nothing_are_not(t
 def test_a_record_keeps_names_that_are_no_utf_8(tmp_path: Path):
     write_json(tmp_path / "run.json", {"status": "finished", "root": "r\udcff"})
     assert read_record(tmp_path)["root"] == "r\udcff"
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2", "epoch,x\n0,\0", "epoch,x\n0,y", "epoch,x\n0,1,2"])
+def test_a_damaged_history_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"history\.csv is not a table of numbers with an epoch"):
+        read_history(tmp_path)
