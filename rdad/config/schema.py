@@ -15,6 +15,10 @@ OBJECTIVES = (
     "test/aupro",
     TRAIN_SECONDS,
 )
+LOSSES = (
+    *("global_cosine", "local_cosine", "hard_mining", "loose"),
+    *("hard_mining_chained", "loose_chained"),
+)
 LARGEST_SEED = 2**32 - 1  # numpy's
 
 
@@ -44,14 +48,19 @@ class Range:
         return f"in {left}{self.low}, {self.high}{right}"
 
 
-def number(low: float, high: float = math.inf, *, open: str = "") -> Any:  # noqa: A002
-    """A field whose value, unless it is null, lies in this range."""
-    return field(default=MISSING, metadata={"allowed": Range(low, high, open)})
+def number(low: float, high: float = math.inf, *, open: str = "", default: Any = MISSING) -> Any:  # noqa: A002
+    """A field whose value, unless it is null, lies in this range.
+
+    Args:
+        default: Of an option that came later: what configurations without it mean, so that with
+            this value a training is the one that it was, see `rdad.config.parameters`.
+    """
+    return field(default=default, metadata={"allowed": Range(low, high, open)})
 
 
-def choice(*names: str) -> Any:
-    """A field whose value, if it is a text, is one of these."""
-    return field(default=MISSING, metadata={"allowed": names})
+def choice(*names: str, default: Any = MISSING) -> Any:
+    """A field whose value, if it is a text, is one of these; `default` as of `number`."""
+    return field(default=default, metadata={"allowed": names})
 
 
 @dataclass
@@ -62,7 +71,7 @@ class ModelConfig:
     backbone: Any = MISSING  # a name, or a node with the _target_ of one's own encoder
     layers: list[str] = MISSING
     anomaly_map_mode: str = choice("add", "multiply")
-    loss: Any = choice("global_cosine", "local_cosine")  # or a node with the _target_ of one's own
+    loss: Any = choice(*LOSSES)  # or a node with the _target_ of one's own
     input_size: list[int] = MISSING
     lr: float = number(0, open="(")
     beta1: float = number(0, 1, open=")")
@@ -70,6 +79,11 @@ class ModelConfig:
     pre_trained: bool = MISSING
     weights: str | None = MISSING
     sigma: float = number(0)
+    optimizer: str = choice("adam", "adamw", default="adam")
+    weight_decay: float = number(0, default=0.0)
+    clip_norm: float | None = number(0, open="(", default=None)
+    schedule: str = choice("constant", "cosine", "step", default="constant")
+    warmup_steps: int = number(0, default=0)
 
 
 @dataclass
@@ -122,6 +136,7 @@ class TrainerConfig:
     num_nodes: int = MISSING
     precision: str = choice(*OF_LIGHTNING)
     max_epochs: int = number(1)
+    max_steps: int | None = number(1, default=None)
     check_val_every_n_epoch: int = number(1)
 
 

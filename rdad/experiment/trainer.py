@@ -19,6 +19,7 @@ from rdad.training.callbacks import (
     Checkpoint,
     EpochReport,
     ProgressBar,
+    StepLimit,
     WatchedMetrics,
 )
 
@@ -46,10 +47,14 @@ def make_trainer(
         callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
     callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
     callbacks += [build(node) for node in cfg.callbacks.values()]
+    if (steps := cfg.trainer.max_steps) is not None:
+        callbacks.insert(0, StepLimit(steps))
     _quiet_lightning()
     try:
         return build(
             cfg.trainer,
+            max_epochs=cfg.trainer.max_epochs if steps is None else -1,  # -1: without end
+            max_steps=-1,
             callbacks=callbacks,
             default_root_dir=str(run_dir),
             logger=[build(node) for node in cfg.logger.values()] or False,

@@ -1,5 +1,6 @@
 """The network as Lightning trains it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from rdad.model.anomaly_map import Mode
 from rdad.model.encoder import DEFAULT_WEIGHTS
 from rdad.model.loss import LossName, ReverseDistillationLoss
+from rdad.model.optimizers import OptimizerName, ScheduleName, lr_factor, optimizer_of
 from rdad.model.torch_model import ReverseDistillationModel
 
 Batch = Mapping[str, Tensor]
@@ -30,9 +32,13 @@ class ReverseDistillation(L.LightningModule):
         pre_trained: False leaves the encoder untrained.
         weights: `default`, the name of a torchvision weights entry, or a file; None leaves the
             encoder untrained.
-        loss: `global_cosine` or `local_cosine`, see `ReverseDistillationLoss`; or what is called
-            in its place, with the encoder's and the decoder's features, and gives a scalar.
+        loss: A name, see `ReverseDistillationLoss`; or what is called in its place, with the
+            encoder's and the decoder's features, and gives a scalar. If that has `follow`, as
+            ours, a Trainer's steps call it.
         sigma: Standard deviation of the map's blur in pixels.
+        optimizer, weight_decay: See `rdad.model.optimizers.optimizer_of`.
+        clip_norm: The length that the gradient of all weights together is cut to; None leaves it.
+        schedule, warmup_steps: See `rdad.model.optimizers.lr_factor`; a Trainer counts the steps.
 
     Attributes:
         features: If set, it is called with the batch's `indices` (B,) and gives the encoder's
@@ -52,6 +58,11 @@ class ReverseDistillation(L.LightningModule):
         weights: str | Path | None = DEFAULT_WEIGHTS,
         loss: LossName | nn.Module = "global_cosine",
         sigma: float = 4,
+        optimizer: OptimizerName = "adam",
+        weight_decay: float = 0,
+        clip_norm: float | None = None,
+        schedule: ScheduleName = "constant",
+        warmup_steps: int = 0,
     ) -> None:
         super().__init__()
         self.network_arguments: dict[str, Any] = {
@@ -66,21 +77,56 @@ class ReverseDistillation(L.LightningModule):
         self.model = ReverseDistillationModel(**self.network_arguments)
         self.loss = loss if isinstance(loss, nn.Module) else ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
+        self.optimizer_name: OptimizerName = optimizer
+        self.weight_decay, self.clip_norm = weight_decay, clip_norm
+        self.schedule: ScheduleName = schedule
+        self.warmup_steps = warmup_steps
         self.features: Callable[[Tensor], list[Tensor]] | None = None
         self._reconstruction = self.reconstruction_loss
+        self._steps = math.inf  # of the training, until it begins
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
         return self.model(images)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    @property
+    def follows_length(self) -> bool:
+        """Whether a step depends on how many there are in all."""
+        return self.schedule != "constant" or getattr(self.loss, "follow", None) is not None
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser; in a Trainer with its schedule, where the learning rate changes."""
         trained = [*self.model.decoder.parameters(), *self.model.bottleneck.parameters()]
-        return torch.optim.Adam(trained, lr=self.lr, betas=self.betas, fused=True)
+        options = {"lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay}
+        optimizer = optimizer_of(self.optimizer_name, trained, **options)
+        if self._trainer is None or (self.schedule == "constant" and not self.warmup_steps):
+            return optimizer
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._lr_factor(step))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _lr_factor(self, step: int) -> float:
+        warmup, steps = self.warmup_steps, self._steps
+        return lr_factor(step, schedule=self.schedule, warmup_steps=warmup, steps=steps)
+
+    def on_train_start(self) -> None:
+        self._steps = self.trainer.estimated_stepping_batches
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Lightning's own refuses fused optimisers in bf16, though that scales no gradient."""
+        if self.clip_norm is not None:
+            trained = [one for group in optimizer.param_groups for one in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self.clip_norm)
 
     def training_step(self, batch: Batch, batch_index: int = 0) -> Tensor:
         if self.features is not None:
             encoder_features = self.features(batch["indices"])
         else:
             encoder_features = self.model.encode(batch["images"])
+        follow = getattr(self.loss, "follow", None)
+        if follow is not None and self._trainer is not None:
+            follow(self.trainer.global_step / self._steps)
         loss = self._reconstruction(encoder_features)
         self._log("train/loss", loss, len(encoder_features[0]))
         return loss

@@ -94,7 +94,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_checkpoint_serves_no_other_training(stopped: Path) -> None:
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     for _ in range(2):
-        with pytest.raises(ConfigError, match=r"only trainer\.max_epochs may change"):
+        with pytest.raises(ConfigError, match=r"only trainer\.max_epochs or .* may change"):
             run(small("trainer.max_epochs=3", "model.lr=0.0001", "resume=true"), stopped)
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
@@ -102,6 +102,32 @@ def test_a_checkpoint_serves_no_other_training(stopped: Path) -> None:
 def test_a_stopped_run_may_go_on_for_longer(stopped: Path) -> None:
     run(small("trainer.max_epochs=4", "resume=true"), stopped)
     assert [row["epoch"] for row in history(stopped)] == ["0", "1", "2", "3"]
+
+
+IN_STEPS = (
+    *("trainer.max_steps=7", "optimizer=adamw", "schedule=cosine", "model.warmup_steps=2"),
+    *("model.clip_norm=0.1", "loss=loose", "layers=layer1"),
+)
+
+
+def test_a_training_in_steps_goes_on_as_if_it_had_not_been_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = (*IN_STEPS, "reuse=false", "checkpoint_every_n_epochs=1")
+    with caplog.at_level(logging.INFO):
+        whole = run(small(*steps), tmp_path / "whole").output_dir
+    assert "epoch 2/2" in caplog.text and "trained 1.4 epochs" in caplog.text
+    with monkeypatch.context() as patch:
+        stop_after_the_first_checkpoint(patch)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(*steps), tmp_path / "stopped")
+    with pytest.raises(ConfigError, match="only what acts after a training"):
+        run(small(*steps, "trainer.max_steps=8", "resume=true"), tmp_path / "stopped")
+    again = run(small(*steps, "resume=true"), tmp_path / "stopped").output_dir
+    assert [row["epoch"] for row in history(again)] == ["0", "1"]
+    assert (again / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
+    params = read_record(again)["params"]
+    assert (params["max_steps"], params["max_epochs"]) == (7, "none")
 
 
 def test_a_run_that_starts_anew_leaves_no_old_checkpoint_to_go_on_from(

@@ -93,9 +93,16 @@ def fingerprint(*overrides: str, **digests: str) -> str:
         "seed=1",
         "layers=layer12",
         "loss=local_cosine",
+        "loss=hard_mining",
         "backbone=resnet18",
         "optimizer=adam model.lr=0.001",
         "model.beta1=0.9",
+        "optimizer=adamw",
+        "model.weight_decay=0.1",
+        "model.clip_norm=1",
+        "schedule=step",
+        "model.warmup_steps=1",
+        "trainer.max_steps=5",
         "trainer.max_epochs=2",
         "precision=bf16",
         "dataset.batch_size=3",
@@ -107,6 +114,21 @@ def fingerprint(*overrides: str, **digests: str) -> str:
 )
 def test_a_change_in_what_training_reads_is_another_training(change: str) -> None:
     assert fingerprint(*change.split()) != fingerprint()
+
+
+def test_options_that_came_later_are_no_part_of_a_training_at_their_defaults() -> None:
+    cfg = load_config()
+    settings = training_settings(cfg)
+    later = {("model", "optimizer"), ("model", "schedule"), ("trainer", "max_steps")}
+    assert all(key in cfg[node] and key not in settings[node] for node, key in later)
+    for key in ("lr", "beta1", "sigma", "layers", "loss"):
+        assert (key in settings["model"]) == (key != "sigma")
+
+
+def test_of_a_training_in_steps_the_epochs_do_not_count() -> None:
+    steps = "trainer.max_steps=5"
+    assert fingerprint(steps) == fingerprint(steps, "trainer.max_epochs=3")
+    assert fingerprint(steps) != fingerprint("trainer.max_steps=6")
 
 
 @pytest.mark.parametrize("digest", SAME)
