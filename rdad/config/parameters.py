@@ -19,8 +19,9 @@ SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "
 """Keys of `dataset` by which images were trained on, and others tested on."""
 
 AFTER_TRAINING = {
-    *("model.anomaly_map_mode", "model.sigma", "tracking", "logger", "artifacts", "evaluation"),
-    *("thresholds", "reuse", "checkpoint_every_n_epochs", "resume", "objective"),
+    *("model.anomaly_map_mode", "model.sigma", "model.score_share", "tracking", "logger"),
+    *("artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs", "resume"),
+    "objective",
 }
 """What acts on that which a training gave, or beside it."""
 
@@ -43,7 +44,7 @@ UNTOLD = {
 
 OF_TRAINING = (
     *("loss", "weights", "max_epochs", "max_steps", "lr", "optimizer", "clip_norm", "schedule"),
-    *("validation", "seed"),
+    *("bottleneck_dropout", "feature_jitter", "validation", "seed"),
 )
 """Parameters that say nothing of how a trained network is scored."""
 

@@ -84,6 +84,9 @@ class ModelConfig:
     clip_norm: float | None = number(0, open="(", default=None)
     schedule: str = choice("constant", "cosine", "step", default="constant")
     warmup_steps: int = number(0, default=0)
+    bottleneck_dropout: float = number(0, 1, open=")", default=0.0)
+    feature_jitter: float = number(0, default=0.0)
+    score_share: float = number(0, 1, default=0.0)
 
 
 @dataclass

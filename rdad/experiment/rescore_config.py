@@ -40,7 +40,7 @@ def configuration(
     Args:
         run: What the network was trained with; None where only the network is known.
         options: dataset=..., and values below the nodes `OF_THE_RUN`.
-        changed_map: anomaly_map_mode and sigma; None keeps the network's.
+        changed_map: anomaly_map_mode, sigma and score_share; None keeps the network's.
 
     Raises:
         ConfigError: an option is not allowed, or no images are named.
@@ -131,4 +131,5 @@ def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
     if tiling is not None:
         cfg.dataset.tile_overlap = tiling.overlap
     cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
-    cfg.model.anomaly_map_mode, cfg.model.sigma = model.anomaly_map.mode, model.anomaly_map.sigma
+    cfg.model.anomaly_map_mode = model.anomaly_map.mode
+    cfg.model.sigma, cfg.model.score_share = model.anomaly_map.sigma, model.anomaly_map.score_share

@@ -26,7 +26,7 @@ _INPUT = {
     "black, of 16 bits the upper 8; any batch, height and width",
 }
 _OUTPUTS = {
-    "score": ("float32", "raw anomaly score, the maximum of the map at the network's size"),
+    "score": ("float32", "raw anomaly score, {of_map} of the map at the network's size"),
     "normalised_score": (
         "float32",
         "rises with the score; from 0 to 1, 0.5 at the image threshold",
@@ -61,7 +61,7 @@ def write_sidecar(
         "precision": export.precision,
         "files": {name: _described(export.folder / name) for name in export.files},
         "input": _INPUT,
-        "outputs": {name: _output(name) for name in export.outputs},
+        "outputs": {name: _output(name, trained) for name in export.outputs},
         "run_with": export.run_with,
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
         "network": _network(trained),
@@ -81,8 +81,11 @@ def _described(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest}
 
 
-def _output(name: str) -> dict[str, Any]:
+def _output(name: str, trained: "TrainedModel") -> dict[str, Any]:
     dtype, meaning = _OUTPUTS[name]
+    share = trained.model.anomaly_map.score_share
+    of_map = f"the mean of the highest {100 * share:g} %" if share else "the maximum"
+    meaning = meaning.format(of_map=of_map)
     shape = ["batch", "height", "width"] if name == "anomaly_map" else ["batch"]
     return {"dtype": dtype, "shape": shape, "meaning": meaning}
 
@@ -95,6 +98,7 @@ def _network(trained: "TrainedModel") -> dict[str, Any]:
         "layers": list(model.layers),
         "mode": model.anomaly_map.mode,
         "sigma": model.anomaly_map.sigma,
+        "score_share": model.anomaly_map.score_share,
         "image_size": list(model.input_size),
         "tested_in": trained.precision,
     }

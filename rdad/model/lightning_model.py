@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ class ReverseDistillation(L.LightningModule):
         optimizer, weight_decay: See `rdad.model.optimizers.optimizer_of`.
         clip_norm: The length that the gradient of all weights together is cut to; None leaves it.
         schedule, warmup_steps: See `rdad.model.optimizers.lr_factor`; a Trainer counts the steps.
+        bottleneck_dropout, feature_jitter: Noise in training, see `Bottleneck`.
+        score_share: See `rdad.model.anomaly_map.image_scores`.
 
     Attributes:
         features: If set, it is called with the batch's `indices` (B,) and gives the encoder's
@@ -63,6 +66,9 @@ class ReverseDistillation(L.LightningModule):
         clip_norm: float | None = None,
         schedule: ScheduleName = "constant",
         warmup_steps: int = 0,
+        bottleneck_dropout: float = 0,
+        feature_jitter: float = 0,
+        score_share: float = 0,
     ) -> None:
         super().__init__()
         self.network_arguments: dict[str, Any] = {
@@ -73,8 +79,11 @@ class ReverseDistillation(L.LightningModule):
             "pre_trained": pre_trained and weights is not None,
             "weights": None if weights is None else str(weights),
             "sigma": float(sigma),
+            "score_share": float(score_share),
         }
         self.model = ReverseDistillationModel(**self.network_arguments)
+        self.model.bottleneck.dropout = bottleneck_dropout
+        self.model.bottleneck.feature_jitter = feature_jitter
         self.loss = loss if isinstance(loss, nn.Module) else ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
         self.optimizer_name: OptimizerName = optimizer
@@ -83,7 +92,7 @@ class ReverseDistillation(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.features: Callable[[Tensor], list[Tensor]] | None = None
         self._reconstruction = self.reconstruction_loss
-        self._steps = math.inf  # of the training, until it begins
+        self._steps, self._seed = math.inf, 0  # of the training, until it begins
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
         return self.model(images)
@@ -100,7 +109,7 @@ class ReverseDistillation(L.LightningModule):
         optimizer = optimizer_of(self.optimizer_name, trained, **options)
         if self._trainer is None or (self.schedule == "constant" and not self.warmup_steps):
             return optimizer
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._lr_factor(step))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -111,7 +120,14 @@ class ReverseDistillation(L.LightningModule):
         return lr_factor(step, schedule=self.schedule, warmup_steps=warmup, steps=steps)
 
     def on_train_start(self) -> None:
-        self._steps = self.trainer.estimated_stepping_batches
+        self._steps, self._seed = self.trainer.estimated_stepping_batches, torch.initial_seed()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Noise depends on seed and step alone, so that a training that goes on draws the same."""
+        if self.model.bottleneck.is_noisy:
+            place = [self._seed, self.global_step, self.global_rank]
+            key = np.random.SeedSequence(place).generate_state(1, np.uint64)[0]
+            torch.manual_seed(int(key >> np.uint64(1)))
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Lightning's own refuses fused optimisers in bf16, though that scales no gradient."""

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from rdad.config.compose import ConfigError
 from rdad.data import AnomalyDataModule
-from rdad.detector.scoring import anomaly_scores
 from rdad.metrics import AnomalyMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.results.evaluation import evaluate
@@ -226,9 +225,10 @@ class WatchedMetrics(Callback):
     ) -> None:
         if self.datamodule.tiling is not None:
             return
+        assert isinstance(pl_module, ReverseDistillation)
         maps = outputs["anomaly_maps"]
         self.metrics.update(
-            scores=anomaly_scores(maps).cpu(),
+            scores=pl_module.model.anomaly_map.scores(maps).cpu(),
             labels=batch["labels"].cpu(),
             maps=maps.cpu(),
             masks=batch["masks"].cpu() if self.datamodule.has_masks else None,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -144,6 +145,24 @@ def test_verdicts_and_metrics_of_a_run_are_those_of_its_threshold(finished: Path
     assert metrics["test/image_recall"] == predicted[labels == 1].mean()
     assert metrics["test/image_false_alarm_rate"] == predicted[labels == 0].mean()
     assert {"test/image_recall/spot", "test/image_recall/stain", "test/pixel_recall"} < set(metrics)
+
+
+def test_a_score_of_the_highest_pixels_has_thresholds_of_its_own(
+    finished: Path, evaluate: Evaluate
+) -> None:
+    folder = evaluate("score_share=0.05", artifacts=("artifacts.overlays=0",))
+    thresholds, highest = thresholds_in(folder), int(0.05 * 64 * 64)
+    for row in rows(folder):
+        found = tifffile.imread(
+            folder
+            / "anomaly_maps"
+            / Path(row["image"]).relative_to(trained_on(finished)).with_suffix(".tiff")
+        )
+        assert float(row["score"]) == pytest.approx(np.sort(found.ravel())[-highest:].mean())
+        assert int(row["predicted"]) == (float(row["score"]) > thresholds.image.value)
+    own = load_run(finished).thresholds
+    assert own is not None and len(thresholds.scores) == len(own.scores)
+    assert all(new < old for new, old in zip(thresholds.scores, own.scores, strict=True))
 
 
 def test_the_same_settings_give_the_same_results_to_the_last_bit(

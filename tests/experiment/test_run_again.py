@@ -107,6 +107,7 @@ def test_a_stopped_run_may_go_on_for_longer(stopped: Path) -> None:
 IN_STEPS = (
     *("trainer.max_steps=7", "optimizer=adamw", "schedule=cosine", "model.warmup_steps=2"),
     *("model.clip_norm=0.1", "loss=loose", "layers=layer1"),
+    *("model.bottleneck_dropout=0.2", "model.feature_jitter=0.1"),
 )
 
 

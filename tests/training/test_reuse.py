@@ -102,6 +102,8 @@ def fingerprint(*overrides: str, **digests: str) -> str:
         "model.clip_norm=1",
         "schedule=step",
         "model.warmup_steps=1",
+        "model.bottleneck_dropout=0.2",
+        "model.feature_jitter=0.1",
         "trainer.max_steps=5",
         "trainer.max_epochs=2",
         "precision=bf16",
@@ -141,6 +143,7 @@ def test_other_pixels_or_encoder_weights_are_another_training(digest: str) -> No
     [
         "mode=multiply",
         "model.sigma=2",
+        "score=top_percent",
         "evaluation.fpr_limit=0.1",
         "tracking=off",
         "model.weights=x",
