@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from rdad.config.schema import TrainConfig
+from rdad.config.schema import ModelConfig, TrainConfig, TrainerConfig
 
 FINDING = ("_target_", "root", "category", "normal", "normal_test", "defects", "masks")
 """Keys of `dataset` that say where its images are."""
@@ -75,6 +75,12 @@ def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | 
         if name != "_target_":
             found[SHOWN_AS.get(name, name)] = _text(value)
     return found
+
+
+def later_options() -> dict[str, str | int | float]:
+    """What records that do not know an option mean by that, by the options' names."""
+    known = [one for schema in (ModelConfig, TrainerConfig) for one in fields(schema)]
+    return {one.name: _text(one.default) for one in known if one.default != MISSING}
 
 
 def run_name(cfg: DictConfig, category: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from rdad.model.precision import OF_LIGHTNING
+from rdad.model.precision import AUTO, OF_LIGHTNING
 
 TRAIN_SECONDS = "train_seconds"
 OBJECTIVES = (
@@ -137,7 +137,7 @@ class TrainerConfig:
     devices: Any = MISSING  # a number, a list of numbers, or auto
     strategy: str = MISSING
     num_nodes: int = MISSING
-    precision: str = choice(*OF_LIGHTNING)
+    precision: str = choice(*OF_LIGHTNING, AUTO)
     max_epochs: int = number(1)
     max_steps: int | None = number(1, default=None)
     check_val_every_n_epoch: int = number(1)

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
-from rdad.model.precision import IN_LIGHTNING
+from rdad.model.precision import AUTO, IN_LIGHTNING
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -54,7 +54,7 @@ def configuration(
     cfg = load_config(*(named or [f"dataset={_option_of(run)}"]), "tracking=off")
     if run is not None:
         _take_over(cfg, run, with_dataset=not named)
-    else:
+    if run is None or cfg.trainer.precision == AUTO:
         cfg.trainer.precision = IN_LIGHTNING[trained.precision]
     if not named:
         _refuse_other_reading(options, DATASETS[cfg.dataset._target_])

@@ -15,8 +15,9 @@ from omegaconf import DictConfig
 
 from rdad.config.compose import CONF_DIR, ConfigError, quoted
 from rdad.config.foreign import plain_overrides
-from rdad.config.parameters import parameters
+from rdad.config.parameters import later_options, parameters
 from rdad.metrics.thresholds import Thresholds
+from rdad.model.precision import AUTO
 from rdad.runs.files import read_metrics
 from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, overrides, read_record, read_yaml
 
@@ -74,12 +75,12 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
     record = read_record(run_dir)
     if record["status"] != "finished":
         return None
-    was = record["params"]
+    was = later_options() | record["params"]
     now = parameters(cfg, was["dataset"], cfg.dataset.get("category") or was["category"])
     changed = [
         f"{name}={now[name]} (was {was[name]})"
         for name in now
-        if was.get(name, now[name]) != now[name]
+        if was.get(name, now[name]) != now[name] and (name, now[name]) != ("precision", AUTO)
     ]
     if changed:
         raise ConfigError(

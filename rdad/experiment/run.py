@@ -69,12 +69,13 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
 def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, test_costs
-    from rdad.experiment.trainer import seed_everything
+    from rdad.experiment.trainer import seed_everything, with_known_precision
 
+    given, cfg = cfg, with_known_precision(cfg)
     seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))
     network = build(cfg.model)
-    book = Book(cfg, run_dir)
+    book = Book(cfg, run_dir, given=given)
     training = Training(book, images, network)
     if not training.trainer.is_global_zero:  # of a distributed run, the first does the rest
         training.fit()

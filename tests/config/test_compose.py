@@ -47,7 +47,7 @@ def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
         "tracking": "mlflow off",
         "sweep": "mode backbone_mode layers categories seeds",
         "experiment": "quick fast paper",
-        "precision": "float32 bf16",
+        "precision": "float32 bf16 auto",
     }.items(),
 )
 def test_groups_offer_what_later_work_relies_on(group: str, options: str):
@@ -224,7 +224,7 @@ NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
     ("model.loss=cosine", "one of global_cosine, local_cosine, hard_mining, loose"),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
-    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed; found '16-mixed'"),
+    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed, auto; found '16-mixed'"),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
     ("evaluation.aupro=image", "one of dataset, per_image; found 'image'"),
     ("dataset.validation=all", "one of none, split, test; found 'all'"),

@@ -16,8 +16,10 @@ from omegaconf import DictConfig
 
 from rdad import load_config, load_run, run
 from rdad.config.compose import ConfigError
+from rdad.evaluate import main as evaluate
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.stages import _started_from_outside
+from rdad.experiment.trainer import with_known_precision
 from rdad.runs.ending import TERMINATED
 from rdad.runs.files import DRAFT, DiskFullError
 from rdad.runs.record import RunRecord, read_record
@@ -281,3 +283,34 @@ def test_cached_features_are_those_of_the_runs_precision(tmp_path: Path) -> None
         for kept in ("none", "float32")
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("has", "named"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_auto_is_what_the_machine_has(
+    has: bool, named: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rdad.experiment.trainer.has_bf16", lambda device: has)
+    cfg = small("experiment=fast")
+    with caplog.at_level(logging.INFO):
+        assert with_known_precision(cfg).trainer.precision == named
+    assert cfg.trainer.precision == "auto" and "precision=auto: " in caplog.text
+    caplog.clear()
+    assert with_known_precision(small("precision=bf16")).trainer.precision == "bf16-mixed"
+    assert ("15 times as long" in caplog.text) is not has
+    caplog.clear()
+    assert with_known_precision(small()).trainer.precision == "32-true" and not caplog.text
+
+
+def test_a_run_in_precision_auto_is_finished_and_scored_as_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdad.experiment.trainer.has_bf16", lambda device: False)
+    options = small("precision=auto", "layers=layer1", "resume=true")
+    first = run(options, tmp_path / "run")
+    assert read_record(tmp_path / "run")["params"]["precision"] == "32-true"
+    assert load_run(tmp_path / "run").cfg.trainer.precision == "auto"
+    assert run(options, tmp_path / "run").metrics == first.metrics  # it was finished
+    scores = ("artifacts.maps=false", "artifacts.report=false", "artifacts.overlays=0")
+    assert evaluate([str(tmp_path / "run"), f"output={tmp_path / 'again'}", *scores]) == 0
+    found = [(tmp_path / name / "scores.csv").read_bytes() for name in ("run", "again")]
+    assert found[0] == found[1]
