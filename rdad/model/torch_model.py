@@ -30,8 +30,8 @@ class ReverseDistillationModel(nn.Module):
     raw and smoothed.
 
     Args:
-        backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, or the name
-            of a timm network; or a network of one's own, see `Encoder`.
+        backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, 1 or 2, or
+            the name of a timm network; or a network of one's own, see `Encoder`.
         input_size: (height, width) of the images, multiples of twice the deepest layer's stride.
         layers: One or more of layer1, layer2, layer3; order and duplicates do not matter.
         anomaly_map_mode: How the layers' distances are joined, `add` or `multiply`.

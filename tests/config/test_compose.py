@@ -35,11 +35,12 @@ def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
 @pytest.mark.parametrize(
     ("group", "options"),
     {
-        "backbone": "efficientnet_lite0 resnet18 resnet34 resnet50 wide_resnet50 timm",
+        "backbone": "efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 resnet18 resnet34 "
+        "resnet50 wide_resnet50 timm",
         "layers": "layer1 layer2 layer3 layer12 layer13 layer23 layer123",
         "mode": "add multiply",
         "loss": "global_cosine local_cosine hard_mining loose",
-        "optimizer": "adam adamw",
+        "optimizer": "adam adamw stable_adamw",
         "schedule": "constant cosine step",
         "score": "max top_percent",
         "dataset": "textures mvtec_ad folder",
@@ -234,7 +235,7 @@ NOT_ALLOWED = [
     ("dataset.batch_size=0", "1 or more; found 0"),
     ("trainer.max_epochs=0", "1 or more; found 0"),
     ("trainer.max_steps=0", "1 or more; found 0"),
-    ("model.optimizer=sgd", "one of adam, adamw; found 'sgd'"),
+    ("model.optimizer=sgd", "one of adam, adamw, stable_adamw; found 'sgd'"),
     ("model.schedule=linear", "one of constant, cosine, step; found 'linear'"),
     ("model.clip_norm=0", "above 0; found 0.0"),
     ("model.weight_decay=-1", "0 or more; found -1.0"),

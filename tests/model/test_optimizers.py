@@ -28,7 +28,7 @@ def gradients() -> list[np.ndarray]:
 
 
 def slow_steps(name: str) -> np.ndarray:
-    """Kingma & Ba's algorithm 1 and Loshchilov & Hutter's algorithm 2, in float64."""
+    """Kingma & Ba's algorithm 1, Loshchilov & Hutter's 2 and Wortsman's 2, in float64."""
     lr, (beta1, beta2), decay = OPTIONS["lr"], OPTIONS["betas"], OPTIONS["weight_decay"]
     weights, mean, square = np.ones((3, 2)), np.zeros((3, 2)), np.zeros((3, 2))
     for step, gradient in enumerate(gradients(), 1):
@@ -39,11 +39,13 @@ def slow_steps(name: str) -> np.ndarray:
         mean = beta1 * mean + (1 - beta1) * gradient
         square = beta2 * square + (1 - beta2) * gradient**2
         root = np.sqrt(square / (1 - beta2**step)) + 1e-8
-        weights = weights - lr * mean / (1 - beta1**step) / root
+        slower = max(1.0, math.sqrt(((gradient / root) ** 2).mean()))
+        rate = lr / slower if name == "stable_adamw" else lr
+        weights = weights - rate * mean / (1 - beta1**step) / root
     return weights
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "stable_adamw"])
 def test_an_optimiser_steps_as_a_slow_one(name: Any) -> None:
     weights = torch.nn.Parameter(torch.ones(3, 2))
     optimizer = optimizer_of(name, [weights], **OPTIONS)
@@ -53,8 +55,13 @@ def test_an_optimiser_steps_as_a_slow_one(name: Any) -> None:
     np.testing.assert_allclose(weights.detach().numpy(), slow_steps(name), rtol=1e-5, atol=1e-6)
 
 
+def test_a_stable_step_is_shorter_where_a_gradient_surprises() -> None:
+    steps = {name: slow_steps(name) for name in ("adamw", "stable_adamw")}
+    assert abs(steps["adamw"] - steps["stable_adamw"]).max() > 1e-3
+
+
 def test_an_unknown_optimiser_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(ValueError, match="adam or adamw; found 'sgd'"):
+    with pytest.raises(ValueError, match="adam, adamw, stable_adamw; found 'sgd'"):
         module(optimizer="sgd").configure_optimizers()
 
 
