@@ -57,6 +57,7 @@ class EvaluateConfig(SourceConfig):
     output: str | None = MISSING
     mode: str | None = MISSING
     sigma: float | None = MISSING
+    score_share: float | None = number(0, 1)
     threshold: float | None = number(0, open="(")
     thresholds: RatesConfig = field(default_factory=RatesConfig)
     device: str = MISSING

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from omegaconf import MISSING
 
 MOST_EPOCHS = 1_000_000  # beyond any training
+MOST_STEPS = 1_000_000_000
 MOST_DEVICES = 10_000  # and nodes: beyond any machine, and each is a process
 
 
@@ -52,13 +53,16 @@ class Kind:
         return self.said
 
 
-def number(low: float, high: float = math.inf, *, open: str = "") -> Any:  # noqa: A002
-    """A field whose value, unless it is null, lies in this range."""
-    return among(Range(low, high, open))
+def number(low: float, high: float = math.inf, *, open: str = "", default: Any = MISSING) -> Any:  # noqa: A002
+    """A field whose value, unless it is null, lies in this range; `default` as of `among`."""
+    return among(Range(low, high, open), default)
 
 
-def choice(*names: str, several: bool = False, node: bool = False) -> Any:
-    """A field whose value is one of these; or a list of several; or a node, which is called."""
+def choice(*names: str, several: bool = False, node: bool = False, default: Any = MISSING) -> Any:
+    """A field whose value is one of these; or a list of several; or a node, which is called.
+
+    `default` is as of `among`.
+    """
 
     def holds(value: Any) -> bool:
         if node and _is_node(value):
@@ -66,7 +70,7 @@ def choice(*names: str, several: bool = False, node: bool = False) -> Any:
         listed = list(value) if several and _is_list(value) else [value]
         return bool(listed) and all(isinstance(one, str) and one in names for one in listed)
 
-    return among(Kind(f"one of {', '.join(names)}", holds))
+    return among(Kind(f"one of {', '.join(names)}", holds), default)
 
 
 def text(said: str, *, node: bool = False) -> Any:
@@ -98,9 +102,14 @@ def devices() -> Any:
     return among(Kind(f"auto, -1, 1 to {MOST_DEVICES}, or a list of indices", _are_devices))
 
 
-def among(values: Range | Kind) -> Any:
-    """A field whose value, unless it is null and may be, is among these."""
-    return field(default=MISSING, metadata={"allowed": values})
+def among(values: Range | Kind, default: Any = MISSING) -> Any:
+    """A field whose value, unless it is null and may be, is among these.
+
+    Args:
+        default: Of an option that came later: what configurations without it mean, so that with
+            this value a training is the one that it was, see `rdad.config.parameters`.
+    """
+    return field(default=default, metadata={"allowed": values})
 
 
 def _are_devices(value: Any) -> bool:

@@ -9,6 +9,7 @@ from omegaconf import MISSING
 from rdad.config.allowed import (
     MOST_DEVICES,
     MOST_EPOCHS,
+    MOST_STEPS,
     choice,
     devices,
     folders,
@@ -17,13 +18,17 @@ from rdad.config.allowed import (
     text,
 )
 from rdad.data.datasets import LARGEST_SEED
-from rdad.model.precision import OF_LIGHTNING
+from rdad.model.precision import AUTO, OF_LIGHTNING
 
 TRAIN_SECONDS = "train_seconds"
 OBJECTIVES = (
     *(f"test/{scope}_{name}" for scope in ("image", "pixel") for name in ("auroc", "ap", "f1_max")),
     "test/aupro",
     TRAIN_SECONDS,
+)
+LOSSES = (
+    *("global_cosine", "local_cosine", "hard_mining", "loose"),
+    *("hard_mining_chained", "loose_chained"),
 )
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 STRATEGIES = (
@@ -55,7 +60,7 @@ class ModelConfig:
     backbone: Any = text("a network's name", node=True)  # the node is one's own encoder
     layers: list[str] = MISSING
     anomaly_map_mode: str = choice("add", "multiply")
-    loss: Any = choice("global_cosine", "local_cosine", node=True)  # the node is one's own
+    loss: Any = choice(*LOSSES, node=True)  # the node is one's own
     input_size: list[int] = sides()
     lr: float = number(0, 1000, open="(")
     beta1: float = number(0, 1, open=")")
@@ -63,6 +68,14 @@ class ModelConfig:
     pre_trained: bool = MISSING
     weights: str | None = text("a file or a name; null leaves the encoder untrained")
     sigma: float = number(0, 10_000)
+    optimizer: str = choice("adam", "adamw", "stable_adamw", default="adam")
+    weight_decay: float = number(0, 1000, default=0.0)
+    clip_norm: float | None = number(0, open="(", default=None)
+    schedule: str = choice("constant", "cosine", "step", default="constant")
+    warmup_steps: int = number(0, MOST_STEPS, default=0)
+    bottleneck_dropout: float = number(0, 1, open=")", default=0.0)
+    feature_jitter: float = number(0, 1000, default=0.0)
+    score_share: float = number(0, 1, default=0.0)
 
 
 @dataclass
@@ -152,8 +165,9 @@ class TrainerConfig:
     devices: Any = devices()
     strategy: str = choice(*STRATEGIES)
     num_nodes: int = number(1, MOST_DEVICES)
-    precision: str = choice(*OF_LIGHTNING)
+    precision: str = choice(*OF_LIGHTNING, AUTO)
     max_epochs: int = number(1, MOST_EPOCHS)
+    max_steps: int | None = number(1, MOST_STEPS, default=None)
     check_val_every_n_epoch: int = number(1, MOST_EPOCHS)
 
 

@@ -44,7 +44,7 @@ class Prediction:
     """What a network says of one image.
 
     Attributes:
-        score: The raw image score: the maximum of `network_map`.
+        score: The raw image score: of `network_map` the maximum, or the mean of its highest pixels.
         normalised_score: In [0, 1], 0.5 at the threshold. None without thresholds.
         is_defective: Whether `score` is above the image threshold. None without thresholds.
         network_map: (h, w), float32, raw, at the size the network works at; with tiles, the

@@ -54,6 +54,10 @@ RESULT_FOLDERS = (CURVES_FOLDER, MAPS_FOLDER, OVERLAYS_FOLDER)
 class Book:
     """The record of one run and, unless it is off, its tracking.
 
+    Args:
+        cfg: What the run is made by.
+        given: The same before a machine's part was put in, to be kept in the folder.
+
     Attributes:
         before: What an earlier attempt wrote down; empty where this is the first.
         record: run.json, once it is opened.
@@ -62,8 +66,8 @@ class Book:
 
     record: RunRecord
 
-    def __init__(self, cfg: DictConfig, run_dir: Path) -> None:
-        self.cfg, self.run_dir = cfg, run_dir
+    def __init__(self, cfg: DictConfig, run_dir: Path, *, given: DictConfig) -> None:
+        self.cfg, self.run_dir, self._given = cfg, run_dir, given
         self.tracker: MlflowTracker | None = build(cfg.tracking) if cfg.tracking else None
         resumed = cfg.resume and (run_dir / RECORD_FILE).is_file()
         self.before: dict[str, Any] = read_record(run_dir) if resumed else {}
@@ -117,7 +121,7 @@ class Book:
             _clear(self.run_dir)
         for name in RESULT_FOLDERS:
             remove_drafts(self.run_dir, f"{name}/**/{DRAFT}*")
-        write_config(self.run_dir, cfg)
+        write_config(self.run_dir, self._given)
         told: dict[str, Any] = {
             "experiment": (cfg.tracking and cfg.tracking.experiment) or data.name,
             "run_name": run_name(cfg, data.category),

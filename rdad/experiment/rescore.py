@@ -46,15 +46,16 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     device = chosen_device(options.device)
     trained, run = opened(source, options)
     had = trained.model.anomaly_map
-    map_changed = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
+    map_changed = {"anomaly_map_mode": options.mode}
+    map_changed |= {name: options[name] for name in ("sigma", "score_share")}
     try:
         cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
     except OmegaConfBaseException as error:
         said = str(error).splitlines()[0]
         raise ConfigError(f"the run's configuration is not of this version: {said}") from error
-    chosen = AnomalyMapGenerator(had.image_size, cfg.model.sigma, cfg.model.anomaly_map_mode)
-    trained.model.anomaly_map = chosen
-    same_map = (chosen.sigma, chosen.mode) == (had.sigma, had.mode)
+    of_map = cfg.model.sigma, cfg.model.anomaly_map_mode, cfg.model.score_share
+    trained.model.anomaly_map = AnomalyMapGenerator(had.image_size, *of_map)
+    same_map = of_map == (had.sigma, had.mode, had.score_share)
     images = prepared(build_known(cfg.dataset))
     asked_overlaps(images, cfg.evaluation, check=True)
     known = parameters(cfg, str(images.name), images.category)
@@ -147,7 +148,7 @@ def _thresholds(
         )
     elif stored is not None:
         log.warning(
-            "the run's thresholds do not carry over to another mode, blur or tile: verdicts need "
-            "its calibration images, or threshold=…"
+            "the run's thresholds do not carry over to another mode, blur, score or tile: verdicts "
+            "need its calibration images, or threshold=…"
         )
     return found if options.threshold is None else with_image_value(found, options.threshold)

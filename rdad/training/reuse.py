@@ -51,9 +51,10 @@ def training_fingerprint(
 
     Args:
         settings: As `rdad.config.parameters.training_settings` gives them.
-        of_any_length: Leave out how many epochs there are, for trainings that are to go on.
+        of_any_length: Leave out how long it is, for trainings that are to go on.
     """
-    trainer = {key: value for key, value in settings["trainer"].items() if key != "max_epochs"}
+    length = ("max_epochs", "max_steps")
+    trainer = {key: value for key, value in settings["trainer"].items() if key not in length}
     facts = {
         "settings": {**settings, "trainer": trainer} if of_any_length else settings,
         "data": data_digest,

@@ -35,17 +35,20 @@ def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
 @pytest.mark.parametrize(
     ("group", "options"),
     {
-        "backbone": "efficientnet_lite0 resnet18 resnet34 resnet50 wide_resnet50 timm",
+        "backbone": "efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 resnet18 resnet34 "
+        "resnet50 wide_resnet50 timm",
         "layers": "layer1 layer2 layer3 layer12 layer13 layer23 layer123",
         "mode": "add multiply",
-        "loss": "global_cosine local_cosine",
-        "optimizer": "adam",
+        "loss": "global_cosine local_cosine hard_mining loose",
+        "optimizer": "adam adamw stable_adamw",
+        "schedule": "constant cosine step",
+        "score": "max top_percent",
         "dataset": "textures mvtec_ad folder",
         "trainer": "auto cpu gpu ddp",
         "tracking": "mlflow off",
         "sweep": "mode backbone_mode layers categories seeds",
         "experiment": "quick fast paper",
-        "precision": "float32 bf16",
+        "precision": "float32 bf16 auto",
     }.items(),
 )
 def test_groups_offer_what_later_work_relies_on(group: str, options: str):
@@ -236,9 +239,9 @@ REFUSED = [
 ]
 NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
-    ("model.loss=cosine", "one of global_cosine, local_cosine; found 'cosine'"),
+    ("model.loss=cosine", "one of global_cosine, local_cosine, hard_mining, loose"),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
-    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed; found '16-mixed'"),
+    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed, auto; found '16-mixed'"),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
     ("evaluation.aupro=image", "one of dataset, per_image; found 'image'"),
     ("dataset.validation=all", "one of none, split, test; found 'all'"),
@@ -249,6 +252,15 @@ NOT_ALLOWED = [
     ("trainer.max_epochs=0", "in [1, 1000000]; found 0"),
     ("trainer.check_val_every_n_epoch=0", "in [1, 1000000]; found 0"),
     ("checkpoint_every_n_epochs=-1", "in [0, 1000000]; found -1"),
+    ("trainer.max_steps=0", "in [1, 1000000000]; found 0"),
+    ("model.optimizer=sgd", "one of adam, adamw, stable_adamw; found 'sgd'"),
+    ("model.schedule=linear", "one of constant, cosine, step; found 'linear'"),
+    ("model.clip_norm=0", "above 0; found 0.0"),
+    ("model.weight_decay=-1", "in [0, 1000]; found -1.0"),
+    ("model.warmup_steps=-1", "in [0, 1000000000]; found -1"),
+    ("model.bottleneck_dropout=1", "in [0, 1); found 1.0"),
+    ("model.feature_jitter=-1", "in [0, 1000]; found -1.0"),
+    ("model.score_share=2", "in [0, 1]; found 2.0"),
     ("artifacts.overlays=-1", "0 or more; found -1"),
     ("model.sigma=-0.5", "in [0, 10000]; found -0.5"),
     ("model.sigma=nan", "in [0, 10000]; found nan"),

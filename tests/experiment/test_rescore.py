@@ -177,6 +177,24 @@ def test_images_of_12_bits_are_read_as_such_wherever_the_network_goes(
     assert {row["image"]: float(row["score"]) for row in rows(tmp_path / "again")} == found
 
 
+def test_a_score_of_the_highest_pixels_has_thresholds_of_its_own(
+    finished: Path, evaluate: Evaluate
+) -> None:
+    folder = evaluate("score_share=0.05", artifacts=("artifacts.overlays=0",))
+    thresholds, highest = thresholds_in(folder), int(0.05 * 64 * 64)
+    for row in rows(folder):
+        found = tifffile.imread(
+            folder
+            / "anomaly_maps"
+            / Path(row["image"]).relative_to(trained_on(finished)).with_suffix(".tiff")
+        )
+        assert float(row["score"]) == pytest.approx(np.sort(found.ravel())[-highest:].mean())
+        assert int(row["predicted"]) == (float(row["score"]) > thresholds.image.value)
+    own = load_run(finished).thresholds
+    assert own is not None and len(thresholds.scores) == len(own.scores)
+    assert all(new < old for new, old in zip(thresholds.scores, own.scores, strict=True))
+
+
 def test_the_same_settings_give_the_same_results_to_the_last_bit(
     finished: Path, evaluate: Evaluate
 ) -> None:
