@@ -92,6 +92,17 @@ def folders(*, least: int = 0) -> Any:
     return among(Kind("a folder, or a list of folders in brackets", holds))
 
 
+def named_lists(*names: str) -> Any:
+    """A field of null, one of these names, or a node of lists of texts, each under a name."""
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            return all(_is_list(one) and all(map(_is_text, one)) for one in value.values())
+        return value is None or value in names
+
+    return among(Kind(f"one of {', '.join(names)}, null, or {{name: [type, …], …}}", holds))
+
+
 def sides() -> Any:
     """A field of a height and a width, whose range is checked where they are used."""
     return among(Kind("[height, width]", lambda v: _is_list(v) and all(map(_is_whole, v))))

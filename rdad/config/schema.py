@@ -13,6 +13,7 @@ from rdad.config.allowed import (
     choice,
     devices,
     folders,
+    named_lists,
     number,
     sides,
     text,
@@ -195,7 +196,7 @@ class EvaluationConfig:
     streaming: bool = MISSING
     aupro: str = choice("dataset", "per_image")
     spro_limit: float = number(0, 1, open="(")
-    groups: Any = choice("types")  # or a node: names of groups with lists of defect types
+    groups: Any = named_lists("types")
 
 
 @dataclass
