@@ -190,6 +190,7 @@ class TrainConfig:
     seed: int = number(0, LARGEST_SEED)
     cache_features: str = choice("float32", "float16", "none")
     compile: str | None = choice("default", "reduce-overhead", "max-autotune")  # torch.compile's
+    threads: int | None = number(0, default=None)
     reuse: bool = MISSING
     checkpoint_every_n_epochs: int = number(0)
     resume: bool = MISSING

@@ -9,6 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, check, load_config
+from rdad.config.schema import LOSSES
 from rdad.config.schema import DATASETS
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")
@@ -223,7 +224,7 @@ REFUSED = [
 ]
 NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
-    ("model.loss=cosine", "one of global_cosine, local_cosine, hard_mining, loose"),
+    ("model.loss=cosine", f"one of {', '.join(LOSSES)}; found 'cosine'"),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
     ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed, auto; found '16-mixed'"),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
@@ -242,6 +243,7 @@ NOT_ALLOWED = [
     ("model.warmup_steps=-1", "0 or more; found -1"),
     ("model.bottleneck_dropout=1", "in [0, 1); found 1.0"),
     ("model.feature_jitter=-1", "0 or more; found -1.0"),
+    ("threads=-1", "0 or more; found -1"),
     ("model.score_share=2", "in [0, 1]; found 2.0"),
     ("trainer.check_val_every_n_epoch=0", "1 or more; found 0"),
     ("checkpoint_every_n_epochs=-1", "0 or more; found -1"),
