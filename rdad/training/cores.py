@@ -24,7 +24,7 @@ def use_threads(wanted: int | None) -> None:
     free = min(free_cores(), known)
     torch.set_num_threads(wanted or free)
     if not wanted:
-        log.info("threads=0: %d of %d cores are free, and computed on", free, known)
+        log.info("threads=0: computing with %d of %d, as others leave cores free", free, known)
 
 
 def free_cores(root: Path = Path("/")) -> int:

@@ -9,8 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, check, load_config
-from rdad.config.schema import LOSSES
-from rdad.config.schema import DATASETS
+from rdad.config.schema import DATASETS, LOSSES
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")
 GROUPS = sorted(

@@ -51,7 +51,7 @@ def test_threads_are_those_that_are_wanted_and_said(
     assert torch.get_num_threads() == 3
     with caplog.at_level(logging.INFO):
         use_threads(0)
-    assert torch.get_num_threads() == 2 and "2 of 3 cores are free" in caplog.text
+    assert torch.get_num_threads() == 2 and "threads=0: computing with 2 of 3" in caplog.text
     use_threads(4)
     assert torch.get_num_threads() == 4
 
