@@ -24,7 +24,7 @@ SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "
 AFTER_TRAINING = {
     *("model.anomaly_map_mode", "model.sigma", "model.score_share", "tracking", "logger"),
     *("artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs", "resume"),
-    "objective",
+    *("objective", "threads"),
 }
 """What acts on that which a training gave, or beside it."""
 
@@ -43,7 +43,7 @@ UNTOLD = {
     *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
     *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks", "logger"),
     *("tracking", "artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs"),
-    *("resume", "objective"),
+    *("resume", "objective", "threads"),
 } - {"dataset.validation"}
 """What a reader of a results table does not ask about; run folder and MLflow have it all."""
 

@@ -71,7 +71,7 @@ class ModelConfig:
     sigma: float = number(0, 10_000)
     optimizer: str = choice("adam", "adamw", "stable_adamw", default="adam")
     weight_decay: float = number(0, 1000, default=0.0)
-    clip_norm: float | None = number(0, open="(", default=None)
+    clip_norm: float | None = number(0, 1_000_000, open="(", default=None)
     schedule: str = choice("constant", "cosine", "step", default="constant")
     warmup_steps: int = number(0, MOST_STEPS, default=0)
     bottleneck_dropout: float = number(0, 1, open=")", default=0.0)
@@ -221,6 +221,7 @@ class TrainConfig:
     seed: int = number(0, LARGEST_SEED)
     cache_features: str = choice("float32", "float16", "none")
     compile: str | None = choice("default", "reduce-overhead", "max-autotune")  # torch.compile's
+    threads: int | None = number(0, MOST_DEVICES, default=None)
     reuse: bool = MISSING
     checkpoint_every_n_epochs: int = number(0, MOST_EPOCHS)
     resume: bool = MISSING

@@ -84,7 +84,9 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.stages import Scoring, Training, test_costs
     from rdad.experiment.trainer import seed_everything, with_known_precision
     from rdad.results.evaluation import asked_overlaps
+    from rdad.training.cores import use_threads
 
+    use_threads(cfg.threads)
     given, cfg = cfg, with_known_precision(cfg)
     seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))

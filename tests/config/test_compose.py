@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, check, load_config
-from rdad.config.schema import ACCELERATORS, DATASETS, STRATEGIES, TrainerConfig
+from rdad.config.schema import ACCELERATORS, DATASETS, LOSSES, STRATEGIES, TrainerConfig
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")
 GROUPS = sorted(
@@ -239,7 +239,7 @@ REFUSED = [
 ]
 NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
-    ("model.loss=cosine", "one of global_cosine, local_cosine, hard_mining, loose"),
+    ("model.loss=cosine", f"one of {', '.join(LOSSES)}; found 'cosine'"),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
     ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed, auto; found '16-mixed'"),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
@@ -255,11 +255,12 @@ NOT_ALLOWED = [
     ("trainer.max_steps=0", "in [1, 1000000000]; found 0"),
     ("model.optimizer=sgd", "one of adam, adamw, stable_adamw; found 'sgd'"),
     ("model.schedule=linear", "one of constant, cosine, step; found 'linear'"),
-    ("model.clip_norm=0", "above 0; found 0.0"),
+    ("model.clip_norm=0", "in (0, 1000000]; found 0.0"),
     ("model.weight_decay=-1", "in [0, 1000]; found -1.0"),
     ("model.warmup_steps=-1", "in [0, 1000000000]; found -1"),
     ("model.bottleneck_dropout=1", "in [0, 1); found 1.0"),
     ("model.feature_jitter=-1", "in [0, 1000]; found -1.0"),
+    ("threads=-1", "in [0, 10000]; found -1"),
     ("model.score_share=2", "in [0, 1]; found 2.0"),
     ("artifacts.overlays=-1", "0 or more; found -1"),
     ("model.sigma=-0.5", "in [0, 10000]; found -0.5"),

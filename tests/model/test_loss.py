@@ -1,6 +1,7 @@
 """Both losses, by hand, against a slow loop, and in the number formats that training uses."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from small_networks import feature_maps
 from torch import Tensor
 from torch.nn import functional as F
 
-from rdad.model.loss import ReverseDistillationLoss, cosine_distance
+from rdad.config.schema import LOSSES
+from rdad.model.loss import LossName, ReverseDistillationLoss, cosine_distance
 
 SHAPES = ((3, 4, 5, 6), (3, 7, 2, 3))
 KINDS = ("global_cosine", "local_cosine")
@@ -274,6 +276,10 @@ def test_where_stages_follow_one_another_only_the_chained_form_weighs_what_comes
         first = given * 1  # an output of a stage, not a leaf
         loss(teacher, [first, second(first)]).backward()
         torch.testing.assert_close(given.grad, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_the_configuration_offers_every_loss():
+    assert set(get_args(LossName)) == set(LOSSES)
 
 
 @pytest.mark.parametrize("kind", ["cosine", "global", None])
