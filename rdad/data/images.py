@@ -214,6 +214,8 @@ def _open(content: bytes) -> Image.Image:
     with Image.open(io.BytesIO(content)) as image:
         if (found := image.width * image.height) > most_pixels():
             raise Image.DecompressionBombError(f"{found} pixels")
+        if image.format == "EPS":
+            raise ValueError("EPS is a program, which Ghostscript would run; save as PNG")
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:
         image.load()

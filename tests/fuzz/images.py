@@ -32,7 +32,7 @@ MODES = {  # of each format of Pillow, with the options that are drawn from
     "bmp": ["1", "L", "P", "RGB"],
     "tiff": ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "YCbCr", "F"],
     "webp": ["L", "RGB", "RGBA"],
-    "gif": ["1", "L", "P", "RGB"],
+    "gif": ["1", "L", "P"],
     "jpeg2000": ["L", "LA", "RGB", "RGBA"],
     "ppm": ["1", "L", "RGB", "I;16"],
     "avif": ["RGB", "RGBA"],
@@ -60,6 +60,7 @@ class Written(NamedTuple):
     pixels: NDArray[np.uint8] | None
     tolerance: float
     whole: bool
+    about: str
 
 
 def attempt(random: Random, folder: Path) -> str:
@@ -72,29 +73,27 @@ def attempt(random: Random, folder: Path) -> str:
     return _judged(path, made)
 
 
-def _judged(path: Path, written: Written | None) -> str:
+def _judged(path: Path, made: Written | None) -> str:
     assert pixels_said(path) >= 0
     try:
         image = load_image(path)
     except DataError as error:
         assert str(error.problems[0]).startswith(f"{path}: ")
-        assert not (written and written.whole and written.pixels is not None), str(error)
+        assert not (made and made.whole and made.pixels is not None), f"{made.about}: {error}"
         return REFUSED
     assert image.mode == "RGB"
     assert 0 < image.width * image.height <= DEFAULT_LIMIT
     assert resize_image(image, (32, 32)).shape == (32, 32, 3)
-    if written and written.pixels is not None:
-        _assert_same(np.asarray(image), written)
+    if made and made.pixels is not None:
+        _assert_same(np.asarray(image), made.pixels, made)
     _check_as_mask(path, image.size)
     return RIGHT
 
 
-def _assert_same(found: NDArray[np.uint8], written: Written) -> None:
-    expected = written.pixels
-    assert expected is not None
-    assert found.shape == expected.shape
+def _assert_same(found: NDArray[np.uint8], expected: NDArray[np.uint8], made: Written) -> None:
+    assert found.shape == expected.shape, f"{found.shape} of {made.about}"
     away = np.abs(found.astype(np.int16) - expected).mean()
-    assert away <= written.tolerance, f"{away} levels from what was written"
+    assert away <= made.tolerance, f"{away} levels from what was written: {made.about}"
 
 
 def _check_as_mask(path: Path, size: tuple[int, int]) -> None:
@@ -129,18 +128,19 @@ def _no_file(random: Random, folder: Path) -> Path:
 
 def written(random: Random) -> Written:
     if random.random() < 0.2:
-        return Written(overwhelming(random), None, 0, whole=False)
+        return Written(overwhelming(random), None, 0, False, "overwhelming")
     kind = random.choice(list(MODES))
     image = _picture(random, random.choice(MODES[kind]))
     content = _saved(random, image, kind)
     if kind == "eps" or image.mode == "F":
-        return Written(content, None, 0, whole=True)
+        return Written(content, None, 0, True, f"{kind} {image.mode}")
     pixels = _as_read(image, content) if kind in LOSSY or image.mode == "P" else _shown(image)
     if random.random() < 0.3:
-        return Written(content, pixels, TOLERANCE if kind in LOSSY else 1, whole=True)
-    changed, cut = _changed(random, content)
-    keeps = (cut or kind == "png") and kind not in LOSSY  # of these a part may pass for the whole
-    return Written(changed, pixels if keeps else None, 1, whole=False)
+        return Written(content, pixels, 1, True, f"{kind} {image.mode}")
+    changed, how = _changed(random, content)
+    keeps = (how.startswith("cut") or kind == "png") and kind not in LOSSY
+    told = f"{kind} {image.mode} {image.size}, {how} of {len(content)} bytes"
+    return Written(changed, pixels if keeps else None, 1, False, told)
 
 
 def _picture(random: Random, mode: str) -> Image.Image:
@@ -169,6 +169,8 @@ def _saved(random: Random, image: Image.Image, kind: str) -> bytes:
         options["exif"] = exif
     if kind in ("png", "gif", "tiff", "webp") and image.mode != "I;16" and random.random() < 0.1:
         options |= {"save_all": True, "append_images": [image.rotate(180)]}
+    if kind == "ico":
+        options = {"sizes": [image.size]}
     content = io.BytesIO()
     image.save(content, kind, **options)
     return content.getvalue()
@@ -194,27 +196,32 @@ def _as_read(image: Image.Image, content: bytes) -> NDArray[np.uint8]:
     return shown
 
 
-def _changed(random: Random, content: bytes) -> tuple[bytes, bool]:
-    """The content with something done to it, and whether that was to cut it off."""
+def _changed(random: Random, content: bytes) -> tuple[bytes, str]:
+    """The content with something done to it, and what."""
     data = bytearray(content)
     where = random.randrange(len(data))
     match random.randrange(8):
         case 0 | 1:
-            return content[:where], True
+            return content[:where], f"cut at {where}"
         case 2:
+            how = "bits flipped"
             for _ in range(random.randint(1, 20)):
                 data[random.randrange(len(data))] ^= 1 << random.randrange(8)
         case 3:
-            length = random.randint(1, 200)
+            how, length = "overwritten", random.randint(1, 200)
             data[where : where + length] = bytes([random.choice([0, 255])]) * length
         case 4:
+            how = "doubled"
             data[where:where] = data[: random.randrange(len(data))]
         case 5:
+            how = "another number"
             number = random.choice([0, 1, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF])
             place = random.randrange(min(len(data), 120))
             data[place : place + 4] = number.to_bytes(4, random.choice(["big", "little"]))
         case 6:
+            how = "more at its end"
             data += random.randbytes(random.randint(1, 3000))
         case _:
+            how = "more at its start"
             data[:0] = random.choice([b"\n", b"\xef\xbb\xbf", random.randbytes(30), content[:50]])
-    return bytes(data), False
+    return bytes(data), how

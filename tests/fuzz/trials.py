@@ -24,7 +24,7 @@ from commands import FORKS
 from fuzz.box import Box
 
 VARIABLE = "RDAD_FUZZ"
-"""Environment variable: short, the default; long; or one case alone, as `images:17`."""
+"""Environment variable: short, the default; long; or cases alone, as `images:17,40`."""
 
 RIGHT, REFUSED = "right", "refused"
 MOST_BYTES = 1_500_000_000
@@ -62,10 +62,12 @@ TABLE: list[Row] = []
 def seeds(subject: str, *, short: int, long: int) -> Sequence[int]:
     """Of the cases to try now; skips the test where another subject's case is wanted alone."""
     said = os.environ.get(VARIABLE) or "short"
-    name, alone, seed = said.partition(":")
+    name, alone, wanted = said.partition(":")
     if alone and name != subject:
         pytest.skip(f"{VARIABLE}={said}")
-    return [int(seed)] if alone else range({"short": short, "long": long}[said])
+    if alone:
+        return [int(seed) for seed in wanted.split(",")]
+    return range({"short": short, "long": long}[said])
 
 
 def tell(subject: str, found: Sequence[Outcome], seconds: float) -> None:
