@@ -38,7 +38,7 @@ MODES = {  # of each format of Pillow, with the options that are drawn from
     "avif": ["RGB", "RGBA"],
     "ico": ["RGBA"],
     "tga": ["L", "LA", "P", "RGB", "RGBA"],
-    "pcx": ["1", "L", "P", "RGB"],
+    "pcx": ["1", "L", "RGB"],  # of a palette, which is at the end, nothing says that it is missing
     "sgi": ["L", "RGB", "RGBA"],
     "dds": ["L", "RGB", "RGBA"],
     "mpo": ["RGB"],
@@ -86,7 +86,9 @@ def _judged(path: Path, made: Written | None) -> str:
     assert resize_image(image, (32, 32)).shape == (32, 32, 3)
     if made and made.pixels is not None:
         _assert_same(np.asarray(image), made.pixels, made)
-    _check_as_mask(path, image.size)
+    size = image.size
+    del image  # for the memory of each alone
+    _check_as_mask(path, size)
     return RIGHT
 
 

@@ -20,12 +20,14 @@ from PIL import Image
 
 from fuzz.images import written
 from fuzz.overwhelming import overwhelming
-from fuzz.trials import REFUSED, RIGHT, Outcome
+from fuzz.trials import MOST_BYTES, REFUSED, RIGHT, Outcome
 from rdad.detector.loaded_run import LoadedRun
 
 HOSTILE = 0.1
 SECONDS = 300  # for one answer, where two hundred wait
 SAMPLED_EVERY = 0.2  # seconds
+GIVEN_BACK_SECONDS = 10
+KEPT_BYTES = 300_000_000
 PATH = "/invocations"
 JSON = "application/json"
 REFUSALS = range(400, 500)
@@ -180,11 +182,22 @@ KINDS: tuple[Callable[[Random, int], str], ...] = (
 
 
 class Memory:
-    """What a process and its children have in memory: `before`, at most, and at last, in bytes."""
+    """What a server has in memory: before, at most, and once all is answered."""
 
     def __init__(self, process: int) -> None:
         self._process = psutil.Process(process)
         self.before = self.peak = self.now()
+
+    def outcome(self) -> Outcome:
+        """RIGHT where it stayed below MOST_BYTES and was given back, as a case of its own."""
+        deadline = time.monotonic() + GIVEN_BACK_SECONDS
+        while (now := self.now()) > self.before + KEPT_BYTES and time.monotonic() < deadline:
+            time.sleep(SAMPLED_EVERY)
+        sizes = (one / 2**20 for one in (self.before, self.peak, now))
+        told = "MiB: {:.0f} before, {:.0f} at most, {:.0f} after".format(*sizes)
+        print(told)
+        good = self.peak < MOST_BYTES and now <= self.before + KEPT_BYTES
+        return Outcome(-1, RIGHT if good else told, 0, self.peak)
 
     def now(self) -> int:
         """Of the largest of them: the server's worker."""
