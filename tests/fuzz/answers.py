@@ -8,7 +8,7 @@ import functools
 import gzip
 import json
 import os
-import socket
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from mlflow_stores import new_store
-from run_folders import HISTORY, METRICS, PARAMS, TAGS
+from run_folders import HISTORY, METRICS, PARAMS, TAGS, read_record
 from trained_runs import ARGUMENTS, make_trained_run
 
 import rdad.tracking.tracker
@@ -31,6 +31,7 @@ from rdad.tracking import MlflowTracker, store
 from rdad.tracking.models import register
 from rdad.upload import upload
 
+NEVER = 10**9
 SECONDS = 40  # for all calls of a run, with limits for each of one or a few
 IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "1",
@@ -55,10 +56,10 @@ Write = Callable[[bytes], object]
 class Spoiler:
     """Decides which answers are spoilt, and how."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, first: int | None = None) -> None:
         self.random, self.calls = random, 0
-        self.first = random.choice([0, 1, 2, 3, random.randrange(60)])
-        self.last = random.choice([self.first, self.first, self.first + 3, 10**9])
+        self.first = random.choice([0, 1, 2, 3, random.randrange(60)]) if first is None else first
+        self.last = random.choice([self.first, self.first, self.first + 3, NEVER])
         self.kind = random.choice(KINDS)
         self.lock, self.stop = threading.Lock(), threading.Event()
 
@@ -74,7 +75,8 @@ class Spoiler:
 
 def attempt(random: Random, folder: Path) -> str:
     os.environ |= IMPATIENT
-    store.ANSWER_SECONDS, rdad.tracking.tracker.START_SECONDS = 2, 5
+    store.ANSWER_SECONDS, store.CALL_SECONDS, store.TRANSFER_SECONDS = 2, 3, 4
+    rdad.tracking.tracker.START_SECONDS = 5
     spoiler, started = Spoiler(random), time.monotonic()
     run_dir = _own_run(folder / "run")
     use = random.choice([_tracked, _tracked, _tracked, _uploaded, _opened])
@@ -137,8 +139,11 @@ def _uri() -> str:
 @functools.cache
 def _sent() -> str:
     run_dir = _own_run(default_cache_dir() / "sent")
-    upload(run_dir, uri=_uri())
-    return json.loads((run_dir / "run.json").read_text())["tracking"]["run_id"]
+    with served(Spoiler(Random(0), first=NEVER)) as address:
+        upload(run_dir, uri=address)
+    run_id = read_record(run_dir)["tracking"]["run_id"]
+    shutil.rmtree(run_dir)  # so that its model is fetched
+    return run_id
 
 
 def _own_run(folder: Path) -> Path:

@@ -64,7 +64,7 @@ class Box:
     def allows(self, event: str, place: Any) -> bool:
         """Whether a case may do that; numbers are of files that are open already."""
         if event in ("subprocess.Popen", "os.system", "os.exec"):
-            return False
+            return place == "git"  # which says rdad's commit
         if not isinstance(place, str | bytes | os.PathLike):
             return True
         path = Path(os.path.realpath(os.fsdecode(place)))

@@ -48,6 +48,21 @@ NO_OVERRIDES = (
 )
 
 
+ALLOWED = (  # at the limits of what is
+    *("mode=multiply", "loss=local_cosine", "layers=layer12", "layers=layer3", "precision=bf16"),
+    *("dataset.image_size=[8,8]", "dataset.image_size=[32,64]", "dataset.batch_size=1000000"),
+    *("dataset.calibration=0.99", "dataset.calibration=0.001", "dataset.validation=split"),
+    *("dataset.validation=test", "trainer.check_val_every_n_epoch=1", "dataset.split_seed=-5"),
+    *("dataset.validation_fraction=1e-9", "dataset.validation_fraction=0.999", "dataset.tile=[32,32]"),
+    *("dataset.tile=[160,160]", "dataset.tile_overlap=0.9", "model.sigma=1000", "model.sigma=0"),
+    *("model.lr=1e30", "model.lr=1e-300", "model.beta1=0", "model.beta2=0.9999999999999999"),
+    *("thresholds.image_rate=1e-300", "thresholds.pixel_rate=0.9999999999999999", "seed=4294967295"),
+    *("evaluation.fpr_limit=1e-300", "evaluation.streaming=true", "evaluation.aupro=per_image"),
+    *("cache_features=float16", "cache_features=none", "artifacts.overlays=1", "artifacts.report=true"),
+    *("objective=train_seconds", "dataset.category=grass", "checkpoint_every_n_epochs=1"),
+)
+
+
 def attempt(random: Random, folder: Path) -> str:
     arguments = [*SMALL, *_arguments(random)]
     code, said = called(partial(_train, arguments))
@@ -74,6 +89,8 @@ def _train(arguments: list[str]) -> None:
 def _arguments(random: Random) -> list[str]:
     if random.random() < 0.2:
         return random.sample(NO_OVERRIDES, random.randint(1, 2))
+    if random.random() < 0.2:
+        return random.sample(ALLOWED, random.randint(1, 4))
     return [_override(random) for _ in range(random.choice([1, 1, 2, 3]))]
 
 
