@@ -12,9 +12,27 @@ VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 1, 1e308, float("nan"), float("inf"), 10**30, "", "x", "x" * 200_000),
     *([], {}, [[]], {"a": {"b": []}}, ["x"], [None], "${oc.env:SECRET}", "${seed}", "${now:%Y}"),
     *("../../outside/secret.txt", "/etc/passwd", "/dev/zero", "\x1b[2J", "caf\udce9", "画像", "\0"),
-    *({"_target_": "os.mkdir", "path": RAN}, "_target_=os.mkdir", "+callbacks.x={_target_: os.mkdir}"),
-    *([64, 64], [10**9, 10**9], [-1, 0], "resnet18", "wide_resnet50_2", "layer1", "finished", "running"),
-    *("sqlite:///../outside/stolen.db", "http://127.0.0.1:9", "file:///etc", "hydra.run.dir=../outside"),
+    *(
+        {"_target_": "os.mkdir", "path": RAN},
+        "_target_=os.mkdir",
+        "+callbacks.x={_target_: os.mkdir}",
+    ),
+    *(
+        [64, 64],
+        [10**9, 10**9],
+        [-1, 0],
+        "resnet18",
+        "wide_resnet50_2",
+        "layer1",
+        "finished",
+        "running",
+    ),
+    *(
+        "sqlite:///../outside/stolen.db",
+        "http://127.0.0.1:9",
+        "file:///etc",
+        "hydra.run.dir=../outside",
+    ),
 )
 
 
@@ -42,5 +60,3 @@ def _places(node: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
     if isinstance(node, dict | list):
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             yield from _places(value, (*place, key))
-
-

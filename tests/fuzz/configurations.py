@@ -27,18 +27,61 @@ SMALL = (
 )
 ENDLESS = ("trainer.max_epochs", "dataset.image_size", "dataset.tile")
 SEVERAL = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")
-SLOW_CHOICES = ("wide_resnet50", "resnet50", "resnet34", "efficientnet_lite0", "ddp", "paper", "fast")
+SLOW_CHOICES = (
+    "wide_resnet50",
+    "resnet50",
+    "resnet34",
+    "efficientnet_lite0",
+    "ddp",
+    "paper",
+    "fast",
+)
 NUMBERS = ("-1", "0", "1", "2", "3.5", "0.5", "1e-3", "-0.0", "nan", "inf", "-inf", "1e400")
 LARGE = ("4294967295", "4294967296", "9223372036854775808", "1" + 40 * "0")
 WORDS = (
     *("null", "true", "no", "''", "abc", "layer1", "'1'", "[]", "[1]", "[a,b]", "[[1]]", "{}"),
     *("{a:1}", "[null]", "[32,32]", "[64,32]", "[-32,32]", "add", "none", "auto", "float16"),
-    *("${seed}", "${nothing}", "${oc.env:SECRET}", "${", "$", "\\", "'", '"', "a b", "a,b", "(", ")"),
-    *("画像", "\x1b[2J", "../../outside", "/dev/zero", "~", "{_target_:os.mkdir,path:ran}", "*", "%s"),
+    *(
+        "${seed}",
+        "${nothing}",
+        "${oc.env:SECRET}",
+        "${",
+        "$",
+        "\\",
+        "'",
+        '"',
+        "a b",
+        "a,b",
+        "(",
+        ")",
+    ),
+    *(
+        "画像",
+        "\x1b[2J",
+        "../../outside",
+        "/dev/zero",
+        "~",
+        "{_target_:os.mkdir,path:ran}",
+        "*",
+        "%s",
+    ),
     *("glob(*)", "range(1,3)", "choice(1,2)", "x" * 5000, "[" * 200, "{a:" * 60, "-", "=", "a=b"),
 )
 NO_OVERRIDES = (
-    *("mode", "=", "=x", "+", "~", "-", "--", "--nothing", "a.b.c=1", "seed==1", "SEED=1", "seed =1"),
+    *(
+        "mode",
+        "=",
+        "=x",
+        "+",
+        "~",
+        "-",
+        "--",
+        "--nothing",
+        "a.b.c=1",
+        "seed==1",
+        "SEED=1",
+        "seed =1",
+    ),
     *("model=null", "dataset=null", "trainer=null", "~model", "~trainer", "~seed", "model={}"),
     *("dataset={}", "++model.lr.x=1", "+model.lr=1", "seed@x=1", "mode@model=add", "hydra=x"),
     *("hydra.run.dir=", "hydra.job.chdir=maybe", "hydra/launcher=nothing", "resume=nowhere"),
@@ -53,12 +96,25 @@ ALLOWED = (  # at the limits of what is
     *("dataset.image_size=[8,8]", "dataset.image_size=[32,64]", "dataset.batch_size=1000000"),
     *("dataset.calibration=0.99", "dataset.calibration=0.001", "dataset.validation=split"),
     *("dataset.validation=test", "trainer.check_val_every_n_epoch=1", "dataset.split_seed=-5"),
-    *("dataset.validation_fraction=1e-9", "dataset.validation_fraction=0.999", "dataset.tile=[32,32]"),
+    *(
+        "dataset.validation_fraction=1e-9",
+        "dataset.validation_fraction=0.999",
+        "dataset.tile=[32,32]",
+    ),
     *("dataset.tile=[160,160]", "dataset.tile_overlap=0.9", "model.sigma=1000", "model.sigma=0"),
     *("model.lr=1e30", "model.lr=1e-300", "model.beta1=0", "model.beta2=0.9999999999999999"),
-    *("thresholds.image_rate=1e-300", "thresholds.pixel_rate=0.9999999999999999", "seed=4294967295"),
+    *(
+        "thresholds.image_rate=1e-300",
+        "thresholds.pixel_rate=0.9999999999999999",
+        "seed=4294967295",
+    ),
     *("evaluation.fpr_limit=1e-300", "evaluation.streaming=true", "evaluation.aupro=per_image"),
-    *("cache_features=float16", "cache_features=none", "artifacts.overlays=1", "artifacts.report=true"),
+    *(
+        "cache_features=float16",
+        "cache_features=none",
+        "artifacts.overlays=1",
+        "artifacts.report=true",
+    ),
     *("objective=train_seconds", "dataset.category=grass", "checkpoint_every_n_epochs=1"),
 )
 

@@ -1,4 +1,4 @@
-"""Files named like images: of every format that Pillow writes, whole, changed, or made to overwhelm.
+"""Files named like images: of each format that Pillow writes, whole, changed, or overwhelming.
 
 What is whole gives the pixels that were written. What is not is refused, or gives an image within
 the limits; of a file that is cut off, and of any changed PNG, only the whole one's pixels.
@@ -47,7 +47,20 @@ MODES = {  # of each format of Pillow, with the options that are drawn from
 }
 LOSSY = ("jpeg", "mpo", "jpeg2000", "webp", "avif")
 ODD_NAMES = (
-    *("a\nb", "-rf", "\x1b[2J", "a" * 240, "..", " ", "画像", "a'b\"c", "%s", "{x}", "$HOME", "a*b?"),
+    *(
+        "a\nb",
+        "-rf",
+        "\x1b[2J",
+        "a" * 240,
+        "..",
+        " ",
+        "画像",
+        "a'b\"c",
+        "%s",
+        "{x}",
+        "$HOME",
+        "a*b?",
+    ),
     os.fsdecode(b"caf\xe9"),
 )
 TOLERANCE = 12  # mean difference of levels that a lossy format leaves of a smooth picture
@@ -78,8 +91,9 @@ def _judged(path: Path, made: Written | None) -> str:
     try:
         image = load_image(path)
     except DataError as error:
-        assert str(error.problems[0]).startswith(f"{path}: ")
-        assert not (made and made.whole and made.pixels is not None), f"{made.about}: {error}"
+        said = error.problems[0]
+        assert said.startswith(f"{path}: ")
+        assert not (made and made.whole and made.pixels is not None), f"{made.about}: {said}"
         return REFUSED
     assert image.mode == "RGB"
     assert 0 < image.width * image.height <= DEFAULT_LIMIT
@@ -102,7 +116,8 @@ def _check_as_mask(path: Path, size: tuple[int, int]) -> None:
     try:
         mask, classes = decode_classes(path.read_bytes(), path)
     except DataError as error:
-        assert str(error.problems[0]).startswith(f"{path}: ")
+        said = error.problems[0]
+        assert said.startswith(f"{path}: ")
         return
     assert (mask.mode, mask.size) == ("L", size)
     assert classes >= 0
@@ -115,7 +130,9 @@ def _no_file(random: Random, folder: Path) -> Path:
         case 0:
             path.mkdir()
         case 1:
-            path.symlink_to(random.choice([target, path, "/dev/zero", "/dev/null", "/proc/self/mem"]))
+            path.symlink_to(
+                random.choice([target, path, "/dev/zero", "/dev/null", "/proc/self/mem"])
+            )
         case 2:
             os.mkfifo(path)
         case 3:
@@ -149,7 +166,9 @@ def _picture(random: Random, mode: str) -> Image.Image:
     """A smooth picture with some edges, of a mode of Pillow."""
     size = random.choice([(1, 1), (1, 70), (64, 48), (33, 47), (90, 65)])
     rows, columns = np.mgrid[: size[1], : size[0]]
-    waves = [128 + 90 * np.sin(rows / (9 + 3 * n) + n) * np.cos(columns / (7 + n)) for n in range(4)]
+    waves = [
+        128 + 90 * np.sin(rows / (9 + 3 * n) + n) * np.cos(columns / (7 + n)) for n in range(4)
+    ]
     values = np.stack(waves, axis=-1).astype(np.uint8)
     values[size[1] // 2 :, size[0] // 2 :] = random.randrange(256)
     if mode == "I;16":

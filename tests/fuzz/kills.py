@@ -73,7 +73,9 @@ class Undisturbed:
         assert not other, f"other {other} after {told}"
         places = [folder / "run", cache] if cache != self.cache else [folder / "run"]
         left = [path for one in places for kind in HALF_WRITTEN for path in one.rglob(kind)]
-        assert not [path for path in left if path.parent.name != "trainings"], f"{left} after {told}"
+        assert not [path for path in left if path.parent.name != "trainings"], (
+            f"{left} after {told}"
+        )
         assert not store or only_run(store).info.status == "FINISHED", f"MLflow's run after {told}"
 
 

@@ -34,8 +34,11 @@ def png(
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(
-        ">I", zlib.crc32(kind + content)
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
     )
 
 
@@ -65,7 +68,10 @@ def _tiff(random: Random) -> bytes:
     tags = []
     for tag in (256, 257, 258, 259, 262, 273, 277, 278, 279, 274, 317, 320, 330, 34665, 34853):
         if random.random() < 0.8:
-            kind, count = random.choice([1, 2, 3, 4, 5, 7, 13, 99]), random.choice([1, 1, 1, *LARGE])
+            kind, count = (
+                random.choice([1, 2, 3, 4, 5, 7, 13, 99]),
+                random.choice([1, 1, 1, *LARGE]),
+            )
             value = random.choice([1, 3, 8, 20, *LARGE])
             tags.append(struct.pack("<HHII", tag, kind, count, value))
     following = random.choice([0, 8, 4, 2**32 - 1])
@@ -107,7 +113,10 @@ def _netpbm(random: Random) -> bytes:
 
 
 def _jpeg2000(random: Random) -> bytes:
-    sides, tiles = random.choices([1, 9_000, 2**31, 2**32 - 1], k=2), random.choices([1, 64, 2**31], k=2)
+    sides, tiles = (
+        random.choices([1, 9_000, 2**31, 2**32 - 1], k=2),
+        random.choices([1, 64, 2**31], k=2),
+    )
     size = struct.pack(">HIIIIIIIIH", 0, *sides, 0, 0, *tiles, 0, 0, random.choice([1, 3, 16_384]))
     return b"\xff\x4f\xff\x51" + struct.pack(">H", len(size) + 2) + size + b"\x07\x01\x01" * 3
 
@@ -115,7 +124,9 @@ def _jpeg2000(random: Random) -> bytes:
 def _program(random: Random) -> bytes:
     """Formats that Pillow has other programs read, or that name other files."""
     page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) (w) file\n"
-    return random.choice([page, b"%PDF-1.4\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"FLIF0"])
+    return random.choice(
+        [page, b"%PDF-1.4\n", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"FLIF0"]
+    )
 
 
 KINDS: tuple[Callable[[Random], bytes], ...] = (

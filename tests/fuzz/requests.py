@@ -1,4 +1,4 @@
-"""Requests to a served model: photographs, whose answers are known, and one in ten that is hostile."""
+"""Requests to a served model: images, whose answers are known, and one in ten that is hostile."""
 
 import base64
 import http.client
@@ -123,9 +123,22 @@ def _odd_image(random: Random, port: int) -> str:
 
 def _odd_body(random: Random, port: int) -> str:
     """JSON that is no request."""
-    values: list[Any] = [None, 3, "x", [], {}, [[]], [None], {"image": None}, [{"image": 3}], -1e308]
+    values: list[Any] = [
+        None,
+        3,
+        "x",
+        [],
+        {},
+        [[]],
+        [None],
+        {"image": None},
+        [{"image": 3}],
+        -1e308,
+    ]
     value = random.choice([*values, [{"image": ["x"]}], [{"x": "x"}], {"columns": 3, "data": []}])
-    key = random.choice(["dataframe_records", "dataframe_split", "inputs", "instances", "x", "params"])
+    key = random.choice(
+        ["dataframe_records", "dataframe_split", "inputs", "instances", "x", "params"]
+    )
     body = random.choice([value, {key: value}, {key: value, "inputs": value}])
     return _checked(*_sent(port, body), image=False)
 
@@ -141,7 +154,9 @@ def _odd_text(random: Random, port: int) -> str:
     body = random.choice(
         [b"", b"{", b"\xff\xfe\0", b"[" * 100_000, b'{"inputs": NaN}', b"image\nx\n", b"\0" * 10**6]
     )
-    kind = random.choice([JSON, "text/csv", "image/png", "", "application/json; charset=x", "x/y;z"])
+    kind = random.choice(
+        [JSON, "text/csv", "image/png", "", "application/json; charset=x", "x/y;z"]
+    )
     return _checked(*_sent(port, body, kind), image=False)
 
 
@@ -152,7 +167,9 @@ def _many(random: Random, port: int) -> str:
 
 
 def _elsewhere(random: Random, port: int) -> str:
-    path = random.choice(["/", "/nothing", "/../../etc/passwd", "/invocations/x", "/" + "x" * 9_000])
+    path = random.choice(
+        ["/", "/nothing", "/../../etc/passwd", "/invocations/x", "/" + "x" * 9_000]
+    )
     return _checked(*_sent(port, {}, path=path), image=False)
 
 
@@ -161,7 +178,13 @@ def _broken_off(random: Random, port: int) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     connection.connect()
     length = random.choice([10**6, 10**12, -1, "x"])
-    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: {length}\r\n\r\n"
+    lines = [
+        f"POST {PATH} HTTP/1.1",
+        "Host: x",
+        f"Content-Type: {JSON}",
+        f"Content-Length: {length}",
+    ]
+    head = "\r\n".join([*lines, "", ""])
     with suppress(OSError):
         connection.sock.sendall(head.encode() + b'{"inputs": ' + b" " * random.randrange(9_000))
         time.sleep(random.random())
