@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 from rdad import data  # whose classes are loaded at their first use
 from rdad.data.layouts import read_folder, read_mvtec_ad
 from rdad.data.samples import fitting
+from rdad.runs.files import resolved
 
 Validation = Literal["none", "split", "test"]
 
@@ -82,5 +83,5 @@ def folder(
     check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
     read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
-    label = fitting(category or Path(root).expanduser().resolve().name)
+    label = fitting(category or resolved(Path(root).expanduser()).name)
     return data.AnomalyDataModule(read, name="folder", category=label, **loading)

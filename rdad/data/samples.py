@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from rdad.runs.files import resolved
 from rdad.runs.names import as_text
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     The folder may be that of the images, none of which is then a mask.
     """
     files = list_images(masks) if masks is not None and masks.is_dir() else []
-    taken = {image.resolve() for image in images}
-    files = [file for file in files if file.resolve() not in taken]
+    taken = {resolved(image) for image in images}
+    files = [file for file in files if resolved(file) not in taken]
     owned = {masked_stem(file): file for file in reversed(files)}
     by_stem = owned | {file.stem: file for file in reversed(files)}
     stems = {image.stem for image in images}

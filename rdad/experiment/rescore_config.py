@@ -12,6 +12,7 @@ from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
 from rdad.model.precision import IN_LIGHTNING
+from rdad.runs.files import resolved
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -82,7 +83,7 @@ def _same_images(one: DictConfig, other: DictConfig) -> bool:
 
 def _place(named: object) -> object:
     """A path as it is on the disk; anything else as it is."""
-    return Path(named).resolve() if isinstance(named, str) else named
+    return resolved(Path(named)) if isinstance(named, str) else named
 
 
 def _option_of(run: DictConfig | None) -> str:

@@ -28,6 +28,8 @@ SMALL = (
 ENDLESS = ("trainer.max_epochs", "dataset.image_size", "dataset.tile")
 SEVERAL = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")
 SLOW_CHOICES = (
+    "bf16",
+    "quick",
     "wide_resnet50",
     "resnet50",
     "resnet34",
@@ -92,14 +94,14 @@ NO_OVERRIDES = (
 
 
 ALLOWED = (  # at the limits of what is
-    *("mode=multiply", "loss=local_cosine", "layers=layer12", "layers=layer3", "precision=bf16"),
+    *("mode=multiply", "loss=local_cosine", "layers=layer12", "dataset.tile_overlap=0.3"),
     *("dataset.image_size=[8,8]", "dataset.image_size=[32,64]", "dataset.batch_size=1000000"),
     *("dataset.calibration=0.99", "dataset.calibration=0.001", "dataset.validation=split"),
     *("dataset.validation=test", "trainer.check_val_every_n_epoch=1", "dataset.split_seed=-5"),
     *(
         "dataset.validation_fraction=1e-9",
         "dataset.validation_fraction=0.999",
-        "dataset.tile=[32,32]",
+        "dataset.tile=[96,96]",
     ),
     *("dataset.tile=[160,160]", "dataset.tile_overlap=0.9", "model.sigma=1000", "model.sigma=0"),
     *("model.lr=1e30", "model.lr=1e-300", "model.beta1=0", "model.beta2=0.9999999999999999"),

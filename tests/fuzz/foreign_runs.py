@@ -69,16 +69,16 @@ def own_run() -> Path:
     """A small run with all its files, on those images."""
     folder = default_cache_dir() / "run"
     ARGUMENTS["layers"] = ["layer1"]
-    params = {"dataset": "folder", "category": "x", "mode": "add"}
+    params = {"dataset": "folder", "category": "parts", "mode": "add"}
     make_trained_run(folder, params=params, train_seconds=1.0, trained=True)
-    cfg = load_config(
+    given = [
         *("backbone=resnet18", "model.pre_trained=false", "layers=layer1", "tracking=off"),
         *("dataset=folder", f"dataset.root={parts()}", "dataset.normal=good", "trainer=cpu"),
         *("dataset.defects=bad", "dataset.masks=masks", "dataset.image_size=[64,64]"),
         *("dataset.holdout=0.5", "dataset.calibration=0"),
-    )
-    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(cfg))
-    (folder / ".hydra" / "overrides.yaml").write_text("- mode=add\n")
+    ]
+    (folder / ".hydra" / "config.yaml").write_text(OmegaConf.to_yaml(load_config(*given)))
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(given))
     (folder / "multirun.yaml").write_text(yaml.safe_dump(MULTIRUN))
     (folder / "calibration.csv").write_text("image,score\ngood/0.png,1.0\n")
     return folder

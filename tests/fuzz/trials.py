@@ -137,7 +137,8 @@ def _serve(subject: str, place: Path, pipe: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (NEVER_BYTES, NEVER_BYTES))
     sys.dont_write_bytecode = True
     place.mkdir(parents=True, exist_ok=True)
-    os.environ |= {"MPLCONFIGDIR": str(place / "cache"), "RDAD_CACHE_DIR": str(place / "cache")}
+    kept = ("MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "RDAD_CACHE_DIR")
+    os.environ |= dict.fromkeys(kept, str(place / "cache"))
     attempt = importlib.import_module(f"fuzz.{subject}").attempt
     while True:
         seed = pipe.recv()

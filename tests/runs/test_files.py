@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rdad.data import DataError, folder
 from rdad.runs import files
 from rdad.runs.files import (
     DRAFT,
@@ -17,12 +18,15 @@ from rdad.runs.files import (
     read_history,
     read_metrics,
     remove_drafts,
+    resolved,
     write_atomic,
     write_json,
     write_metrics,
     write_text_atomic,
 )
 from rdad.runs.record import RunRecord, read_record
+from rdad.tracking.files import leads_out
+from rdad.upload import upload
 
 
 def refuse(constant: str) -> None:
@@ -154,3 +158,19 @@ def test_what_is_no_regular_file_is_told_and_files_folders_and_nothing_are_not(t
 def test_a_record_keeps_names_that_are_no_utf_8(tmp_path: Path):
     write_json(tmp_path / "run.json", {"status": "finished", "root": "r\udcff"})
     assert read_record(tmp_path)["root"] == "r\udcff"
+
+
+def test_links_in_a_circle_are_a_place_like_others_and_raise_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert resolved(tmp_path / "a").parent == tmp_path.resolve()
+    assert leads_out(tmp_path / "a", tmp_path) is False
+    with pytest.raises(FileNotFoundError, match=r"no run\.json"):
+        upload(tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        folder(tmp_path / "a", "good").prepare()
+    (tmp_path / "good").mkdir()
+    for name in ("x.png", "y.png"):
+        (tmp_path / "good" / name).symlink_to(name)
+    with pytest.raises(DataError, match=r"x\.png: cannot be read"):
+        folder(tmp_path, "good", calibration=0).prepare()
