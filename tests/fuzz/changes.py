@@ -8,31 +8,22 @@ from typing import Any
 RAN = "ran"
 """What no case may make, though its values tell rdad to."""
 
+
+def words(text: str) -> tuple[str, ...]:
+    """Those between spaces."""
+    return tuple(text.split())
+
+
 VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 1, 1e308, float("nan"), float("inf"), 10**30, "", "x", "x" * 200_000),
-    *([], {}, [[]], {"a": {"b": []}}, ["x"], [None], "${oc.env:SECRET}", "${seed}", "${now:%Y}"),
-    *("../../outside/secret.txt", "/etc/passwd", "/dev/zero", "\x1b[2J", "caf\udce9", "画像", "\0"),
-    *(
-        {"_target_": "os.mkdir", "path": RAN},
-        "_target_=os.mkdir",
-        "+callbacks.x={_target_: os.mkdir}",
+    *([], {}, [[]], {"a": {"b": []}}, ["x"], [None], [64, 64], [10**9, 10**9], [-1, 0]),
+    *words(
+        "${oc.env:SECRET} ${seed} ${now:%Y} ../../outside/secret.txt /etc/passwd /dev/zero 画像"
     ),
-    *(
-        [64, 64],
-        [10**9, 10**9],
-        [-1, 0],
-        "resnet18",
-        "wide_resnet50_2",
-        "layer1",
-        "finished",
-        "running",
-    ),
-    *(
-        "sqlite:///../outside/stolen.db",
-        "http://127.0.0.1:9",
-        "file:///etc",
-        "hydra.run.dir=../outside",
-    ),
+    *words("resnet18 wide_resnet50_2 layer1 finished running http://127.0.0.1:9 file:///etc"),
+    *words("sqlite:///../outside/stolen.db hydra.run.dir=../outside _target_=os.mkdir"),
+    *("\x1b[2J", "caf\udce9", "\0", "+callbacks.x={_target_: os.mkdir}"),
+    {"_target_": "os.mkdir", "path": RAN},
 )
 
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from trained_runs import ARGUMENTS, make_trained_run
 
-from fuzz.changes import RAN, with_change
+from fuzz.changes import RAN, with_change, words
 from rdad.config.compose import load_config
 from rdad.data.store import default_cache_dir
 
@@ -30,22 +30,11 @@ RECORDS = (
 TABLES = ("history.csv", "scores.csv", "calibration.csv")
 FILES = (*RECORDS, *TABLES, "model.pt", "train.log", "report.html")
 TEXTS = (
-    *(
-        b"",
-        b"\0",
-        b"null",
-        b"[]",
-        b"{}",
-        b"3",
-        b'"x"',
-        b"{",
-        b"- - -",
-        b"\xff\xfe",
-        b"\xef\xbb\xbf{}",
-    ),
+    *(text.encode() for text in words('null [] {} 3 "x" { {"status":3} status:')),
+    *(b"", b"\0", b"- - -", b"\xff\xfe", b"\xef\xbb\xbf{}", b"\x80\x04}." * 9, b"x" * 300_000),
     *(b"[" * 100_000, b"{a: " * 500, b"a: &a [x]\nb: *a\n", b"!!python/object/new:os.x {}\n"),
-    *(b"x,y\n1", b"epoch\nnan\n", b"epoch,train/loss\n1,x\n", b"\x80\x04}." * 9, b"x" * 300_000),
-    *(b"hydra: {overrides: {task: [x=1], hydra: []}}", b"status: finished", b'{"status": 3}'),
+    *(b"x,y\n1", b"epoch\nnan\n", b"epoch,train/loss\n1,x\n", b"status: finished"),
+    b"hydra: {overrides: {task: [x=1], hydra: []}}",
 )
 
 

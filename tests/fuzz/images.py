@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fuzz.changes import words
 from fuzz.overwhelming import overwhelming
 from fuzz.trials import REFUSED, RIGHT
 from rdad.data.images import (
@@ -47,21 +48,8 @@ MODES = {  # of each format of Pillow, with the options that are drawn from
 }
 LOSSY = ("jpeg", "mpo", "jpeg2000", "webp", "avif")
 ODD_NAMES = (
-    *(
-        "a\nb",
-        "-rf",
-        "\x1b[2J",
-        "a" * 240,
-        "..",
-        " ",
-        "画像",
-        "a'b\"c",
-        "%s",
-        "{x}",
-        "$HOME",
-        "a*b?",
-    ),
-    os.fsdecode(b"caf\xe9"),
+    *words("-rf .. 画像 a'b\"c %s {x} $HOME a*b? ~ - CON con.png.exe"),
+    *("a\nb", "\x1b[2J", "a" * 240, " ", os.fsdecode(b"caf\xe9")),
 )
 TOLERANCE = 12  # mean difference of levels that a lossy format leaves of a smooth picture
 

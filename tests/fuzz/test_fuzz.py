@@ -12,10 +12,10 @@ from fuzz import kills
 from fuzz.trials import outcomes, seeds, tell
 
 SUBJECTS = {  # cases in make test, in make fuzz, and seconds that one may take
-    "images": (150, 2000, 60),
-    "configurations": (30, 300, 120),
-    "folders": (25, 200, 120),
-    "answers": (12, 200, 120),
+    "images": (100, 2000, 60),
+    "configurations": (12, 300, 240),
+    "folders": (12, 200, 120),
+    "answers": (5, 200, 120),
 }
 LONGEST = pytest.mark.timeout(7200)
 
@@ -30,7 +30,7 @@ def test_hostile_input_gives_what_is_right_or_one_message(subject: str, tmp_path
 
 @LONGEST
 def test_stopped_trainings_end_as_one_that_was_never_stopped(tmp_path: Path) -> None:
-    cases, started = seeds("kills", short=2, long=60), time.monotonic()
+    cases, started = seeds("kills", short=1, long=60), time.monotonic()
     undisturbed = kills.Undisturbed(tmp_path)
     found = [undisturbed.outcome(seed, tmp_path) for seed in cases]
     tell("kills", found, time.monotonic() - started)
