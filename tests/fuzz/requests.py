@@ -20,18 +20,20 @@ from PIL import Image
 
 from fuzz.images import written
 from fuzz.overwhelming import overwhelming
-from fuzz.trials import MOST_BYTES, REFUSED, RIGHT, Outcome
+from fuzz.trials import REFUSED, RIGHT, Outcome
 from rdad.detector.loaded_run import LoadedRun
 
 HOSTILE = 0.1
 SECONDS = 300  # for one answer, where two hundred wait
 SAMPLED_EVERY = 0.2  # seconds
 GIVEN_BACK_SECONDS = 10
-KEPT_BYTES = 300_000_000
+KEPT_BYTES = 300_000_000  # beside what there was before
+MOST_BYTES = 1_000_000_000  # likewise: 10 for each pixel of the largest image
 PATH = "/invocations"
 JSON = "application/json"
 REFUSALS = range(400, 500)
 MLFLOWS_OWN = (500, b"Internal Server Error")  # JSON that its parser does not survive
+TOO_BUSY = (504, b"Request processing time exceeded limit")  # MLflow's minute for each request
 
 
 class Photograph(NamedTuple):
@@ -85,6 +87,8 @@ def _asked(random: Random, port: int, known: Sequence[Photograph]) -> str:
         return random.choice(KINDS)(random, port)
     chosen = random.choices(known, k=random.choice([1, 1, 2, 5]))
     status, answer = _sent(port, {"dataframe_records": [{"image": one.encoded} for one in chosen]})
+    if (status, answer) == TOO_BUSY:
+        return REFUSED
     assert status == 200, f"{status}: {answer!r:.500}"
     rows = json.loads(answer)["predictions"]
     assert [row["label"] for row in rows] == [one.label for one in chosen]
@@ -105,7 +109,7 @@ def _sent(port: int, body: Any, kind: str = JSON, path: str = PATH) -> tuple[int
 
 def _checked(status: int, answer: bytes, *, image: bool = True) -> str:
     """A client's mistake is called one; but for MLflow, where no image comes as far as rdad."""
-    if not image and (status, answer) == MLFLOWS_OWN:
+    if (status, answer) == TOO_BUSY or (not image and (status, answer) == MLFLOWS_OWN):
         return REFUSED
     assert status in REFUSALS or status == 200, f"{status}: {answer!r:.700}"
     assert status == 200 or b"rdad/" not in answer, f"code is shown: {answer!r:.700}"
@@ -215,14 +219,14 @@ class Memory:
         self.before = self.peak = self.now()
 
     def outcome(self) -> Outcome:
-        """RIGHT where it stayed below MOST_BYTES and was given back, as a case of its own."""
+        """RIGHT where it was bounded and given back, as a case of its own."""
         deadline = time.monotonic() + GIVEN_BACK_SECONDS
         while (now := self.now()) > self.before + KEPT_BYTES and time.monotonic() < deadline:
             time.sleep(SAMPLED_EVERY)
         sizes = (one / 2**20 for one in (self.before, self.peak, now))
         told = "MiB: {:.0f} before, {:.0f} at most, {:.0f} after".format(*sizes)
         print(told)
-        good = self.peak < MOST_BYTES and now <= self.before + KEPT_BYTES
+        good = max(self.peak - MOST_BYTES, now - KEPT_BYTES) < self.before
         return Outcome(-1, RIGHT if good else told, 0, self.peak)
 
     def now(self) -> int:
