@@ -46,6 +46,8 @@ def configuration(
     Raises:
         ConfigError: an option is not allowed, or no images are named.
     """
+    if run is not None and not OmegaConf.is_dict(run.get("dataset")):
+        raise ConfigError("the run's configuration is cut off, or not of this program: no dataset")
     named = [one for one in options if one.startswith("dataset=")]
     if run is None and not named:
         raise ConfigError(
@@ -88,7 +90,7 @@ def _place(named: object) -> object:
 
 def _option_of(run: DictConfig | None) -> str:
     """The name under conf/dataset, which is that of the function in rdad.data."""
-    target = run.dataset._target_ if run is not None else ""
+    target = run.dataset.get("_target_", "nowhere") if run is not None else ""
     if target not in DATASETS:
         raise ConfigError(
             f"the run's own images come from {target}, which rdad does not call; name images, as "
