@@ -131,7 +131,7 @@ def check_values(schema: type, node: Mapping[str, Any], place: str = "") -> None
             if value not in allowed:
                 raise ConfigError(f"{key} must be {allowed}; found {value}")
         elif allowed and not isinstance(value, Mapping):  # a node, whose constructor checks it
-            for name in [value] if isinstance(value, str) else [*value] or [None]:
+            for name in ([*value] or [None]) if OmegaConf.is_list(value) else [value]:
                 one_of(key, name, allowed)
 
 

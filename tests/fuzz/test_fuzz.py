@@ -12,10 +12,10 @@ from fuzz import kills
 from fuzz.trials import outcomes, seeds, tell
 
 SUBJECTS = {  # cases in make test, in make fuzz, and seconds that one may take
-    "images": (100, 2000, 60),
-    "configurations": (12, 300, 240),
-    "folders": (12, 200, 120),
-    "answers": (5, 200, 120),
+    "images": (80, 2000, 60),
+    "configurations": (8, 300, 240),
+    "folders": (10, 200, 120),
+    "answers": (4, 200, 120),
 }
 LONGEST = pytest.mark.timeout(7200)
 
