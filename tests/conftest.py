@@ -14,7 +14,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parent.parent
 SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
-    *("benchmark", "experiment", "hydra_plugins", "integration", "tracking"),
+    *("benchmark", "experiment", "fuzz", "hydra_plugins", "integration", "tracking"),
     *("test_command_line", "test_compiled_steps", "test_comparison", "test_compose"),
     *("test_export_command", "test_exports", "test_folder", "test_lightning_model"),
     *("test_metrics_across_processes", "test_model_file", "test_network", "test_optimizers"),

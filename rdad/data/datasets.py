@@ -10,6 +10,7 @@ from rdad.data.depth import Bits, is_bits
 from rdad.data.layouts import read_folder, read_mvtec_ad
 from rdad.data.readers.published import warn_of_counts
 from rdad.data.samples import Samples, existing_folder, fitting
+from rdad.runs.files import resolved
 from rdad.runs.names import expanded
 
 Validation = Literal["none", "split", "test"]
@@ -111,7 +112,7 @@ def folder(
     split_seed = loading.get("split_seed", 0)
     found = (root, normal, normal_test, defects, masks, holdout, split_seed, recursive)
     read = partial(read_folder, *found)
-    label = fitting(category or expanded(root).resolve().name)
+    label = fitting(category or resolved(expanded(root)).name)
     refuse = not allow_duplicates
     return data.AnomalyDataModule(
         read, name="folder", category=label, refuse_duplicates=refuse, **loading

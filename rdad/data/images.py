@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,8 @@ def read_bytes(path: Path) -> bytes:
         raise DataError([f"{path}: a folder, not an image"]) from None
     except OSError as error:
         raise DataError([f"{path}: cannot be read ({error.strerror})"]) from error
+    except ValueError as error:  # a name with a zero byte
+        raise DataError([f"{path}: cannot be read ({error})"]) from error
     if not content:
         raise DataError([f"{path}: empty file (zero bytes)"])
     return content
@@ -133,10 +136,8 @@ def decode_classes(content: bytes, path: Path) -> tuple[Image.Image, int, Facts]
     with _damage_named(path):
         image, facts = _open(content)
         grey, levels = marked(_mask_values(image), lossy=content.startswith(JPEG_START))
-        colours = []
-        if levels and not _is_grey(image):
-            colours = _rgb(image).getcolors(MOST_COLOURS) or []
-    return Image.fromarray(grey), levels and max(levels, len(colours) - 1), facts
+        colours = _colours(image) if levels and not _is_grey(image) else 0
+    return Image.fromarray(grey), levels and max(levels, colours - 1), facts
 
 
 def mask_values(content: bytes, path: Path) -> NDArray[np.integer]:
@@ -153,11 +154,32 @@ def _mask_values(image: Image.Image) -> NDArray[np.integer]:
         return values
     if _is_grey(image):
         return np.asarray(image)
-    values = np.maximum.reduce([np.asarray(band) for band in _rgb(image).split()])
+    values = np.empty((image.height, image.width), np.uint8)
+    for top, rows in _rows(image):
+        channels = [np.asarray(channel) for channel in _rgb(rows).split()]
+        np.maximum.reduce(channels, out=values[top : top + rows.height])
     if image.has_transparency_data and not values.any():
-        values = np.asarray(image.convert("RGBA").getchannel("A"))
-        values = np.where(values.min() < 255, values, 0)
+        alpha = image if "A" in image.getbands() else image.convert("RGBA")
+        found = np.asarray(alpha.getchannel("A"))
+        return found if found.min() < 255 else values
     return values
+
+
+def _colours(image: Image.Image) -> int:
+    """How many there are; 0 for more than a mask has."""
+    found: set[Any] = set()
+    for _, rows in _rows(image):
+        colours = _rgb(rows).getcolors(MOST_COLOURS)
+        found |= {colour for _, colour in colours or []}
+        if colours is None or len(found) > MOST_COLOURS:
+            return 0
+    return len(found)
+
+
+def _rows(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The image in bands, each behind its first row: copies of the whole would be many times it."""
+    for top in range(0, image.height, BAND_ROWS):
+        yield top, image.crop((0, top, image.width, min(top + BAND_ROWS, image.height)))
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -207,6 +229,8 @@ def _open(content: bytes) -> tuple[Image.Image, Facts]:
     with Image.open(io.BytesIO(content)) as image:
         if (found := image.width * image.height) > most_pixels():
             raise Image.DecompressionBombError(f"{found} pixels")
+        if image.format == "EPS":
+            raise ValueError("EPS is a program, which Ghostscript would run; save as PNG")
         paged, deep = has_pages(image), has_16_bits(image)
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:
@@ -230,9 +254,8 @@ def _rgb(image: Image.Image, bits: int = FULL) -> Image.Image:
 def _over_black(image: Image.Image) -> Image.Image:
     """Composited band by band: of the whole there would be four copies at once."""
     result = Image.new("RGB", image.size)
-    for top in range(0, image.height, BAND_ROWS):
-        bottom = min(top + BAND_ROWS, image.height)
-        band = image.crop((0, top, image.width, bottom)).convert("RGBA")
-        black = Image.new("RGBA", band.size, (0, 0, 0, 255))
-        result.paste(Image.alpha_composite(black, band).convert("RGB"), (0, top))
+    for top, rows in _rows(image):
+        black = Image.new("RGBA", rows.size, (0, 0, 0, 255))
+        shown = Image.alpha_composite(black, rows.convert("RGBA"))
+        result.paste(shown.convert("RGB"), (0, top))
     return result

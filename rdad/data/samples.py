@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from rdad.data.depth import FULL
+from rdad.runs.files import resolved
 from rdad.runs.names import as_text, expanded, nfc, on_disk
 
 log = logging.getLogger(__name__)
@@ -77,8 +78,8 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     The folder may be that of the images, none of which is then a mask.
     """
     files = list_images(masks) if masks is not None and masks.is_dir() else []
-    taken = {image.resolve() for image in images}
-    files = [file for file in files if file.resolve() not in taken]
+    taken = {resolved(image) for image in images}
+    files = [file for file in files if resolved(file) not in taken]
     owned = {masked_stem(file): file for file in reversed(files)}
     by_stem = owned | {nfc(file.stem): file for file in reversed(files)}
     stems = {nfc(image.stem) for image in images}
@@ -208,15 +209,15 @@ def folders_below(folder: Path, left_out: Collection[Path] = ()) -> Iterator[Pat
 
     Links that lead back up are not followed, nor is anything in `left_out`, resolved, entered.
     """
-    return _below(folder, (folder.resolve(),), left_out)
+    return _below(folder, (resolved(folder),), left_out)
 
 
 def _below(folder: Path, above: tuple[Path, ...], left_out: Collection[Path]) -> Iterator[Path]:
     yield folder
     for subfolder in subfolders(folder):
-        resolved = subfolder.resolve()
-        if resolved not in above and resolved not in left_out:
-            yield from _below(subfolder, (*above, resolved), left_out)
+        place = resolved(subfolder)
+        if place not in above and place not in left_out:
+            yield from _below(subfolder, (*above, place), left_out)
 
 
 def draw(total: int, *, part: float, seed: int) -> list[int]:

@@ -12,6 +12,7 @@ from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
 from rdad.model.precision import AUTO, IN_LIGHTNING
+from rdad.runs.files import resolved
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -45,6 +46,8 @@ def configuration(
     Raises:
         ConfigError: an option is not allowed, or no images are named.
     """
+    if run is not None and not OmegaConf.is_dict(run.get("dataset")):
+        raise ConfigError("the run's configuration is cut off, or not of this program: no dataset")
     named = [one for one in options if one.startswith("dataset=")]
     if run is None and not named:
         raise ConfigError(
@@ -82,7 +85,7 @@ def _same_images(one: DictConfig, other: DictConfig) -> bool:
 
 def _place(named: object) -> object:
     """A path as it is on the disk; what is off or empty as None; anything else as it is."""
-    return Path(named).resolve() if isinstance(named, str) else named or None
+    return resolved(Path(named)) if isinstance(named, str) else named or None
 
 
 def _option_of(run: DictConfig | None) -> str:

@@ -44,6 +44,11 @@ def irregular(path: Path) -> str | None:
         return None
 
 
+def resolved(path: Path) -> Path:
+    """As `Path.resolve`, which before Python 3.13 raises a RuntimeError for links in a circle."""
+    return Path(os.path.realpath(path))
+
+
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a new file, which then takes the place of `path`; makes the folders.
 

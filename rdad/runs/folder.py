@@ -18,7 +18,7 @@ from typing import Literal, NoReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from rdad.runs.files import remove_drafts
+from rdad.runs.files import remove_drafts, resolved
 from rdad.runs.names import expanded, visible
 
 LOCK_FILE = ".lock"
@@ -60,7 +60,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         FolderInUseError: another process is in there.
     """
-    path = folder.resolve() / LOCK_FILE
+    path = resolved(folder) / LOCK_FILE
     if path in _held or _is_further_process():
         yield
         return

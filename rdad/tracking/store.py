@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -30,12 +30,15 @@ CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s\"'<>]*|[^/\s:]*:(?!\d+/)[^@\s]*)@")
 """What stands before a host; a database's password may hold a slash, where a port ends at one."""
 
 KNOCK_SECONDS = 5
-ANSWER_SECONDS = 10  # a whole call at the start; a server that drips is never silent
+ANSWER_SECONDS = 10  # to the knock, as a whole; a server that drips is never silent
+CALL_SECONDS = 120  # a whole call of the client, with what it tries again
+TRANSFER_SECONDS = 1800  # a call that moves files
 LOCK_SECONDS = 120
 QUIET_AND_PATIENT = {  # MLflow's own limits add up to minutes for each call
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # a server may say a day
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
@@ -123,7 +126,8 @@ class Store:
         with self._one_at_a_time():
             if self.database and not self.database.exists():
                 _make_database(self.database)
-            return MlflowClient(tracking_uri=self.uri)
+            client = MlflowClient(tracking_uri=self.uri)
+        return cast("MlflowClient", _InTime(client)) if self.is_server else client
 
     def open_existing(self) -> "MlflowClient":
         """As `open`, to read: no store is made.
@@ -152,6 +156,13 @@ class Store:
                 f"mlflow experiments restore -x {found.experiment_id}"
             )
         return found.experiment_id
+
+    def download(self, location: str, folder: str) -> str:
+        """Where the files of an artifact's address lie now, below `folder`; limited in time."""
+        from mlflow.artifacts import download_artifacts
+
+        get = functools.partial(download_artifacts, dst_path=folder, tracking_uri=self.uri)
+        return within(TRANSFER_SECONDS, functools.partial(get, location))
 
     def _made(self, client: "MlflowClient", name: str) -> "Experiment":
         """The new experiment, or that of another machine that was quicker."""
@@ -218,6 +229,24 @@ def _is_address(uri: str) -> bool:
         return False
     plugins = (one.name for one in entry_points(group="mlflow.tracking_store"))
     return bool(found) and (scheme.partition("+")[0] in DATABASES or scheme in plugins)
+
+
+class _InTime:
+    """A server's client whose calls end: MLflow limits the wait for each next byte alone."""
+
+    def __init__(self, client: "MlflowClient") -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            seconds = TRANSFER_SECONDS if "artifact" in name else CALL_SECONDS
+            return within(seconds, functools.partial(found, *args, **kwargs))
+
+        return call
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:

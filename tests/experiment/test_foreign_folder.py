@@ -173,6 +173,16 @@ def test_a_configuration_that_looks_something_up_or_grows_is_refused(
     assert content(place) == before
 
 
+@pytest.mark.parametrize("text", ["seed: 0", "dataset: 3", "dataset: {category: x}"])
+def test_a_configuration_that_is_cut_off_before_its_images_is_refused(
+    foreign: Path, place: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (foreign / ".hydra" / "config.yaml").write_text(text)
+    assert evaluated(foreign) == 1
+    assert "the run's" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
 def test_evaluating_calls_nothing_that_the_folder_names(
     foreign: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
