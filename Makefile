@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick lint types check ui clean
+.PHONY: help install demo test fuzz quick lint types check ui clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: $(STAMP) ## train on embedded photographs of brick, on what pip brings alo
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(STAMP) ## hostile input of all kinds, for an hour; RDAD_FUZZ=images:17 tries one case alone
+	RDAD_FUZZ=$${RDAD_FUZZ:-long} $(BIN)/python -m pytest tests/fuzz tests/integration/test_serving.py
 
 quick: lint types ## lint, types and the tests that start no process and train no network
 	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile

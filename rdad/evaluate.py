@@ -8,9 +8,11 @@ from functools import partial
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
+from rdad.config.allowed import number
 from rdad.config.command import Command
 from rdad.config.compose import ConfigError, check_values
-from rdad.config.schema import SourceConfig, number
+from rdad.config.schema import SourceConfig
+from rdad.config.spelling import as_it_stands
 from rdad.experiment.rescore_config import is_of_the_run
 
 COMMAND = Command(
@@ -55,6 +57,7 @@ class EvaluateConfig(SourceConfig):
     output: str | None = MISSING
     mode: str | None = MISSING
     sigma: float | None = MISSING
+    score_share: float | None = number(0, 1)
     threshold: float | None = number(0, open="(")
     thresholds: RatesConfig = field(default_factory=RatesConfig)
     device: str = MISSING
@@ -66,7 +69,7 @@ ConfigStore.instance().store(name="evaluate_schema", node=EvaluateConfig)
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; gives the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    of_the_run = [one for one in given if is_of_the_run(one)]
+    of_the_run = [as_it_stands(one) for one in given if is_of_the_run(one)]
     own = [one for one in given if not is_of_the_run(one)]
     return COMMAND.main(partial(evaluate, of_the_run), own)
 

@@ -76,15 +76,15 @@ class ServedModel:
         name = f"image {number}"
         try:
             with self._preparing:
-                return self.trained.prepare(_opened(image, name))
+                return self.trained.prepare(_opened(image, name, self.trained.bits))
         except DataError as error:
             said = "; ".join(error.problems).removeprefix(f"{name}: ")
             raise MlflowException.invalid_parameter_value(f"{name}: {said}") from error
 
 
-def _opened(image: Any, name: str) -> "Image.Image | NDArray[np.uint8]":
+def _opened(image: Any, name: str, bits: int) -> "Image.Image | NDArray[np.uint8]":
     if isinstance(image, bytes):
-        return decode_image(_from_base64(image), Path(name))
+        return decode_image(_from_base64(image), Path(name), bits=bits)
     if isinstance(image, np.ndarray):
         return image
     allowed = "the bytes of an image file, or a uint8 array"

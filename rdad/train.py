@@ -10,11 +10,21 @@ from omegaconf import DictConfig
 
 from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.schema import TRAIN_SECONDS
+from rdad.config.spelling import spelled
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
-from rdad.runs.ending import end_in_order_when_terminated, failed_job, record_end, why_stopped
+from rdad.runs.ending import (
+    end_in_order_when_terminated,
+    end_with_its_reader,
+    failed_job,
+    reader_may_leave,
+    record_end,
+    why_stopped,
+)
+from rdad.runs.folder import have_a_home
 from rdad.runs.names import let_print_any_name, visible
+from rdad.sweep.categories import with_categories
 from rdad.sweep.plan import check_strategy_in_sweep
 from rdad.sweep.report import report_sweep
 
@@ -44,7 +54,8 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
         sys.exit(BAD_INPUT)
     if not result.metrics:  # a distributed run's further processes
         return None
-    print(summary(result))
+    with reader_may_leave():
+        print(summary(result))
     if result.tracking_error is not None and hydra_config.mode == RunMode.RUN:
         sys.exit(UNTRACKED)
     values = {TRAIN_SECONDS: result.train_seconds, **result.metrics}
@@ -76,10 +87,15 @@ def _is_users(error: Exception) -> bool:
 
 
 def command() -> None:
-    """The command line: `resume=` and `resume_sweep=` stand for the command that was stopped."""
+    """The command line: `resume=` and `resume_sweep=` stand for the command that was stopped.
+
+    Paths and names are taken as they stand, see `rdad.config.spelling.spelled`.
+    """
+    end_with_its_reader(sys.argv[1:])
+    have_a_home()
     try:
         check_groups(sys.argv[1:])
-        sys.argv[1:] = replayed(sys.argv[1:])
+        sys.argv[1:] = with_categories(spelled(replayed(sys.argv[1:])))
     except (OSError, ValueError) as error:
         print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)

@@ -7,16 +7,17 @@ enough; it remembers the run that it became, and a second upload adds nothing.
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.config.foreign import read_config
+from rdad.runs.ending import reader_may_leave
 from rdad.runs.files import HISTORY_FILE, METRICS_FILE, read_history, read_metrics, write_json
-from rdad.runs.folder import alone_in
+from rdad.runs.folder import alone_in, have_a_home
 from rdad.runs.names import VisibleFormatter, visible
-from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record
+from rdad.runs.record import CONFIG_FILE, NOWHERE, RECORD_FILE, read_record
 from rdad.tracking.files import leads_out
 from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
 
@@ -32,14 +33,18 @@ FACTS = ("experiment", "run_name", "params", "tags")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code, 1 if any folder could not be sent."""
-    chosen = _parser().parse_args(arguments)
+    have_a_home()
+    with reader_may_leave():
+        chosen = _parser().parse_args(arguments)
     logging.getLogger("rdad.tracking.tracker").addHandler(logging.NullHandler())  # ours says it
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(VisibleFormatter())
     failed = False
     for folder in chosen.folders:
         try:
-            print(visible(upload(folder, uri=chosen.uri, was_killed=chosen.was_killed)))
+            said = visible(upload(folder, uri=chosen.uri, was_killed=chosen.was_killed))
+            with reader_may_leave():
+                print(said)
         except (OSError, ValueError) as failure:
             print(visible(f"rdad.upload: {folder}: {failure}"), file=sys.stderr)
             failed = True
@@ -75,7 +80,8 @@ def _upload(run_dir: Path, *, uri: str | None, was_killed: bool) -> str:
     store = tracker.shown_uri
     if uri is None and known and store != shown_uri(default_uri()):
         said = f"{run_dir}: the store is the one that its {RECORD_FILE} names: {store}"
-        print(visible(said), flush=True)
+        with reader_may_leave():
+            print(visible(said))
     run_id = before["run_id"] if known == store else None
     if run_id and before["error"] is None and tracker.holds(run_id):
         return f"{run_dir}: already in {store} as run {run_id}"
@@ -110,13 +116,15 @@ def _send(
 
 def _wants_model(run_dir: Path) -> bool:
     """What `tracking.log_model` was; true where the run was made with tracking=off."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.select(read_config(run_dir), "tracking.log_model", default=True)
+    tracking = read_config(run_dir).get("tracking")
+    return not isinstance(tracking, Mapping) or tracking.get("log_model", True) is not False
 
 
 def _moment(record: dict[str, Any], key: str) -> datetime | None:
-    return datetime.fromisoformat(record[key]) if key in record else None
+    try:
+        return datetime.fromisoformat(record[key]) if key in record else None
+    except ValueError as error:
+        raise ValueError(f"{RECORD_FILE}: {key} is no time: {record[key]!r}") from error
 
 
 def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
@@ -124,12 +132,8 @@ def _read_record(run_dir: Path, *, was_killed: bool) -> dict[str, Any]:
     for name in (RECORD_FILE, CONFIG_FILE, HISTORY_FILE, METRICS_FILE):
         if leads_out(run_dir / name, run_dir):
             raise ValueError(f"{name} is a link that leads out of the folder; nothing is sent")
-    record = read_record(run_dir)
-    missing = {"status", *FACTS} - record.keys()
-    if missing:
-        raise ValueError(f"run.json lacks {', '.join(sorted(missing))}")
-    unknown = {"uri": None, "run_id": None, "error": None}
-    record["tracking"] = unknown | (record.get("tracking") or {})
+    record = read_record(run_dir, *FACTS)
+    record["tracking"] = record.get("tracking") or NOWHERE
     if record["status"] == "running" and was_killed:
         record["status"] = "interrupted"
     if record["status"] not in STATUS:

@@ -22,8 +22,8 @@ IMPORTED = ["rdad.experiment.run", "rdad.experiment.rescore", "lightning", "mlfl
 
 Done = subprocess.CompletedProcess[str]
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(IMPORTED)
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(IMPORTED)
 
 
 class Command:
@@ -41,7 +41,7 @@ class Command:
         known = {name: value for name, value in environment.items() if value is not None}
         self._output = tempfile.TemporaryDirectory(prefix="rdad-command-")
         arguments = (words, folder, known, self._output.name)
-        self._process = _forks.Process(target=_be, args=arguments)
+        self._process = FORKS.Process(target=_be, args=arguments)
         self._process.start()
 
     @property

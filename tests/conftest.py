@@ -14,13 +14,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parent.parent
 SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
-    *("benchmark", "experiment", "hydra_plugins", "integration", "tracking"),
+    *("benchmark", "experiment", "fuzz", "hydra_plugins", "integration", "tracking"),
     *("test_command_line", "test_compiled_steps", "test_comparison", "test_compose"),
     *("test_export_command", "test_exports", "test_folder", "test_lightning_model"),
-    *("test_metrics_across_processes", "test_model_file", "test_network", "test_predict_command"),
+    *("test_metrics_across_processes", "test_model_file", "test_network", "test_optimizers"),
+    "test_predict_command",
     *("test_rd4ad_checkpoint", "test_report_page", "test_reuse", "test_served_model"),
-    *("test_streaming_evaluation", "test_sweep_configs", "test_textures", "test_version_0_1_0"),
-    "test_writer",
+    *("test_streaming_evaluation", "test_submit", "test_sweep_configs", "test_textures"),
+    *("test_allowed", "test_version_0_1_0", "test_writer"),
 }
 
 

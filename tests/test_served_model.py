@@ -1,6 +1,7 @@
 """A logged model as `mlflow.pyfunc` loads it: files of images in, what `predict` says out."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,7 @@ from trained_runs import make_trained_run
 
 from rdad import load_run
 from rdad.detector.loaded_run import LoadedRun
+from rdad.served_model import ServedModel
 from rdad.tracking.model_package import describe_package, write_package
 
 SIZES = [(80, 100), (33, 47), (200, 64), (64, 64)]  # (height, width)
@@ -69,6 +71,13 @@ def test_files_of_many_sizes_get_what_predict_says(
     np.testing.assert_allclose(answer["normalised_score"], normalised, rtol=1e-4)
     assert answer["label"].tolist() == [one.label for one in expected]
     assert set(answer["label"]) == {"good", "defective"}
+
+
+def test_grey_of_16_bits_is_read_as_in_training(run: LoadedRun):
+    deep = np.random.default_rng(0).integers(0, 4096, (64, 64), np.uint16)
+    served = ServedModel(replace(run.trained, bits=12))
+    answer = served.predict(request([file(deep), file((deep >> 4).astype(np.uint8))]))
+    assert answer["score"][0] == answer["score"][1]
 
 
 def test_maps_come_as_tiff_files_at_the_images_own_sizes(

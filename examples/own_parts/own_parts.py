@@ -48,14 +48,14 @@ def _sample(root: Path, row: Mapping[str, str]) -> Sample:
     )
 
 
-def table(root: str, table: str, category: str, **loading: Any) -> AnomalyDataModule:
+def split_list(root: str, table: str, category: str, **loading: Any) -> AnomalyDataModule:
     """A data set: whatever `dataset._target_` names must give an AnomalyDataModule.
 
     Args:
         loading: What conf/loading.yaml holds; AnomalyDataModule takes it as it is.
     """
     read = partial(read_table, Path(root).expanduser(), table, category)
-    return AnomalyDataModule(read, name="table", category=category, **loading)
+    return AnomalyDataModule(read, name="split_list", category=category, **loading)
 
 
 class GaborEncoder(nn.Module):

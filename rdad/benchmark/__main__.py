@@ -11,10 +11,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rdad.config.allowed import choice, number
 from rdad.config.compose import CONF_DIR, ConfigError, check_keys, check_values
-from rdad.config.schema import DATASETS, choice, number
+from rdad.config.schema import DATASETS
+from rdad.config.spelling import spelled
 from rdad.model.geometry import LAYERS, checked_input_size
 from rdad.model.precision import OF_LIGHTNING
+from rdad.runs.ending import end_with_its_reader, reader_may_leave
+from rdad.runs.folder import have_a_home
 
 
 @dataclass
@@ -54,9 +58,11 @@ def main(cfg: DictConfig) -> None:
         _check(cfg)
         from rdad.benchmark.report import report
 
-        print(report(cfg, Path(HydraConfig.get().runtime.output_dir)))
+        said = report(cfg, Path(HydraConfig.get().runtime.output_dir))
     except (OSError, ValueError) as error:
         sys.exit(f"rdad.benchmark: {error}")
+    with reader_may_leave():
+        print(said)
 
 
 def _check(cfg: DictConfig) -> None:
@@ -79,5 +85,16 @@ def _check(cfg: DictConfig) -> None:
     check_values(BenchmarkConfig, cfg)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The command line, as of `rdad.train`."""
+    end_with_its_reader(sys.argv[1:])
+    have_a_home()
+    try:
+        sys.argv[1:] = spelled(sys.argv[1:])
+    except ConfigError as error:
+        sys.exit(f"rdad.benchmark: {error}")
     main()
+
+
+if __name__ == "__main__":
+    command()

@@ -48,8 +48,8 @@ class PlainImages(Dataset[tuple[Tensor, Tensor, int]]):
         sample = self.samples[index]
         image = self.normalised(self.resized(Image.open(sample.image).convert("RGB")))
         mask = torch.zeros(image.shape[1:], dtype=torch.bool)
-        if sample.mask is not None:
-            mask = self.resized(Image.open(sample.mask).convert("L"))[0] > 0.5
+        for path in sample.masks:
+            mask |= self.resized(Image.open(path).convert("L"))[0] > 0.5
         return image, mask, sample.label
 
 

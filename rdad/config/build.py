@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
 
 
+NOT_FOUND = "Error locating target"  # Hydra's message begins with
+
+
 def build(node: DictConfig, **further: Any) -> Any:
     """Call what the node's `_target_` names.
 
@@ -30,6 +33,8 @@ def build(node: DictConfig, **further: Any) -> Any:
             raise cause from error
         if isinstance(cause, ValueError | TypeError):
             raise ConfigError(str(cause)) from error
+        if str(error).startswith(NOT_FOUND):
+            raise ConfigError(f"{node._target_} cannot be imported: {cause}") from error
         raise
 
 
@@ -54,6 +59,8 @@ def prepared(datamodule: "AnomalyDataModule") -> "AnomalyDataModule":
 def build_known(dataset: DictConfig) -> "AnomalyDataModule":
     """`rdad.config.build.build` of a loaded run's `cfg.dataset`: calls what rdad offers alone.
 
+    Nothing is trained on its images, so that duplicates among them are told, and not refused.
+
     Raises:
         ConfigError, FileNotFoundError: as `build`; or the node would call something else.
     """
@@ -67,5 +74,7 @@ def build_known(dataset: DictConfig) -> "AnomalyDataModule":
             f"Name the images yourself, or, where you trust it, its modules by the environment "
             f"variable {TRUSTED}"
         )
+    if hasattr(DATASETS.get(plain["_target_"]), "allow_duplicates"):
+        plain["allow_duplicates"] = True
     node: Any = OmegaConf.create(plain)
     return build(node)

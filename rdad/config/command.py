@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.compose import CONF_DIR, ConfigError, change, composed, quoted
+from rdad.config.compose import CONF_DIR, ConfigError, change, composed
+from rdad.config.spelling import OVERRIDE, literal
+from rdad.runs.ending import reader_may_leave
+from rdad.runs.folder import have_a_home
 from rdad.runs.names import VisibleFormatter, let_print_any_name, visible
 
-_OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 BAD_INPUT, INTERRUPTED = 1, 130
 STDIN = "-"  # stands for a list that comes through a pipe
 
@@ -84,8 +84,10 @@ class Command:
         """
         arguments = sys.argv[1:] if arguments is None else arguments
         let_print_any_name()
+        have_a_home()
         if {"--help", "-h"} & set(arguments):
-            print(self.help())
+            with reader_may_leave():
+                print(self.help())
             return 0
         to_stderr = logging.StreamHandler()
         to_stderr.setFormatter(
@@ -93,7 +95,9 @@ class Command:
         )
         logging.basicConfig(level=logging.INFO, handlers=[to_stderr])
         try:
-            return work(*self.read(arguments))
+            code = work(*self.read(arguments))
+            sys.stdout.flush()
+            return code
         except KeyboardInterrupt:
             print(f"rdad.{self.name}: stopped by Ctrl-C", file=sys.stderr)
             return INTERRUPTED
@@ -106,7 +110,7 @@ class Command:
 
 
 def _is_option(argument: str) -> bool:
-    return bool(_OVERRIDE.match(argument)) and not Path(argument).exists()
+    return bool(OVERRIDE.match(argument)) and not Path(argument).exists()
 
 
 def _comments(name: str) -> dict[str, str]:
@@ -115,22 +119,11 @@ def _comments(name: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+):.*?(  *#.*)$", text, re.MULTILINE))
 
 
-def _literal(override: str) -> str:
-    """Quoted, where Hydra's grammar would take signs in it for a function or a sweep."""
-    try:
-        if not OverridesParser.create().parse_override(override).is_sweep_override():
-            return override
-    except HydraException:
-        pass
-    key, _, value = override.partition("=")
-    return f"{key}={quoted(value)}"
-
-
 def _composed(name: str, overrides: Sequence[str], *, complete: bool = True) -> DictConfig:
     # Hydra takes backbone=x for a choice in the group conf/backbone, which is rdad.train's.
     values = [one for one in overrides if (CONF_DIR / one.partition("=")[0]).is_dir()]
-    cfg = composed(name, [_literal(one) for one in overrides if one not in values])
-    change(cfg, values)
+    cfg = composed(name, [literal(one) for one in overrides if one not in values])
+    change(cfg, map(literal, values))
     if complete and (missing := sorted(OmegaConf.missing_keys(cfg))):
         raise ConfigError(f"{', '.join(missing)} must be given, as in {missing[0]}=…")
     return cfg

@@ -1,10 +1,11 @@
 """Configurations, composed and checked by all that can be known without anything slow."""
 
-import re
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -13,13 +14,19 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config.schema import DATASETS, Range, TrainConfig
+from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig
 from rdad.data.datasets import RANGES, check_ranges
+from rdad.data.layouts import category_folder
+from rdad.data.samples import existing_folder, folders_under
 from rdad.data.tiling import Tiling
 from rdad.model.geometry import checked_input_size, checked_layers
+from rdad.runs.names import expanded
 
 _PACKAGE = Path(__file__).parents[1]
 _INSTALLED, _CHECKOUT = _PACKAGE / "conf", _PACKAGE.parent / "conf"
+WEIGHTS_ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors")
+NO_VALUE = (ValueError, OverflowError)  # Hydra's of group=null, and of numbers that are too large
+OWN = ("rdad.", "lightning.")  # packages whose constructors' arguments the schema knows
 CONF_DIR = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 
 
@@ -42,8 +49,8 @@ def composed(name: str, overrides: Iterable[str]) -> DictConfig:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         try:
             return compose(name, overrides=list(overrides))
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            reasons = [str(error), str(error.__cause__ or "")]  # ValueError for group=null
+        except (HydraException, OmegaConfBaseException, *NO_VALUE) as error:
+            reasons = [str(error), str(error.__cause__ or "")]
             raise ConfigError("\n".join(filter(None, reasons))) from error
 
 
@@ -53,7 +60,7 @@ def change(cfg: DictConfig, overrides: Iterable[str], *, force_add: bool = False
         try:
             one = OverridesParser.create().parse_override(text)
             OmegaConf.update(cfg, one.key_or_group, one.value(), force_add=force_add)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, *NO_VALUE) as error:
             raise ConfigError(f"{text}: {str(error).splitlines()[0]}") from error
 
 
@@ -70,80 +77,132 @@ def check(cfg: DictConfig) -> None:
             example = sorted(missing)[0]
             raise ConfigError(f"{', '.join(sorted(missing))} must be given, as in {example}=…")
         _check_dataset(cfg)
+        check_values(TrainConfig, cfg)
         checked_layers(cfg.model.layers)
         checked_input_size(cfg.model.input_size, cfg.model.layers)
-        check_values(TrainConfig, cfg)
+        _check_own_parts(cfg)
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        said = str(error).splitlines()[0]
+        raise ConfigError(f"{error.full_key}: {said}" if error.full_key else said) from error
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
+def check_places(cfg: DictConfig) -> None:
+    """Folders, files and packages that a checked configuration names; no image is looked for.
+
+    Raises:
+        FileNotFoundError: a folder or file is not there.
+        ConfigError: a package is not there, or the data set has no such category.
+    """
+    _check_is_there(OmegaConf.to_container(cfg, resolve=True))
+    given, weights = cfg.dataset, cfg.model.weights
+    if given._target_ in DATASETS and given.get("root") is not None:
+        base = existing_folder(given.root)
+        if given._target_ == "rdad.data.mvtec_ad":
+            try:
+                category_folder(base, given.category)
+            except ValueError as error:
+                raise ConfigError(f"dataset.category: {error}") from error
+        for key in ("normal", "normal_test", "defects", "masks"):
+            folders_under(base, given.get(key) or ())
+    if weights is None or not cfg.model.pre_trained:
+        return
+    is_path = os.sep in weights or Path(weights).suffix in WEIGHTS_ENDINGS
+    if is_path and not expanded(weights).exists():
+        raise FileNotFoundError(f"model.weights: there is no file {weights}")
+
+
 def check_keys(place: str, found: Iterable[Any], schema: type) -> None:
     """Hydra's `+key=value` adds a key to any schema; here it would do nothing without a word."""
+    known = [one.name for one in fields(schema)]
     for key in found:
-        one_of(f"a key of {place}", key, [known.name for known in fields(schema)])
+        one_of(f"a key of {place}", key, [*known, *getattr(schema, "FURTHER", ())])
+
+
+def _check_own_parts(cfg: DictConfig) -> None:
+    for place in ("callbacks", "logger"):
+        for key, node in cfg[place].items():
+            if not (isinstance(node, Mapping) and "_target_" in node):
+                raise ConfigError(f"{place}.{key} must be a node with a _target_; found {node!r}")
+
+
+def _check_is_there(plain: Any, place: str = "") -> None:
+    """Raises ConfigError where what is called has no package, so far as its name alone tells."""
+    for key, value in plain.items() if isinstance(plain, Mapping) else ():
+        if key == "_target_":
+            package, dot, _ = str(value).partition(".")
+            if not dot or not package.isidentifier() or find_spec(package) is None:
+                raise ConfigError(f"{place}{key} must name what can be imported; found {value!r}")
+        _check_is_there(value, f"{place}{key}.")
 
 
 def _check_dataset(cfg: DictConfig) -> None:
-    schema = DATASETS.get(cfg.dataset._target_)
+    if not isinstance(cfg.dataset, DictConfig) or "_target_" not in cfg.dataset:
+        raise ConfigError(f"dataset must be a node with a _target_; found {cfg.dataset!r}")
+    schema = DATASETS.get(str(cfg.dataset._target_))
     if schema is None:  # a user's own constructor checks its own arguments
         return
     given: Any = OmegaConf.to_container(cfg.dataset, resolve=True)
     check_keys("dataset", given, schema)
-    try:
-        typed: Any = OmegaConf.merge(OmegaConf.structured(schema), given)
-    except OmegaConfBaseException as error:
-        said = str(error).splitlines()[0]
-        if "is not a ListConfig" in said:
-            said = f"a list in brackets is needed; found {given[error.full_key]!r}"
-        raise ConfigError(f"dataset.{error.full_key}: {said}") from error
-    missing = ", ".join(f"dataset.{key}" for key in sorted(OmegaConf.missing_keys(typed)))
-    if missing:
-        raise ConfigError(f"{missing} must be given")
-    for key, found in given.items():
-        if typed[key] != found:  # the constructor gets what was given, not what it can be read as
-            raise ConfigError(
-                f"dataset.{key} must be {typed[key]!r}; found {found!r} "
-                f"(quotes make a text of a number, as in \"dataset.{key}='1'\")"
-            )
-    ranged = [key for key in RANGES if key in typed and key != "image_size"]
+    typed = _typed(schema, given)
+    check_values(schema, typed, "dataset.")
+    elsewhere = {"image_size"} | ({"seed"} if typed.seed == cfg.seed else set())
+    ranged = [key for key in RANGES if key in typed and key not in elsewhere]
     try:
         check_ranges(**{key: typed[key] for key in ranged})
-        Tiling.of(typed.tile or (1, 1), typed.tile_overlap)
+        Tiling.of((1, 1) if typed.tile is None else typed.tile, typed.tile_overlap)
         if typed._target_ == "rdad.data.textures":
             from rdad.data.texture_photographs import check_category
 
             check_category(typed.category)
     except ValueError as error:
         raise ConfigError(f"dataset.{error}") from error
+    for key, found in given.items():
+        if typed[key] != found:  # the constructor gets what was given, not what it can be read as
+            raise ConfigError(
+                f"dataset.{key} must be {typed[key]!r}; found {found!r} "
+                f"(quotes make a text of a number, as in \"dataset.{key}='1'\")"
+            )
+
+
+def _typed(schema: type[DatasetConfig], given: dict[str, Any]) -> Any:
+    """The node as its schema reads it."""
+    typed: Any = OmegaConf.structured(schema)
+    for key, value in given.items():
+        try:
+            typed[key] = value
+        except OmegaConfBaseException as error:
+            said = str(error).splitlines()[0]
+            if "is not a ListConfig" in said:
+                said = f"a list in brackets is needed; found {value!r}"
+            raise ConfigError(f"dataset.{error.full_key or key}: {said}") from error
+    missing = ", ".join(f"dataset.{key}" for key in sorted(OmegaConf.missing_keys(typed)))
+    if missing:
+        raise ConfigError(f"{missing} must be given")
+    return typed
 
 
 def check_values(schema: type, node: Mapping[str, Any], place: str = "") -> None:
-    """Raises ConfigError where a value, unless it is null, is not what the field allows."""
+    """Raises ConfigError where a value is not what its field allows, or a node has other keys.
+
+    Null is allowed where the field's type says so. Somebody's own constructor checks its own keys.
+    """
     for one in fields(schema):
         value, key, allowed = node[one.name], f"{place}{one.name}", one.metadata.get("allowed")
-        if value is None:
-            continue
-        if is_dataclass(one.type) and isinstance(one.type, type):
-            check_values(one.type, value, f"{key}.")
-        elif isinstance(allowed, Range):
-            if value not in allowed:
-                raise ConfigError(f"{key} must be {allowed}; found {value}")
-        elif allowed and not isinstance(value, Mapping):  # a node, whose constructor checks it
-            for name in [value] if isinstance(value, str) else [*value] or [None]:
-                one_of(key, name, allowed)
+        may_be_null = type(None) in get_args(one.type)
+        if (nested := _node_type(one)) and value is not None:
+            if str(value.get("_target_", OWN[0])).startswith(OWN):
+                check_keys(key, value, nested)
+            check_values(nested, value, f"{key}.")
+        elif allowed is not None and not (value is None and may_be_null) and value not in allowed:
+            raise ConfigError(f"{key} must be {allowed}; found {value!r}")
 
 
-def quoted(value: str) -> str:
-    """A text as a value of Hydra's override grammar, whatever signs are in it.
-
-    There backslashes stand for themselves, but for those before a quote.
-    """
-    escaped = re.sub(
-        r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value
-    )
-    return f"'{escaped}'"
+def _node_type(one: "Field[Any]") -> type | None:
+    """The schema of a field that is a node, or may be."""
+    kinds = [kind for kind in (one.type, *get_args(one.type)) if is_dataclass(kind)]
+    return next((kind for kind in kinds if isinstance(kind, type)), None)
 
 
 def one_of(key: str, found: Any, allowed: Iterable[str]) -> None:

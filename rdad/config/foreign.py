@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.runs.record import CONFIG_FILE, read_yaml
@@ -38,6 +39,7 @@ OF_HYDRA = (
 )
 """Below hydra.launcher and hydra.sweeper: how many jobs at a time, and where; none is a command."""
 
+NODES = {"model", "dataset", "trainer", "artifacts", "evaluation", "thresholds"}
 FOLDER_NAMES = "hydra.job.config.override_dirname.exclude_keys"  # Hydra keeps it with each sweep
 OWN_GROUPS = ("callbacks", "logger")  # rdad has no option of theirs
 LONGEST = 1000  # characters of a value that refers to another, and of that other
@@ -65,6 +67,9 @@ def read_config(run_dir: Path) -> DictConfig:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} is no configuration of a run")
+    for name in NODES & content.keys():
+        if not isinstance(content[name], dict):
+            raise ValueError(f"{path} is no configuration of a run: {name} is {content[name]!r}")
     for key, value in _texts(content):
         if "${" in value and OFFERED.get(key) != value and not _is_harmless(value, content):
             named = re.search(r"\$\{\s*([\w.]+):", value)
@@ -74,7 +79,11 @@ def read_config(run_dir: Path) -> DictConfig:
                 f"configuration from a folder may refer to plain values of its own alone. Where "
                 f"you trust it, {how}, or write the value itself"
             )
-    return OmegaConf.create(content)
+    try:
+        return OmegaConf.create(content)
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"{path} is no configuration of a run: {said}") from error
 
 
 def _texts(node: Any, place: str = "") -> Iterator[tuple[str, str]]:

@@ -5,39 +5,52 @@ listed is told, and makes another training.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-FINDING = ("_target_", "root", "category", "normal", "normal_test", "defects", "masks")
+from rdad.config.schema import ModelConfig, TrainConfig, TrainerConfig
+
+FINDING = (
+    *("_target_", "root", "file", "category", "normal", "normal_test", "defects", "masks"),
+    "recursive",
+)
 """Keys of `dataset` that say where its images are."""
 
 SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")
 """Keys of `dataset` by which images were trained on, and others tested on."""
 
 AFTER_TRAINING = {
-    *("model.anomaly_map_mode", "model.sigma", "tracking", "logger", "artifacts", "evaluation"),
-    *("thresholds", "reuse", "checkpoint_every_n_epochs", "resume", "objective"),
+    *("model.anomaly_map_mode", "model.sigma", "model.score_share", "tracking", "logger"),
+    *("artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs", "resume"),
+    *("objective", "threads"),
 }
 """What acts on that which a training gave, or beside it."""
 
 COUNTED_BY_CONTENT = {
-    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap")),
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap", "bits")),
+    "dataset.allow_duplicates",
     "model.weights",
 } - {"dataset.validation"}
 """What digests of the images that are trained on, and of the encoder's weights, hold already."""
 
 UNTOLD = {
-    *("model.pre_trained", "model.beta1", "model.beta2", "dataset.image_size", "dataset.seed"),
-    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap")),
+    *("model.pre_trained", "model.beta1", "model.beta2", "model.weight_decay"),
+    *("model.warmup_steps", "dataset.image_size", "dataset.seed"),
+    *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap", "bits")),
+    "dataset.allow_duplicates",
     *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
     *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks", "logger"),
     *("tracking", "artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs"),
-    *("resume", "objective"),
+    *("resume", "objective", "threads"),
 } - {"dataset.validation"}
 """What a reader of a results table does not ask about; run folder and MLflow have it all."""
 
-OF_TRAINING = ("loss", "weights", "max_epochs", "lr", "validation", "seed")
+OF_TRAINING = (
+    *("loss", "weights", "max_epochs", "max_steps", "lr", "optimizer", "clip_norm", "schedule"),
+    *("bottleneck_dropout", "feature_jitter", "validation", "seed"),
+)
 """Parameters that say nothing of how a trained network is scored."""
 
 SHOWN_AS = {"anomaly_map_mode": "mode", "input_size": "image_size"}
@@ -48,7 +61,9 @@ def training_settings(cfg: DictConfig) -> dict[str, Any]:
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     settings = _without(settings, AFTER_TRAINING | COUNTED_BY_CONTENT)
     settings["model"]["layers"] = sorted(set(settings["model"]["layers"]))
-    return settings
+    if settings["trainer"].get("max_steps") is not None:
+        del settings["trainer"]["max_epochs"]
+    return _without_defaults(settings, TrainConfig)
 
 
 def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | int | float]:
@@ -57,12 +72,20 @@ def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | 
     told = _without(plain, UNTOLD)
     if not cfg.model.pre_trained:
         told["model"]["weights"] = None
+    if cfg.trainer.max_steps is not None:
+        told["trainer"]["max_epochs"] = None
     found: dict[str, str | int | float] = {"dataset": dataset, "category": category}
     for key, value in _leaves(told):
         name = key.rpartition(".")[2]
         if name != "_target_":
             found[SHOWN_AS.get(name, name)] = _text(value)
     return found
+
+
+def later_options() -> dict[str, str | int | float]:
+    """What records that do not know an option mean by that, by the options' names."""
+    known = [one for schema in (ModelConfig, TrainerConfig) for one in fields(schema)]
+    return {one.name: _text(one.default) for one in known if one.default != MISSING}
 
 
 def run_name(cfg: DictConfig, category: str) -> str:
@@ -78,6 +101,19 @@ def _without(node: Mapping[str, Any], keys: Iterable[str], place: str = "") -> d
         for key, value in node.items()
         if f"{place}{key}" not in keys
     }
+
+
+def _without_defaults(node: Mapping[str, Any], schema: type) -> dict[str, Any]:
+    """Less the options that came later and are at their default: trainings before had none."""
+    known = {one.name: one for one in fields(schema)}
+    kept: dict[str, Any] = {}
+    for key, value in node.items():
+        of = known.get(key)
+        if of is not None and is_dataclass(of.type) and isinstance(value, Mapping):
+            kept[key] = _without_defaults(value, of.type)  # type: ignore[arg-type]
+        elif of is None or of.default != value:
+            kept[key] = value
+    return kept
 
 
 def _leaves(node: Mapping[str, Any], place: str = "") -> Iterable[tuple[str, Any]]:

@@ -1,13 +1,25 @@
 """What a configuration may hold: its keys, their types, and the values that are allowed."""
 
-import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from rdad.model.precision import OF_LIGHTNING
+from rdad.config.allowed import (
+    MOST_DEVICES,
+    MOST_EPOCHS,
+    MOST_STEPS,
+    choice,
+    devices,
+    folders,
+    named_lists,
+    number,
+    sides,
+    text,
+)
+from rdad.data.datasets import LARGEST_SEED
+from rdad.model.precision import AUTO, OF_LIGHTNING
 
 TRAIN_SECONDS = "train_seconds"
 OBJECTIVES = (
@@ -15,43 +27,30 @@ OBJECTIVES = (
     "test/aupro",
     TRAIN_SECONDS,
 )
-LARGEST_SEED = 2**32 - 1  # numpy's
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `low` to `high`, both finite numbers' limits; `open` leaves an end out.
-
-    Attributes:
-        open: `(`, `)`, `()` or nothing, as mathematics writes an interval's ends.
-    """
-
-    low: float
-    high: float = math.inf
-    open: str = ""
-
-    def __contains__(self, value: float) -> bool:
-        above = value > self.low if "(" in self.open else value >= self.low
-        below = value < self.high if ")" in self.open else value <= self.high
-        return above and below and math.isfinite(value)
-
-    def __str__(self) -> str:
-        if self.high == math.inf:
-            return f"above {self.low}" if self.open else f"{self.low} or more"
-        if self.open == "()":
-            return f"above {self.low} and below {self.high}"
-        left, right = "(" if "(" in self.open else "[", ")" if ")" in self.open else "]"
-        return f"in {left}{self.low}, {self.high}{right}"
-
-
-def number(low: float, high: float = math.inf, *, open: str = "") -> Any:  # noqa: A002
-    """A field whose value, unless it is null, lies in this range."""
-    return field(default=MISSING, metadata={"allowed": Range(low, high, open)})
-
-
-def choice(*names: str) -> Any:
-    """A field whose value, if it is a text, is one of these."""
-    return field(default=MISSING, metadata={"allowed": names})
+LOSSES = (
+    *("global_cosine", "local_cosine", "hard_mining", "loose"),
+    *("hard_mining_chained", "loose_chained"),
+)
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+STRATEGIES = (
+    *("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true"),
+    *(
+        f"ddp_{start}{unused}"
+        for start in ("spawn", "fork", "notebook")
+        for unused in ("", "_find_unused_parameters_false", "_find_unused_parameters_true")
+    ),
+    *("fsdp", "fsdp_cpu_offload", "deepspeed", "deepspeed_stage_1", "deepspeed_stage_2"),
+    *("deepspeed_stage_2_offload", "deepspeed_stage_3", "deepspeed_stage_3_offload"),
+    *(
+        "deepspeed_stage_3_offload_nvme",
+        "single_device",
+        "single_tpu",
+        "single_xla",
+        "xla",
+        "xla_debug",
+    ),
+)
+"""Those that Lightning has."""
 
 
 @dataclass
@@ -59,17 +58,25 @@ class ModelConfig:
     """The arguments of `rdad.ReverseDistillation`, with its meanings."""
 
     _target_: str = MISSING
-    backbone: Any = MISSING  # a name, or a node with the _target_ of one's own encoder
+    backbone: Any = text("a network's name", node=True)  # the node is one's own encoder
     layers: list[str] = MISSING
     anomaly_map_mode: str = choice("add", "multiply")
-    loss: Any = choice("global_cosine", "local_cosine")  # or a node with the _target_ of one's own
-    input_size: list[int] = MISSING
-    lr: float = number(0, open="(")
+    loss: Any = choice(*LOSSES, node=True)  # the node is one's own
+    input_size: list[int] = sides()
+    lr: float = number(0, 1000, open="(")
     beta1: float = number(0, 1, open=")")
     beta2: float = number(0, 1, open=")")
     pre_trained: bool = MISSING
-    weights: str | None = MISSING
-    sigma: float = number(0)
+    weights: str | None = text("a file or a name; null leaves the encoder untrained")
+    sigma: float = number(0, 10_000)
+    optimizer: str = choice("adam", "adamw", "stable_adamw", default="adam")
+    weight_decay: float = number(0, 1000, default=0.0)
+    clip_norm: float | None = number(0, 1_000_000, open="(", default=None)
+    schedule: str = choice("constant", "cosine", "step", default="constant")
+    warmup_steps: int = number(0, MOST_STEPS, default=0)
+    bottleneck_dropout: float = number(0, 1, open=")", default=0.0)
+    feature_jitter: float = number(0, 1000, default=0.0)
+    score_share: float = number(0, 1, default=0.0)
 
 
 @dataclass
@@ -78,51 +85,91 @@ class DatasetConfig:
 
     _target_: str = MISSING
     category: str | None = MISSING
-    image_size: list[int] = MISSING
+    image_size: list[int] = sides()
     batch_size: int = MISSING
     validation: str = MISSING
     validation_fraction: float = MISSING
     calibration: float = MISSING
     split_seed: int = MISSING
     seed: int = MISSING
-    tile: list[int] | None = MISSING
+    tile: list[int] | None = sides()
     tile_overlap: float = MISSING
+    bits: Any = MISSING  # auto, or a number
 
 
 @dataclass
 class MVTecADConfig(DatasetConfig):
-    root: str = MISSING
+    root: str = text("a folder")
 
 
 @dataclass
 class FolderConfig(DatasetConfig):
-    root: str = MISSING
-    normal: Any = MISSING  # a folder or a list of folders, as are the next three
-    normal_test: Any = MISSING
-    defects: Any = MISSING
-    masks: Any = MISSING
+    root: str = text("a folder")
+    normal: Any = folders(least=1)
+    normal_test: Any = folders()
+    defects: Any = folders()
+    masks: Any = folders()
     holdout: float = MISSING
+    recursive: bool = MISSING
+    allow_duplicates: bool = MISSING
+
+
+@dataclass
+class UnsplitConfig(MVTecADConfig):
+    """Of data sets of which no split is published."""
+
+    holdout: float = MISSING
+
+
+@dataclass
+class TableConfig(DatasetConfig):
+    file: str = MISSING
+    root: str | None = MISSING
 
 
 DATASETS: dict[str, type[DatasetConfig]] = {
     "rdad.data.textures": DatasetConfig,
     "rdad.data.mvtec_ad": MVTecADConfig,
     "rdad.data.folder": FolderConfig,
+    "rdad.data.readers.table.table": TableConfig,
+    "rdad.data.readers.btad.btad": MVTecADConfig,
+    "rdad.data.readers.dagm.dagm": MVTecADConfig,
+    "rdad.data.readers.kolektor.kolektor_sdd": UnsplitConfig,
+    "rdad.data.readers.kolektor.kolektor_sdd2": MVTecADConfig,
+    "rdad.data.readers.magnetic_tile.magnetic_tile": UnsplitConfig,
+    "rdad.data.readers.mvtec_3d.mvtec_3d": MVTecADConfig,
+    "rdad.data.readers.mvtec_ad_2.mvtec_ad_2": MVTecADConfig,
+    "rdad.data.readers.mvtec_layout.goodsad": MVTecADConfig,
+    "rdad.data.readers.mvtec_layout.mpdd": MVTecADConfig,
+    "rdad.data.readers.mvtec_loco.autovi": MVTecADConfig,
+    "rdad.data.readers.mvtec_loco.mvtec_loco": MVTecADConfig,
+    "rdad.data.readers.real_iad.real_iad": MVTecADConfig,
+    "rdad.data.readers.vad.vad": MVTecADConfig,
+    "rdad.data.readers.visa.visa": MVTecADConfig,
 }
 
 
 @dataclass
 class TrainerConfig:
-    """The arguments of `lightning.pytorch.Trainer` that a run may set."""
+    """The arguments of `lightning.pytorch.Trainer` that a run may set; others are the run's own."""
 
+    FURTHER: ClassVar[tuple[str, ...]] = (  # with a +, as in +trainer.gradient_clip_val=1
+        *("fast_dev_run", "min_epochs", "max_steps", "min_steps", "max_time", "overfit_batches"),
+        *("limit_train_batches", "limit_test_batches", "limit_predict_batches", "plugins"),
+        *("val_check_interval", "accumulate_grad_batches", "gradient_clip_val", "profiler"),
+        *("gradient_clip_algorithm", "deterministic", "benchmark", "inference_mode", "barebones"),
+        *("use_distributed_sampler", "detect_anomaly", "sync_batchnorm", "model_registry"),
+        *("reload_dataloaders_every_n_epochs", "enable_autolog_hparams"),
+    )
     _target_: str = MISSING
-    accelerator: str = MISSING
-    devices: Any = MISSING  # a number, a list of numbers, or auto
-    strategy: str = MISSING
-    num_nodes: int = MISSING
-    precision: str = choice(*OF_LIGHTNING)
-    max_epochs: int = number(1)
-    check_val_every_n_epoch: int = number(1)
+    accelerator: str = choice(*ACCELERATORS)
+    devices: Any = devices()
+    strategy: str = choice(*STRATEGIES)
+    num_nodes: int = number(1, MOST_DEVICES)
+    precision: str = choice(*OF_LIGHTNING, AUTO)
+    max_epochs: int = number(1, MOST_EPOCHS)
+    max_steps: int | None = number(1, MOST_STEPS, default=None)
+    check_val_every_n_epoch: int = number(1, MOST_EPOCHS)
 
 
 @dataclass
@@ -130,7 +177,7 @@ class TrackingConfig:
     """The arguments of `rdad.tracking.MlflowTracker`."""
 
     _target_: str = MISSING
-    uri: str = MISSING
+    uri: str = text("an address, as sqlite:///mlflow.db or http://host:5000")
     experiment: str | None = MISSING
     system_metrics: bool = MISSING
     log_model: bool = MISSING
@@ -148,6 +195,8 @@ class EvaluationConfig:
     fpr_limit: float = number(0, 1, open="(")
     streaming: bool = MISSING
     aupro: str = choice("dataset", "per_image")
+    spro_limit: float = number(0, 1, open="(")
+    groups: Any = named_lists("types")
 
 
 @dataclass
@@ -172,10 +221,11 @@ class TrainConfig:
     seed: int = number(0, LARGEST_SEED)
     cache_features: str = choice("float32", "float16", "none")
     compile: str | None = choice("default", "reduce-overhead", "max-autotune")  # torch.compile's
+    threads: int | None = number(0, MOST_DEVICES, default=None)
     reuse: bool = MISSING
-    checkpoint_every_n_epochs: int = number(0)
+    checkpoint_every_n_epochs: int = number(0, MOST_EPOCHS)
     resume: bool = MISSING
-    objective: Any = choice(*OBJECTIVES)  # a name, or several
+    objective: Any = choice(*OBJECTIVES, several=True)
 
 
 @dataclass

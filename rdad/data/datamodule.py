@@ -13,11 +13,15 @@ from torch.utils.data import DataLoader
 
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
 from rdad.data.datasets import Validation, check_ranges
-from rdad.data.decoded import Decoded, decode_both
-from rdad.data.samples import Sample, Samples, draw
+from rdad.data.decoded import Decoded, decode_splits
+from rdad.data.depth import FULL, Bits
+from rdad.data.duplicates import check_duplicates
+from rdad.data.samples import Sample, Samples
+from rdad.data.splitting import item_numbers, split
 from rdad.data.store import default_cache_dir
 from rdad.data.tiles import Tiles
 from rdad.data.tiling import DEFAULT_OVERLAP, Tiling
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +36,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
     Known after `prepare()`: `train_samples`, `val_samples`, `calibration_samples`, `test_samples`;
     `calibration_sizes` and `test_sizes`, the (height, width) of each such image's file;
     `defect_types`, the sorted anomalous types of the test images; `has_masks`, whether test images
-    have masks; `content_digest`, of the content and order of the images that are trained on, and
-    of how they are cut; `train_length`, what an epoch trains on: so many images or tiles.
+    have masks; `test_parts`, int64, one number for all views of an item, None where no item is seen
+    in several images; `content_digest`, of the content and order of the images that are trained on,
+    and of how they are read and cut; `train_length`, what an epoch trains on: so many images or
+    tiles; `bits`, how many of its bits a 16-bit grey file uses.
 
     With a tile, training and validation batches hold tiles, and `indices` count them; they carry
     their part of the mask, and label and type of their image. Calibration and test batches hold
@@ -55,6 +61,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
         seed: int = 0,
         tile: Sequence[int] | None = None,
         tile_overlap: float = DEFAULT_OVERLAP,
+        bits: Bits = "auto",
+        refuse_duplicates: bool = False,
         cache_dir: str | Path | None = None,
     ) -> None:
         """Keep the settings; nothing is read before `prepare()`.
@@ -66,12 +74,17 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 trained on; `test`: the test images, to watch and never to choose by.
             validation_fraction: That part, between 0 and 1.
             calibration: The part of the other training images that is held back to find thresholds
-                on, and not trained on either; 0 for none.
+                on, and not trained on either; 0 for none. Where the data set has images of its own
+                for that, they are taken and none is held back.
             split_seed: Chooses these parts.
             seed: Orders the training images, anew in each epoch.
             tile: (height, width) in pixels of the images, which are then not resized but cut into
                 overlapping tiles, see `rdad.data.tiling.Tiling`; None takes each image whole.
             tile_overlap: The least share of a tile's sides that neighbours have in common.
+            bits: How many of its bits a 16-bit grey file uses, 8 to 16; `auto`: as many as the
+                brightest of all these images needs.
+            refuse_duplicates: Whether test images that are training images too are an error; by
+                default they are a warning.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
 
         Raises:
@@ -85,6 +98,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
             validation=validation,
             validation_fraction=validation_fraction,
             calibration=calibration,
+            bits=bits,
+            seed=seed,
         )
         self.name = name
         self.category = category
@@ -96,7 +111,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.split_seed = split_seed
         self.seed = seed
         self.tiling = Tiling.of(tile, tile_overlap)
-        self.cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
+        self.cache_dir = expanded(cache_dir or default_cache_dir())
+        self._bits: Bits = bits
+        self._refuse_duplicates = refuse_duplicates
         self._read = read
         self._splits: dict[str, ImageSet] = {}
 
@@ -110,7 +127,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         Raises:
             FileNotFoundError: folders or images are missing.
             DataError: lists the files that cannot be used.
-            ValueError: a split would be left without images.
+            ValueError: a split would be left without images, or duplicates are refused.
         """
         if self._splits:
             return
@@ -123,7 +140,11 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 "name some, or hold out a part of the normal ones (holdout > 0)"
             )
         size = None if self.tiling else self.image_size
-        self._split(samples, *decode_both(samples, size, self.cache_dir))
+        samples, decoded = decode_splits(samples, size, self.cache_dir, self._bits)
+        self.bits = samples.train[0].bits
+        train, test, *calibration = decoded
+        check_duplicates(samples, train.digests, test.digests, refuse=self._refuse_duplicates)
+        self._split(samples, train, test, next(iter(calibration), None))
         self._log_counts()
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -173,31 +194,43 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.prepare()
         return self._splits[split]
 
-    def _split(self, samples: Samples, train: Decoded, test: Decoded) -> None:
-        trained, held, calibrated = split_rows(
-            len(samples.train),
+    def _split(
+        self, samples: Samples, train: Decoded, test: Decoded, calibration: Decoded | None
+    ) -> None:
+        trained, held, drawn = split(
+            samples.train,
             validation=self.validation_fraction if self.validation == "split" else 0,
-            calibration=self.calibration,
+            calibration=self.calibration if calibration is None else 0,
             seed=self.split_seed,
         )
         every = range(len(samples.test))
-        self.train_samples, self.val_samples, self.calibration_samples = (
-            tuple(samples.train[row] for row in rows) for rows in (trained, held, calibrated)
+        set_aside: tuple[Sequence[Sample], Decoded, Sequence[int]] = (samples.train, train, drawn)
+        if calibration is not None:
+            log.info("thresholds: on the data set's own validation images, so none are drawn")
+            own = samples.calibration
+            set_aside = (own, calibration, range(len(own)))
+        source, kept, rows = set_aside
+        self.train_samples, self.val_samples = (
+            tuple(samples.train[row] for row in part) for part in (trained, held)
         )
+        self.calibration_samples = tuple(source[row] for row in rows)
         self.test_samples = samples.test
-        self.calibration_sizes = tuple(train.sizes[row] for row in calibrated)
+        self.calibration_sizes = tuple(kept.sizes[row] for row in rows)
         self.test_sizes = test.sizes
+        viewed = any(sample.part for sample in samples.test)
+        self.test_parts = torch.tensor(item_numbers(samples.test)) if viewed else None
         self.defect_types = types = tuple(
             sorted({one.defect_type for one in samples.test if one.label})
         )
         self.has_masks = any(sample.mask for sample in samples.test)
-        cut = repr(self.tiling) if self.tiling else ""
+        how = repr(self.tiling) if self.tiling else ""
+        how += f" {self.bits} bits" if self.bits != FULL else ""
         contents = "".join(train.digests[row] for row in trained)
-        self.content_digest = hashlib.sha256((contents + cut).encode()).hexdigest()
+        self.content_digest = hashlib.sha256((contents + how).encode()).hexdigest()
         self._splits = {
             "train": self._training_set(samples.train, train, trained),
             "val": self._training_set(samples.train, train, held),
-            "calibration": ImageSet(samples.train, train, calibrated, types),
+            "calibration": ImageSet(source, kept, rows, types),
             "test": ImageSet(samples.test, test, every, types),
         }
         if self.validation == "test":
@@ -225,25 +258,3 @@ class AnomalyDataModule(lightning.LightningDataModule):
         )
         if self.tiling is not None:
             log.info("%d training tiles of %d x %d pixels", self.train_length, *self.tiling.size)
-
-
-def split_rows(
-    count: int, *, validation: float, calibration: float, seed: int
-) -> tuple[list[int], list[int], list[int]]:
-    """A seeded split of `count` images: sorted places to train on, validate on, calibrate on.
-
-    Args:
-        validation: The share to validate on; 0 for none.
-        calibration: The share, of the images that are left then, to find thresholds on; 0 for none.
-
-    Raises:
-        ValueError: there are too few images to validate on one.
-    """
-    if validation and count < 2:
-        raise ValueError(f"validation=split needs 2 training images or more; found {count}")
-    held = draw(count, part=validation, seed=seed)
-    rest = sorted(set(range(count)) - set(held))
-    if calibration and len(rest) < 2:
-        log.warning("no image can be held back for calibration: there is only one to train on")
-    calibrated = [rest[place] for place in draw(len(rest), part=calibration, seed=seed)]
-    return sorted(set(rest) - set(calibrated)), held, calibrated

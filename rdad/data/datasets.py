@@ -1,27 +1,36 @@
 """What `dataset=<name>` builds: one function a format, each giving an AnomalyDataModule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from rdad import data  # whose classes are loaded at their first use
+from rdad.data.depth import Bits, is_bits
 from rdad.data.layouts import read_folder, read_mvtec_ad
-from rdad.data.samples import fitting
+from rdad.data.readers.published import warn_of_counts
+from rdad.data.samples import Samples, existing_folder, fitting
+from rdad.runs.files import resolved
+from rdad.runs.names import expanded
 
 Validation = Literal["none", "split", "test"]
+
+LARGEST_SEED = 2**32 - 1  # numpy's
+MOST_IMAGES = 1_000_000  # in a batch
 
 RANGES = {
     "category": (  # of results too: nothing is written beside the run's folder
         "a folder's name, without /",
-        lambda v: v is None or (v not in (".", "..") and "/" not in v),
+        lambda v: v is None or (v not in ("", ".", "..") and "/" not in v),
     ),
     "image_size": ("[height, width], both 1 or more", lambda v: len(v) == 2 and min(v) >= 1),
-    "batch_size": ("1 or more", lambda v: v >= 1),
+    "batch_size": (f"in [1, {MOST_IMAGES}]", lambda v: 1 <= v <= MOST_IMAGES),
     "validation": (f"one of {', '.join(get_args(Validation))}", get_args(Validation).__contains__),
     "validation_fraction": ("above 0 and below 1", lambda v: 0 < v < 1),
     "calibration": ("in [0, 1)", lambda v: 0 <= v < 1),
     "holdout": ("in [0, 1)", lambda v: 0 <= v < 1),
+    "bits": ("auto, or a number from 8 to 16", lambda v: v == "auto" or is_bits(v)),
+    "seed": (f"in [0, {LARGEST_SEED}]", lambda v: 0 <= v <= LARGEST_SEED),
 }
 
 
@@ -45,6 +54,7 @@ class Loading(TypedDict, total=False):
     seed: int
     tile: Sequence[int] | None
     tile_overlap: float
+    bits: Bits
     cache_dir: str | Path | None
 
 
@@ -61,8 +71,24 @@ def mvtec_ad(
     root: str | Path, category: str, **loading: Unpack[Loading]
 ) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
-    read = partial(read_mvtec_ad, root, category)
-    return data.AnomalyDataModule(read, name="mvtec_ad", category=fitting(category), **loading)
+    return public("mvtec_ad", read_mvtec_ad, root, category, loading)
+
+
+def public(
+    name: str,
+    read: Callable[[Path, str], Samples],
+    root: str | Path,
+    category: str,
+    loading: Loading,
+) -> "data.AnomalyDataModule":
+    """A category of a public data set; the log says where its counts are not those published.
+
+    Args:
+        name: The data set's, as in `dataset=<name>`.
+        read: Finds the images of a category under the root, which exists.
+    """
+    found = partial(_counted, name, read, root, category)
+    return data.AnomalyDataModule(found, name=name, category=fitting(category), **loading)
 
 
 def folder(
@@ -73,14 +99,29 @@ def folder(
     masks: str | Sequence[str] = (),
     holdout: float = 0.2,
     category: str | None = None,
+    recursive: bool = False,
+    allow_duplicates: bool = False,
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """A user's own folders, see `rdad.data.layouts.read_folder`.
 
-    `category` is a name for results, by default that of the folder `root`.
+    `category` is a name for results, by default that of the folder `root`. With `allow_duplicates`
+    test images that are training images too are a warning, and no error.
     """
     check_ranges(holdout=holdout)
     split_seed = loading.get("split_seed", 0)
-    read = partial(read_folder, root, normal, normal_test, defects, masks, holdout, split_seed)
-    label = fitting(category or Path(root).expanduser().resolve().name)
-    return data.AnomalyDataModule(read, name="folder", category=label, **loading)
+    found = (root, normal, normal_test, defects, masks, holdout, split_seed, recursive)
+    read = partial(read_folder, *found)
+    label = fitting(category or resolved(expanded(root)).name)
+    refuse = not allow_duplicates
+    return data.AnomalyDataModule(
+        read, name="folder", category=label, refuse_duplicates=refuse, **loading
+    )
+
+
+def _counted(
+    name: str, read: Callable[[Path, str], Samples], root: str | Path, category: str
+) -> Samples:
+    samples = read(existing_folder(root), category)
+    warn_of_counts(name, category, samples)
+    return samples

@@ -15,6 +15,8 @@ import PIL
 from numpy.typing import NDArray
 
 from rdad.data.decoding import decode_samples, digest_files, files_of
+from rdad.data.depth import FULL, Bits, bits_used
+from rdad.data.facts import Facts, Seen
 from rdad.data.images import DataError
 from rdad.data.samples import Sample, Samples
 from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir, lock
@@ -22,7 +24,7 @@ from rdad.data.tiling import Size
 
 log = logging.getLogger(__name__)
 
-DECODER_VERSION = 6  # to be raised when the same file would give another entry
+DECODER_VERSION = 7  # to be raised when the same file would give another entry
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,16 @@ class Decoded:
     masks: bool (N, H, W), or N arrays (H, W); all False where a sample has no mask.
     sizes: Original (height, width) of each image.
     digests: SHA-256 of each image file.
+    classes: How many levels of each mask were taken for classes; 0 for a soft mask, or none.
+    facts: Of each file, masks among them.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.bool_]
     sizes: tuple[Size, ...]
     digests: tuple[str, ...]
+    classes: tuple[int, ...] = ()
+    facts: tuple[tuple[Path, Facts], ...] = ()
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Images (B, H, W, 3) and masks (B, H, W) of samples of one size, copied."""
@@ -48,24 +54,58 @@ class Decoded:
         )
 
 
-def decode_both(
-    samples: Samples, size: Size | None, cache_dir: Path | None
-) -> tuple[Decoded, Decoded]:
-    """Training and test images, as `decode`.
+def decode_splits(
+    samples: Samples, size: Size | None, cache_dir: Path | None, bits: Bits
+) -> tuple[Samples, list[Decoded]]:
+    """Training and test images, and the set's own for calibration if it has any, as `decode`.
+
+    With them come the samples with the bits that they were read with.
+
+    Args:
+        bits: How many of its bits a 16-bit grey file uses; `auto`: as many as the brightest of all
+            these files needs.
 
     Raises:
-        DataError: lists the files of both that cannot be used.
+        DataError: lists the files of all that cannot be used.
     """
+    samples = samples.of_bits(FULL if bits == "auto" else bits)
+    decoded = _each(samples, size, cache_dir)
+    if bits == "auto" and (used := _bits_found(decoded)) < FULL:
+        samples = samples.of_bits(used)
+        decoded = _each(samples, size, cache_dir)
+    seen = Seen(samples.train[0].bits)
+    for part, of_part in zip(samples.splits, decoded, strict=True):
+        _warn_of_masks(part, of_part)
+        for path, facts in of_part.facts:
+            seen.add(path, facts)
+    seen.tell()
+    return samples, decoded
+
+
+def _each(samples: Samples, size: Size | None, cache_dir: Path | None) -> list[Decoded]:
     decoded: list[Decoded] = []
     problems: list[str] = []
-    for part in (samples.train, samples.test):
+    for part in samples.splits:
         try:
-            decoded.append(decode(part, size, cache_dir))
+            decoded.append(_decode(part, size, cache_dir))
         except DataError as error:
             problems += error.problems
     if problems:
         raise DataError(problems)
-    return decoded[0], decoded[1]
+    return decoded
+
+
+def _bits_found(decoded: Sequence[Decoded]) -> int:
+    """As `bits_used`, of all 16-bit grey images, and a line of what was found."""
+    found = [one.brightest for part in decoded for _, one in part.facts if one.brightest]
+    used = bits_used(found)
+    if used < FULL:
+        log.info(
+            "all %d images of 16 bits stay at or below %d, so they are read as of %d bits "
+            "(dataset.bits=auto)",
+            *(len(found), max(found), used),
+        )
+    return used
 
 
 def decode(
@@ -83,6 +123,17 @@ def decode(
     Raises:
         DataError: lists every file that is unreadable, missing or does not fit its partner.
     """
+    decoded = _decode(samples, image_size, cache_dir, limit_bytes)
+    _warn_of_masks(samples, decoded)
+    return decoded
+
+
+def _decode(
+    samples: Sequence[Sample],
+    image_size: Size | None,
+    cache_dir: Path | None,
+    limit_bytes: int = LIMIT_BYTES,
+) -> Decoded:
     digests = digest_files(samples)
     folder = (cache_dir or default_cache_dir()) / "decoded"
     store = ArrayStore(folder, limit_bytes=limit_bytes)
@@ -92,7 +143,7 @@ def decode(
     if arrays is None:
         with lock(store.path(key).with_suffix(".lock")):
             arrays = store.load(key) or _saved(store, key, make)
-    *pixels, sizes, classes = arrays
+    *pixels, sizes, classes, facts = arrays
     images: Any = pixels[::2]
     masks: Any = [
         mask if mask.size else np.broadcast_to(np.False_, image.shape[:-1])
@@ -102,13 +153,17 @@ def decode(
         (images,), (masks,) = images, masks
     original_sizes = tuple((int(height), int(width)) for height, width in sizes)
     of_images = tuple(digests[sample.image] for sample in samples)
-    decoded = Decoded(images, masks, original_sizes, of_images)
-    _warn_of_masks(samples, decoded, classes)
-    return decoded
+    of_files = tuple(
+        (path, Facts(int(row[0]), *map(bool, row[1:])))
+        for sample, rows in zip(samples, facts, strict=True)
+        for path, row in zip(files_of(sample), rows, strict=False)
+    )  # without a mask the second row is over
+    levels = tuple(map(int, classes))
+    return Decoded(images, masks, original_sizes, of_images, levels, of_files)
 
 
 def _key(samples: Sequence[Sample], digests: dict[Path, str], size: Size | None) -> str:
-    content = [[digests[path] for path in files_of(sample)] for sample in samples]
+    content = [[one.bits, *(digests[path] for path in files_of(one))] for one in samples]
     transform = (DECODER_VERSION, PIL.__version__, size and tuple(size))
     return hashlib.sha256(repr((transform, content)).encode()).hexdigest()
 
@@ -131,15 +186,17 @@ def _arrays(
 ) -> Iterator[NDArray[Any]]:
     """What the cache holds: images (N, H, W, 3) and their masks (N, H, W), of which there are none
     if no sample has one; or each image and its mask in turn, where they have sizes of their own.
-    Last come original sizes (N, 2), and how many classes each mask has (N,).
+    Last come original sizes (N, 2), how many classes each mask has (N,), and the facts of each
+    image's file and its masks' (N, 2, 4).
     """
     start = time.perf_counter()
     count, (height, width) = len(samples), size or (0, 0)
     sizes, classes = np.empty((count, 2), np.int64), np.empty(count, np.int64)
+    facts = np.empty((count, 2, len(Facts._fields)), np.int64)
     images = np.empty((count, height, width, 3), np.uint8)
     masks = np.zeros((count if any(one.mask for one in samples) else 0, height, width), np.bool_)
     for row, pixels in enumerate(decode_samples(samples, digests, size)):
-        sizes[row], classes[row] = pixels.original, pixels.classes
+        sizes[row], classes[row], facts[row] = pixels.original, pixels.classes, pixels.facts
         if size is None:
             yield from (pixels.image, pixels.mask)
             continue
@@ -148,11 +205,11 @@ def _arrays(
             masks[row] = pixels.mask
     if size is not None:
         yield from (images, masks)
-    yield from (sizes, classes)
+    yield from (sizes, classes, facts)
     log.info("%d images decoded in %.1f s", count, time.perf_counter() - start)
 
 
-def _warn_of_masks(samples: Sequence[Sample], decoded: Decoded, classes: NDArray[np.int64]) -> None:
+def _warn_of_masks(samples: Sequence[Sample], decoded: Decoded) -> None:
     """What the masks leave in doubt, each kind once."""
     rows = [row for row, sample in enumerate(samples) if sample.mask is not None]
     shares = {row: float(decoded.masks[row].mean()) for row in rows}
@@ -161,7 +218,7 @@ def _warn_of_masks(samples: Sequence[Sample], decoded: Decoded, classes: NDArray
             "%d of %d masks mark no pixel at %d x %d: their defects are too small for image_size",
             *(len(lost), len(rows), *decoded.masks[lost[0]].shape),
         )
-    if several := [row for row in rows if classes[row] > 1]:
+    if several := [row for row in rows if decoded.classes[row] > 1]:
         log.warning(
             "%d of %d masks have several levels, as %s: all but background (0) is defect",
             *(len(several), len(rows), samples[several[0]].mask),

@@ -10,18 +10,19 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
+from rdad.data.facts import NOTHING, Facts
 from rdad.data.images import (
     DataError,
     decode_classes,
-    decode_image,
-    most_pixels,
-    pixels_said,
+    decode_mask,
+    decode_with_facts,
     read_bytes,
     resize_image,
     resize_mask,
 )
+from rdad.data.limit import most_pixels, pixels_said
 from rdad.data.samples import Sample
 
 THREADS = min(os.cpu_count() or 1, 16)
@@ -33,18 +34,19 @@ Result = TypeVar("Result")
 
 class Pixels(NamedTuple):
     """One sample decoded: image (H, W, 3), mask (H, W), or (0, 0) if it has none, the number of
-    classes in it, (height, width) on disk.
+    classes in it, (height, width) on disk, facts of the image's file and of the mask's.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.bool_]
     classes: int
     original: tuple[int, int]
+    facts: tuple[Facts, Facts]
 
 
 def files_of(sample: Sample) -> list[Path]:
-    """The image, and the mask where there is one."""
-    return [sample.image] if sample.mask is None else [sample.image, sample.mask]
+    """The image, and the masks where there are any."""
+    return [sample.image, *sample.masks]
 
 
 def digest_files(samples: Sequence[Sample]) -> dict[Path, str]:
@@ -78,11 +80,11 @@ def decode_samples(
     """
 
     def decode(sample: Sample) -> Pixels:
-        image, mask, classes = _open(sample, digests)
+        image, mask, classes, facts = _open(sample, digests)
         original = (image.height, image.width)
         target = size or original
         marked = np.zeros((0, 0), np.bool_) if mask is None else resize_mask(mask, target)
-        return Pixels(resize_image(image, target), marked, classes, original)
+        return Pixels(resize_image(image, target), marked, classes, original, facts)
 
     problems: list[str] = []
     for pixels in _usable(decode, samples, problems, _pixels):
@@ -99,17 +101,62 @@ def _mismatch(sample: Sample, masks_expected: bool) -> Iterator[str]:
         yield f"{sample.image}: no mask for this defect ({sample.defect_type})"
 
 
-def _open(sample: Sample, digests: dict[Path, str]) -> tuple[Image.Image, Image.Image | None, int]:
-    image = decode_image(_content(sample.image, digests), sample.image)
-    if sample.mask is None:
-        return image, None, 0
-    mask, classes = decode_classes(_content(sample.mask, digests), sample.mask)
+def _open(
+    sample: Sample, digests: dict[Path, str]
+) -> tuple[Image.Image, Image.Image | None, int, tuple[Facts, Facts]]:
+    content = _content(sample.image, digests)
+    image, facts = decode_with_facts(content, sample.image, bits=sample.bits)
+    marked = decode_union(sample, lambda path: _content(path, digests))
+    if marked is None:
+        return image, None, 0, (facts, NOTHING)
+    mask, classes, of_mask = marked
     if mask.size != image.size:
         sizes = [f"{one.width} x {one.height}" for one in (mask, image)]
         raise DataError([f"{sample.mask}: {sizes[0]} pixels, but {sample.image} has {sizes[1]}"])
     if np.asarray(mask).max() == 0:
         raise DataError([f"{sample.mask}: empty mask, no pixel is marked"])
-    return image, mask, classes
+    return image, mask, classes, (facts, of_mask._replace(brightest=0, dark_colours=False))
+
+
+def decode_union(
+    sample: Sample, read: Callable[[Path], bytes] = read_bytes
+) -> tuple[Image.Image, int, Facts] | None:
+    """What any of a sample's masks marks, as `decode_classes`; None where it has no mask.
+
+    Args:
+        read: The content of a file.
+
+    Raises:
+        DataError: a mask cannot be used, or differs in size from the first.
+    """
+    parts = [(path, *decode_classes(read(path), path)) for path in sample.masks]
+    if not parts:
+        return None
+    (first, union, most, facts), *others = parts
+    for path, mask, classes, more in others:
+        if mask.size != union.size:
+            sizes = [f"{one.width} x {one.height}" for one in (mask, union)]
+            raise DataError([f"{path}: {sizes[0]} pixels, but {first} has {sizes[1]}"])
+        union, most = ImageChops.lighter(union, mask), max(most, classes)
+        facts = facts._replace(turned=facts.turned or more.turned, paged=facts.paged or more.paged)
+    return union, most, facts
+
+
+def marking(masks: Iterable[Path]) -> set[Path]:
+    """Those of the mask files that mark a pixel; all are opened.
+
+    Raises:
+        DataError: lists those that cannot be read.
+    """
+
+    def opened(path: Path) -> tuple[Path, bool]:
+        return path, bool(np.asarray(decode_mask(read_bytes(path), path)).any())
+
+    problems: list[str] = []
+    found = {path for path, marks in _usable(opened, masks, problems, pixels_said) if marks}
+    if problems:
+        raise DataError(problems)
+    return found
 
 
 def _pixels(sample: Sample) -> int:

@@ -1,7 +1,7 @@
 """Folder trees -> lists of samples: one reader a format. No image is opened here."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rdad.data.samples import (
@@ -12,6 +12,7 @@ from rdad.data.samples import (
     check_masks,
     draw,
     existing_folder,
+    folders_below,
     folders_under,
     images_of,
     labelled,
@@ -19,7 +20,8 @@ from rdad.data.samples import (
     named,
     subfolders,
 )
-from rdad.data.unused import warn_of_unused, without_masks
+from rdad.data.unused import warn_of_masks, warn_of_unused, without_masks
+from rdad.runs.names import on_disk
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +35,23 @@ def read_mvtec_ad(root: Folder, category: str) -> Samples:
         FileNotFoundError: the root or an expected folder is missing or holds no image.
         ValueError: there is no such category; the message lists those found.
     """
-    base = _category_folder(existing_folder(root), category)
+    base = category_folder(existing_folder(root), category)
     train, masks = base / "train", base / "ground_truth"
     good = without_masks(images_of(train / GOOD, expected=f"{category}/train/good/*.png"))
     kinds = subfolders(existing_folder(base / "test"))
     test = [
         sample
         for kind in kinds
-        for sample in labelled(without_masks(list_images(kind)), kind.name, masks / kind.name)
+        for sample in labelled(
+            without_masks(list_images(kind)), kind.name, on_disk(masks / kind.name)
+        )
     ]
     if not test:
         images_of(base / "test", expected=f"{category}/test/<defect type>/*.png")
     check_masks(test, [masks] if masks.is_dir() else [])
-    warn_of_unused([train, train / GOOD, base / "test", *kinds], [])
+    read = [train, train / GOOD, base / "test", *kinds]
+    warn_of_masks(read)
+    warn_of_unused(read)
     return Samples(train=named(labelled(good, GOOD)), test=named(test))
 
 
@@ -57,11 +63,12 @@ def read_folder(
     masks: Folder | Sequence[Folder] = (),
     holdout: float = 0.2,
     split_seed: int = 0,
+    recursive: bool = False,
 ) -> Samples:
     """A user's own folders, each relative to `root` or absolute.
 
     Args:
-        normal: Folders of normal images; images in their subfolders are not taken.
+        normal: Folders of normal images.
         normal_test: Folders of normal test images; without them a part of `normal` is held out.
         defects: Folders of defects, named for their type. A folder that holds no images but
             subfolders stands for these; those of normal images, and `good`, are skipped.
@@ -71,6 +78,8 @@ def read_folder(
             MASK_ENDINGS; they may lie beside the images.
         holdout: Part of the normal images to hold out, 0 <= holdout < 1.
         split_seed: Chooses which images are held out.
+        recursive: Whether images in subfolders are taken, but for folders that are named
+            themselves, and of defects for `good`. Masks lie in subfolders alike.
 
     Raises:
         FileNotFoundError: a folder is missing or holds no image, or no mask fits any defect.
@@ -79,38 +88,80 @@ def read_folder(
     base = existing_folder(root)
     normal_folders = folders_under(base, normal)
     test_folders = folders_under(base, normal_test or ())
+    defect_folders = folders_under(base, defects or ())
+    mask_folders = folders_under(base, masks or ())
     known = {folder.resolve() for folder in [*normal_folders, *test_folders]}
     if len(known) < len(normal_folders) + len(test_folders):
         raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")
-    train = [image for folder in normal_folders for image in without_masks(images_of(folder))]
-    test = [image for folder in test_folders for image in without_masks(images_of(folder))]
+    others = {folder.resolve() for folder in [*defect_folders, *mask_folders]}
+    search = _Search(known | others, recursive=recursive)
+    train = [image for folder in normal_folders for image in search.images(folder)]
+    test = [image for folder in test_folders for image in search.images(folder)]
     if not test_folders:
         held = draw(len(train), part=holdout, seed=split_seed)
         log.info("%d of %d normal images are held out for testing", len(held), len(train))
         test = [train[index] for index in held]
         train = [image for index, image in enumerate(train) if index not in set(held)]
-    defect_folders, mask_folders = folders_under(base, defects), folders_under(base, masks)
-    defective = _defects(defect_folders, mask_folders, known)
-    kinds = [sample.image.parent for sample in defective]
-    warn_of_unused([*normal_folders, *test_folders, *defect_folders, *kinds], mask_folders)
+    defective = _defects(defect_folders, mask_folders, known, search)
+    warn_of_masks(search.read)
+    hint = "" if recursive else " (dataset.recursive=true takes images in subfolders)"
+    warn_of_unused(search.read, mask_folders, hint=hint)
     return Samples(
         train=named(labelled(train, GOOD)), test=named([*labelled(test, GOOD), *defective])
     )
 
 
-def _category_folder(root: Path, category: str) -> Path:
-    found = [folder.name for folder in subfolders(root) if (folder / "train").is_dir()]
-    if category in found:
-        return root / category
+class _Search:
+    """Where images are looked for: in a folder or, recursively, also below it.
+
+    Args:
+        named: Folders, resolved, that are named themselves and so are not entered from others.
+
+    Attributes:
+        read: All folders that images were taken from.
+    """
+
+    def __init__(self, named: Collection[Path], *, recursive: bool) -> None:
+        self._named, self._recursive = named, recursive
+        self.read: list[Path] = []
+
+    def folders(self, folder: Path) -> list[Path]:
+        return list(folders_below(folder, self._named)) if self._recursive else [folder]
+
+    def images(self, folder: Path) -> list[Path]:
+        """Raises FileNotFoundError where there is none."""
+        folders = self.folders(folder)
+        self.read += folders
+        images = [image for one in folders for image in without_masks(list_images(one))]
+        return images or images_of(folder)
+
+
+def category_folder(
+    root: Path,
+    category: str,
+    *,
+    holding: str = "train",
+    layout: str = "the MVTec AD layout <category>/train/good/*.png",
+) -> Path:
+    """The folder of a category: one of those in `root` that hold a folder or file `holding`.
+
+    Raises:
+        FileNotFoundError: there is no category at all.
+        ValueError: there is no such category; the message lists those found.
+    """
+    found = [folder.name for folder in subfolders(root) if (folder / holding).exists()]
+    folder = on_disk(root / category)
+    if folder.name in found:
+        return folder
     if found:
         raise ValueError(f"no category {category!r} in {root}; found: {', '.join(found)}")
-    hint = f"; {root} is a category itself: name its parent" if (root / "train").is_dir() else ""
-    raise FileNotFoundError(
-        f"no category in {root}; expected the MVTec AD layout <category>/train/good/*.png{hint}"
-    )
+    hint = f"; {root} is a category itself: name its parent" if (root / holding).exists() else ""
+    raise FileNotFoundError(f"no category in {root}; expected {layout}{hint}")
 
 
-def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) -> list[Sample]:
+def _defects(
+    folders: list[Path], masks: list[Path], known_normal: set[Path], search: _Search
+) -> list[Sample]:
     if len(masks) not in {0, 1, len(folders)}:
         raise ValueError(
             f"{len(masks)} mask folders for {len(folders)} defect folders; "
@@ -118,25 +169,45 @@ def _defects(folders: list[Path], masks: list[Path], known_normal: set[Path]) ->
         )
     samples = []
     paired = len(masks) == len(folders)
+    no_types = known_normal | {mask.resolve() for mask in masks}
     places = masks if paired else [next(iter(masks), None)] * len(folders)
     for folder, place in zip(folders, places, strict=True):
-        for kind in _types(folder, known_normal):
-            of_kind = place and place / kind.name
+        if folder.name == GOOD or folder.resolve() in known_normal:
+            raise ValueError(
+                f"{folder} is given as defects, but its name or use says normal images"
+            )
+        search.read.append(folder)
+        for kind in _types(folder, no_types, search):
+            of_kind = place and on_disk(place / kind.name)
             if of_kind and not of_kind.is_dir():
                 of_kind = place if paired and kind == folder else None
-            samples += labelled(without_masks(list_images(kind)), kind.name, of_kind)
+            samples += _of_kind(kind, of_kind, search)
     check_masks(samples, masks)
     return samples
 
 
-def _types(folder: Path, known_normal: set[Path]) -> list[Path]:
-    """The folders of one defect type each that `folder` stands for."""
-    if folder.name == GOOD or folder.resolve() in known_normal:
-        raise ValueError(f"{folder} is given as defects, but its name or use says normal images")
+def _of_kind(kind: Path, masks: Path | None, search: _Search) -> list[Sample]:
+    """Of one defect type; the masks of a subfolder are in the same subfolder of `masks`."""
+    samples = []
+    for folder in search.folders(kind):
+        below = folder.relative_to(kind)
+        if GOOD not in below.parts:
+            search.read.append(folder)
+            images = without_masks(list_images(folder))
+            samples += labelled(images, kind.name, masks and masks / below)
+    return samples
+
+
+def _types(folder: Path, others: set[Path], search: _Search) -> list[Path]:
+    """The folders of one defect type each that `folder` stands for; none of `others`, resolved."""
     if list_images(folder):
         return [folder]
     inside = [sub for sub in subfolders(folder) if sub.name != GOOD]
-    types = [sub for sub in inside if sub.resolve() not in known_normal and list_images(sub)]
+    types = [
+        sub
+        for sub in inside
+        if sub.resolve() not in others and any(map(list_images, search.folders(sub)))
+    ]
     if not types:
         images_of(folder, expected="image files or a subfolder for each defect type")
     log.info("defect types in %s: %s", folder, ", ".join(kind.name for kind in types))

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+BAND_ROWS = 64
 FEW_LEVELS = 8  # classes in one file; a soft edge that ends below white has more levels
 
 
@@ -20,12 +21,20 @@ def marked(values: NDArray[np.integer], *, lossy: bool) -> tuple[NDArray[np.uint
         The grey (H, W); and how many levels above 0 were taken for classes, 0 for a soft mask.
     """
     white = 65535 if values.max() > 255 else 255
-    levels = np.flatnonzero(np.bincount(values.ravel(), minlength=1)[1:]) + 1
+    levels = _levels(values)
     half_counts = levels.size > 1 and levels[-1] > white // 2
     may_be_soft = half_counts and (levels.size > FEW_LEVELS or levels[-1] == white)
     if (half_counts and lossy) or (may_be_soft and _has_soft_edges(values, white // 2)):
         return (values >> 8 if white > 255 else values).astype(np.uint8), 0
-    return np.where(values > 0, 255, 0).astype(np.uint8), levels.size
+    return (values > 0) * np.uint8(255), levels.size
+
+
+def _levels(values: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Those above 0; counted in bands, as NumPy makes 8 bytes of each number that it counts."""
+    found = np.zeros(65_536, np.bool_)
+    for top in range(0, len(values), BAND_ROWS):
+        found[values[top : top + BAND_ROWS]] = True
+    return np.flatnonzero(found[1:]) + 1
 
 
 def _has_soft_edges(values: NDArray[np.integer], half: int) -> bool:

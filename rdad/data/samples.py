@@ -3,12 +3,14 @@
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from rdad.runs.names import as_text
+from rdad.data.depth import FULL
+from rdad.runs.files import resolved
+from rdad.runs.names import as_text, expanded, nfc, on_disk
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ class Sample:
 
     `label` is 0 for normal and 1 for anomalous; `defect_type` is "good" for normal images.
     `name` is unique within a split and defect type, letter case ignored: it names artifacts.
+    Where a defect has several mask files, what any of them marks is defect. Images with the same
+    `part`, if it is not empty, are views of one item, which is scored by its worst view. `bits`,
+    which the data module sets, is how many of its bits a 16-bit grey file uses.
     """
 
     image: Path
@@ -36,14 +41,35 @@ class Sample:
     defect_type: str
     mask: Path | None
     name: str
+    more_masks: tuple[Path, ...] = ()
+    part: str = ""
+    bits: int = FULL
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """All mask files: `mask` and `more_masks`."""
+        return () if self.mask is None else (self.mask, *self.more_masks)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What a reader returns: normal images to train on, and images of both kinds to test on."""
+    """What a reader returns: normal images to train on, and images of both kinds to test on.
+
+    `calibration` are the normal images that a data set itself sets aside for thresholds.
+    """
 
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    calibration: tuple[Sample, ...] = ()
+
+    @property
+    def splits(self) -> tuple[tuple[Sample, ...], ...]:
+        """Training and test images, and those for thresholds where there are any."""
+        return (self.train, self.test, *([self.calibration] if self.calibration else []))
+
+    def of_bits(self, bits: int) -> "Samples":
+        """The same, all of so many bits."""
+        return Samples(*(tuple(replace(one, bits=bits) for one in part) for part in self.splits))
 
 
 def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:
@@ -52,12 +78,12 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     The folder may be that of the images, none of which is then a mask.
     """
     files = list_images(masks) if masks is not None and masks.is_dir() else []
-    taken = {image.resolve() for image in images}
-    files = [file for file in files if file.resolve() not in taken]
+    taken = {resolved(image) for image in images}
+    files = [file for file in files if resolved(file) not in taken]
     owned = {masked_stem(file): file for file in reversed(files)}
-    by_stem = owned | {file.stem: file for file in reversed(files)}
-    stems = {image.stem for image in images}
-    lone = [file for file in files if not {file.stem, masked_stem(file)} & stems]
+    by_stem = owned | {nfc(file.stem): file for file in reversed(files)}
+    stems = {nfc(image.stem) for image in images}
+    lone = [file for file in files if not {nfc(file.stem), masked_stem(file)} & stems]
     if lone:
         log.warning("%d masks have no image, the first is %s", len(lone), lone[0])
     return [
@@ -65,7 +91,7 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
             image=image,
             label=int(defect_type != GOOD),
             defect_type=defect_type,
-            mask=by_stem.get(f"{image.stem}_mask", by_stem.get(image.stem)),
+            mask=by_stem.get(f"{nfc(image.stem)}_mask", by_stem.get(nfc(image.stem))),
             name=image.stem,
         )
         for image in images
@@ -73,10 +99,13 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
 
 
 def masked_stem(path: Path) -> str | None:
-    """The stem of the image that a name like `<stem>_mask` says it masks; None for other names."""
+    """The stem of the image that a name like `<stem>_mask` says it masks; None for other names.
+
+    It is given as `nfc` makes it.
+    """
     for ending in MASK_ENDINGS:
         if path.stem.lower().endswith(ending):
-            return path.stem[: -len(ending)]
+            return nfc(path.stem[: -len(ending)])
     return None
 
 
@@ -87,7 +116,7 @@ def named(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """
     samples = tuple(samples)
     types = dict.fromkeys(sample.defect_type for sample in samples)
-    usable = {name.casefold() for name in types if fitting(name) == name}
+    usable = {nfc(name).casefold() for name in types if fitting(name) == name}
     kinds = {name: name if fitting(name) == name else distinct(name, usable) for name in types}
     taken: defaultdict[str, set[str]] = defaultdict(set)
     return tuple(
@@ -114,10 +143,10 @@ def distinct(name: str, taken: set[str]) -> str:
     """
     name = fitting(name)
     stem, count = name, 1
-    while name.casefold() in taken:
+    while nfc(name).casefold() in taken:
         count += 1
         name = f"{stem}_{count}"
-    taken.add(name.casefold())
+    taken.add(nfc(name).casefold())
     return name
 
 
@@ -134,18 +163,19 @@ def check_masks(samples: Sequence[Sample], folders: Sequence[Path]) -> None:
 
 
 def existing_folder(path: Folder) -> Path:
-    """`path` as a Path with ~ expanded. Raises FileNotFoundError if it is no folder."""
-    folder = Path(path).expanduser()
+    """`path` as the disk has it, ~ expanded. Raises FileNotFoundError if it is no folder."""
+    folder = on_disk(expanded(path))
     if not folder.is_dir():
         found = "is a file, not a folder" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"folder {folder} {found} (absolute: {folder.absolute()})")
     return folder
 
 
-def folders_under(base: Path, folders: Folder | Sequence[Folder]) -> list[Path]:
-    """One folder or several as existing paths, relative ones under `base`."""
-    listed = [folders] if isinstance(folders, str | PathLike) else list(folders)
-    return [existing_folder(base / Path(folder).expanduser()) for folder in listed]
+def folders_under(base: Path, folders: Folder | int | Sequence[Folder | int]) -> list[Path]:
+    """One folder or several as existing paths, relative ones under `base`; a number is a name."""
+    listed = [folders] if isinstance(folders, str | PathLike | int) else list(folders)
+    names = [str(one) if isinstance(one, int) else one for one in listed]
+    return [existing_folder(base / expanded(name)) for name in names]
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -172,6 +202,22 @@ def subfolders(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.is_dir() and not path.name.startswith(".") and not is_image_name(path)
     )
+
+
+def folders_below(folder: Path, left_out: Collection[Path] = ()) -> Iterator[Path]:
+    """The folder and all below it, each before those in it, sorted.
+
+    Links that lead back up are not followed, nor is anything in `left_out`, resolved, entered.
+    """
+    return _below(folder, (resolved(folder),), left_out)
+
+
+def _below(folder: Path, above: tuple[Path, ...], left_out: Collection[Path]) -> Iterator[Path]:
+    yield folder
+    for subfolder in subfolders(folder):
+        place = resolved(subfolder)
+        if place not in above and place not in left_out:
+            yield from _below(subfolder, (*above, place), left_out)
 
 
 def draw(total: int, *, part: float, seed: int) -> list[int]:

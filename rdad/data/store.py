@@ -5,10 +5,12 @@ the other. Any number of processes may use a folder at once.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import logging
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -20,6 +22,8 @@ from filelock import FileLock
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from rdad.runs.names import expanded
+
 log = logging.getLogger(__name__)
 
 ENTRY_SUFFIX = ".arrays"
@@ -30,8 +34,20 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def default_cache_dir() -> Path:
-    """The folder that RDAD_CACHE_DIR names, or ~/.cache/rdad."""
-    return Path(os.environ.get("RDAD_CACHE_DIR") or "~/.cache/rdad").expanduser()
+    """The folder that RDAD_CACHE_DIR names, or ~/.cache/rdad; without a home a temporary one."""
+    if named := os.environ.get("RDAD_CACHE_DIR"):
+        return expanded(named)
+    try:
+        return expanded("~/.cache/rdad")
+    except FileNotFoundError:
+        return Path(_own_folder().name)
+
+
+@functools.cache
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    """Removed at the process's end."""
+    log.warning("no home folder is known: the cache goes with this process (RDAD_CACHE_DIR)")
+    return tempfile.TemporaryDirectory(prefix="rdad-cache-")
 
 
 @contextlib.contextmanager

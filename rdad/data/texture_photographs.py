@@ -18,6 +18,7 @@ from rdad.data.layouts import read_mvtec_ad
 from rdad.data.samples import GOOD, Samples
 from rdad.data.store import default_cache_dir, lock
 from rdad.data.texture_defects import Draw, Grey, Random, between, foreign, scratch, stain
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def check_category(category: str) -> None:
 
 def read_textures(category: str, cache_dir: str | Path | None = None) -> Samples:
     """The samples of a category, written to the cache first where they are not in it yet."""
-    base = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
+    base = default_cache_dir() if cache_dir is None else expanded(cache_dir)
     folder = base / f"textures-{VERSION}"
     try:
         write_textures(category, folder)

@@ -9,6 +9,7 @@ Size = tuple[int, int]
 
 DEFAULT_OVERLAP = 0.25
 LARGEST_OVERLAP = 0.9  # beyond it the tiles are many and nearly the same
+LARGEST_SIDE = 16384  # of what a network sees at once: no machine has the memory for more
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Tiling:
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"tile is {list(self.size)}; expected [height, width], both 1 or more")
+        if max(self.size) > LARGEST_SIDE:
+            raise ValueError(f"tile is {list(self.size)}; allowed: {LARGEST_SIDE} a side at most")
         if not 0 <= self.overlap <= LARGEST_OVERLAP:
             raise ValueError(
                 f"tile_overlap is {self.overlap}; allowed: 0 to {LARGEST_OVERLAP}, a share of the "

@@ -2,31 +2,28 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rdad.data.samples import is_image_name, list_images, masked_stem, subfolders
+from rdad.runs.names import nfc
 
 log = logging.getLogger(__name__)
 
 SHOWN = 10  # places in one line
+IN_SUBFOLDER = "in its subfolder"
 
 
 def without_masks(images: Sequence[Path]) -> list[Path]:
     """The images of one folder but those named as the mask of another of them."""
-    stems = {image.stem for image in images}
+    stems = {nfc(image.stem) for image in images}
     return [image for image in images if masked_stem(image) not in stems]
 
 
-def warn_of_unused(read: Iterable[Path], used: Iterable[Path]) -> None:
-    """Name what is in the folders `read`, and in no folder of `used`, and was not taken.
-
-    Masks beside images have a line of their own, as they may well be used.
-    """
-    folders = list(dict.fromkeys(read))
-    entered = [folder.resolve() for folder in [*folders, *used]]
+def warn_of_masks(read: Iterable[Path]) -> None:
+    """Say how many files of these folders are no images as they are named like masks."""
     masks: list[Path] = []
-    for folder in folders:
+    for folder in dict.fromkeys(read):
         images = list_images(folder)
         masks += sorted({*images} - {*without_masks(images)})
     if masks:
@@ -35,24 +32,36 @@ def warn_of_unused(read: Iterable[Path], used: Iterable[Path]) -> None:
             "the first is %s",
             *(len(masks), masks[0]),
         )
-    places = [place for folder in folders for place in _unused(folder, entered)]
+
+
+def warn_of_unused(read: Iterable[Path], used: Iterable[Path] = (), *, hint: str = "") -> None:
+    """Name what is in the folders `read`, and in no folder of `used`, and was not taken.
+
+    Args:
+        hint: What is said where images in subfolders were not taken.
+    """
+    folders = list(dict.fromkeys(read))
+    entered = [folder.resolve() for folder in [*folders, *used]]
+    inside = {place for one in entered for place in (one, *one.parents)}
+    places = [place for folder in folders for place in _unused(folder, inside)]
     if places:
         more = [f"and more in {len(places) - SHOWN} places"] if len(places) > SHOWN else []
-        log.warning("not used: %s", "; ".join([*places[:SHOWN], *more]))
+        hints = hint if any(IN_SUBFOLDER in place for place in places) else ""
+        log.warning("not used: %s%s", "; ".join([*places[:SHOWN], *more]), hints)
 
 
-def _unused(folder: Path, entered: Sequence[Path]) -> Iterator[str]:
+def _unused(folder: Path, inside: Collection[Path]) -> Iterator[str]:
     """Other files by their ending, and images in subfolders that are not read either."""
-    files = [path for path in folder.iterdir() if path.is_file() and not is_image_name(path)]
+    files = [path for path in folder.iterdir() if not is_image_name(path) and path.is_file()]
     endings = Counter(path.suffix.lower() for path in files if not path.name.startswith("."))
     for ending, count in sorted(endings.items()):
         name = f"that end in {ending}" if ending else "without an ending"
         yield f"{_counted(count, 'file')} in {folder} {name}"
     for sub in subfolders(folder):
-        if not any(one.is_relative_to(sub.resolve()) for one in entered):
+        if sub.resolve() not in inside:
             count = sum(map(is_image_name, sub.rglob("*")))
             if count:
-                yield f"{_counted(count, 'image')} in its subfolder {sub}"
+                yield f"{_counted(count, 'image')} {IN_SUBFOLDER} {sub}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -65,7 +65,7 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
     from rdad.detector.model_file import MODEL_FILE, load_trained_model
 
     folder = Path(run_dir)
-    record = read_record(folder)
+    record = read_record(folder, "run_name")
     cfg = read_config(folder)
     try:
         metrics = read_metrics(folder)

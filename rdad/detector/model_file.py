@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from rdad.config.build import build
 from rdad.config.foreign import TRUSTED, is_trusted
+from rdad.data.depth import FULL, checked_bits
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
 from rdad.metrics.thresholds import Thresholds
@@ -30,6 +31,7 @@ def save_model(
     thresholds: Thresholds | None = None,
     tiling: Tiling | None = None,
     precision: str = FLOAT32,
+    bits: int = FULL,
 ) -> None:
     """Write a trained network without its encoder, which its weights' name or file gives again.
 
@@ -40,6 +42,7 @@ def save_model(
         thresholds: Those of its calibration, if there was one.
         tiling: How its images are cut into tiles, if they are.
         precision: In which it is tested, FLOAT32 or BF16.
+        bits: How many of its bits a 16-bit grey file uses.
     """
     content = {
         "format": FORMAT,
@@ -50,6 +53,7 @@ def save_model(
         "thresholds": None if thresholds is None else thresholds.to_dict(),
         "tiling": None if tiling is None else tiling.to_dict(),
         "precision": precision,
+        "bits": bits,
     }
     if not arguments["pre_trained"]:
         content["encoder"] = model.encoder.network.state_dict()
@@ -96,6 +100,7 @@ def load_trained_model(
             name or path.stem,
             None if tiling is None else Tiling.from_dict(tiling),
             checked_precision(content.get("precision", FLOAT32)),  # files of old do not say it
+            checked_bits(content.get("bits", FULL)),
         )
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path}: {error}") from error

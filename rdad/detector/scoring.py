@@ -30,11 +30,6 @@ class ScoredBatch:
     scores: Tensor
 
 
-def anomaly_scores(maps: Tensor) -> Tensor:
-    """The image score: the map's maximum. (B, 1, H, W) -> (B,)."""
-    return maps.amax(dim=(1, 2, 3))
-
-
 def stretched_map(anomaly_map: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """A map (h, w) at `size` (height, width); one that has it already is returned as it is.
 
@@ -75,7 +70,7 @@ def score(
         else:
             tiled = [_tiled_map(model, one, tiling, tiles_at_once, precision) for one in images]
             maps = torch.cat(tiled)
-        yield ScoredBatch(batch, maps, anomaly_scores(maps))
+        yield ScoredBatch(batch, maps, model.anomaly_map.scores(maps))
 
 
 def _tiled_map(

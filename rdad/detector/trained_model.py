@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from rdad.data.depth import FULL
 from rdad.data.images import as_rgb, resize_image
 from rdad.detector.device import computing_in, has_bf16
 from rdad.detector.scoring import score, stretched_map
@@ -43,7 +44,7 @@ class Prediction:
     """What a network says of one image.
 
     Attributes:
-        score: The raw image score: the maximum of `network_map`.
+        score: The raw image score: of `network_map` the maximum, or the mean of its highest pixels.
         normalised_score: In [0, 1], 0.5 at the threshold. None without thresholds.
         is_defective: Whether `score` is above the image threshold. None without thresholds.
         network_map: (h, w), float32, raw, at the size the network works at; with tiles, the
@@ -81,6 +82,7 @@ class TrainedModel:
         tiling: How images are cut into tiles, if they are.
         precision: In which it was tested and its thresholds were found, and in which it predicts
             where the device has instructions for that.
+        bits: How many of its bits a 16-bit grey file uses, as in training.
     """
 
     model: "ReverseDistillationModel"
@@ -88,6 +90,7 @@ class TrainedModel:
     name: str
     tiling: "Tiling | None" = None
     precision: str = FLOAT32
+    bits: int = FULL
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""
@@ -140,7 +143,7 @@ class TrainedModel:
         Raises:
             DataError: the image cannot be used.
         """
-        opened = as_rgb(image)
+        opened = as_rgb(image, bits=self.bits)
         size = (opened.height, opened.width)
         taken = self.model.input_size if self.tiling is None else size
         pixels = torch.tensor(resize_image(opened, taken))

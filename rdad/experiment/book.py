@@ -23,7 +23,14 @@ from rdad.runs.files import (
     METRICS_FILE,
     remove_drafts,
 )
-from rdad.runs.record import RECORD_FILE, RunRecord, overrides, read_record, write_config
+from rdad.runs.record import (
+    NOWHERE,
+    RECORD_FILE,
+    RunRecord,
+    overrides,
+    read_record,
+    write_config,
+)
 from rdad.tracking import source_tags
 from rdad.tracking.store import shown_uri
 from rdad.training.callbacks import CHECKPOINT_FILE
@@ -42,11 +49,14 @@ RESULTS = (
     SCORES_FILE,
 )
 RESULT_FOLDERS = (CURVES_FOLDER, MAPS_FOLDER, OVERLAYS_FOLDER)
-NOWHERE: dict[str, str | None] = {"uri": None, "run_id": None, "error": None}
 
 
 class Book:
     """The record of one run and, unless it is off, its tracking.
+
+    Args:
+        cfg: What the run is made by.
+        given: The same before a machine's part was put in, to be kept in the folder.
 
     Attributes:
         before: What an earlier attempt wrote down; empty where this is the first.
@@ -56,8 +66,8 @@ class Book:
 
     record: RunRecord
 
-    def __init__(self, cfg: DictConfig, run_dir: Path) -> None:
-        self.cfg, self.run_dir = cfg, run_dir
+    def __init__(self, cfg: DictConfig, run_dir: Path, *, given: DictConfig) -> None:
+        self.cfg, self.run_dir, self._given = cfg, run_dir, given
         self.tracker: MlflowTracker | None = build(cfg.tracking) if cfg.tracking else None
         resumed = cfg.resume and (run_dir / RECORD_FILE).is_file()
         self.before: dict[str, Any] = read_record(run_dir) if resumed else {}
@@ -111,7 +121,7 @@ class Book:
             _clear(self.run_dir)
         for name in RESULT_FOLDERS:
             remove_drafts(self.run_dir, f"{name}/**/{DRAFT}*")
-        write_config(self.run_dir, cfg)
+        write_config(self.run_dir, self._given)
         told: dict[str, Any] = {
             "experiment": (cfg.tracking and cfg.tracking.experiment) or data.name,
             "run_name": run_name(cfg, data.category),
@@ -125,6 +135,7 @@ class Book:
             tracking=tracking,
             encoder_digest=encoder_digest,
             data_digest=data.content_digest,
+            bits=data.bits,
             images={
                 "train": len(data.train_samples),
                 "calibration": len(data.calibration_samples),

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
@@ -19,8 +20,10 @@ from rdad.experiment.stages import Scoring
 from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING
+from rdad.results.evaluation import asked_overlaps
 from rdad.runs.files import now, write_json
 from rdad.runs.folder import LOCK_FILE, new_folder, stay_in
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +46,18 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     device = chosen_device(options.device)
     trained, run = opened(source, options)
     had = trained.model.anomaly_map
-    map_changed = {"anomaly_map_mode": options.mode, "sigma": options.sigma}
-    cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
-    chosen = AnomalyMapGenerator(had.image_size, cfg.model.sigma, cfg.model.anomaly_map_mode)
-    trained.model.anomaly_map = chosen
-    same_map = (chosen.sigma, chosen.mode) == (had.sigma, had.mode)
+    map_changed = {"anomaly_map_mode": options.mode}
+    map_changed |= {name: options[name] for name in ("sigma", "score_share")}
+    try:
+        cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise ConfigError(f"the run's configuration is not of this version: {said}") from error
+    of_map = cfg.model.sigma, cfg.model.anomaly_map_mode, cfg.model.score_share
+    trained.model.anomaly_map = AnomalyMapGenerator(had.image_size, *of_map)
+    same_map = of_map == (had.sigma, had.mode, had.score_share)
     images = prepared(build_known(cfg.dataset))
+    asked_overlaps(images, cfg.evaluation, check=True)
     known = parameters(cfg, str(images.name), images.category)
     scoring = Scoring(
         cfg,
@@ -86,7 +95,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
 
 def _refuse_used_folder(output: str | None) -> None:
     """Results are written over by no other evaluation, and by none the run's own."""
-    folder = Path(output or ".").expanduser()
+    folder = expanded(output or ".")
     if output is None or not folder.exists():
         return
     if folder.is_file() or any(path.name != LOCK_FILE for path in folder.iterdir()):
@@ -97,7 +106,7 @@ def _new_folder(output: str | None, run_dir: Path | None) -> Path:
     if output is None:
         moment = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
         return new_folder((run_dir or Path()) / FOLDER / moment)
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     stay_in(folder)
     _refuse_used_folder(output)  # by one that was quicker
     return folder
@@ -139,7 +148,7 @@ def _thresholds(
         )
     elif stored is not None:
         log.warning(
-            "the run's thresholds do not carry over to another mode, blur or tile: verdicts need "
-            "its calibration images, or threshold=…"
+            "the run's thresholds do not carry over to another mode, blur, score or tile: verdicts "
+            "need its calibration images, or threshold=…"
         )
     return found if options.threshold is None else with_image_value(found, options.threshold)

@@ -11,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
-from rdad.model.precision import IN_LIGHTNING
+from rdad.model.precision import AUTO, IN_LIGHTNING
+from rdad.runs.files import resolved
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -40,11 +41,13 @@ def configuration(
     Args:
         run: What the network was trained with; None where only the network is known.
         options: dataset=..., and values below the nodes `OF_THE_RUN`.
-        changed_map: anomaly_map_mode and sigma; None keeps the network's.
+        changed_map: anomaly_map_mode, sigma and score_share; None keeps the network's.
 
     Raises:
         ConfigError: an option is not allowed, or no images are named.
     """
+    if run is not None and not OmegaConf.is_dict(run.get("dataset")):
+        raise ConfigError("the run's configuration is cut off, or not of this program: no dataset")
     named = [one for one in options if one.startswith("dataset=")]
     if run is None and not named:
         raise ConfigError(
@@ -54,7 +57,7 @@ def configuration(
     cfg = load_config(*(named or [f"dataset={_option_of(run)}"]), "tracking=off")
     if run is not None:
         _take_over(cfg, run, with_dataset=not named)
-    else:
+    if run is None or cfg.trainer.precision == AUTO:
         cfg.trainer.precision = IN_LIGHTNING[trained.precision]
     if not named:
         _refuse_other_reading(options, DATASETS[cfg.dataset._target_])
@@ -81,13 +84,13 @@ def _same_images(one: DictConfig, other: DictConfig) -> bool:
 
 
 def _place(named: object) -> object:
-    """A path as it is on the disk; anything else as it is."""
-    return Path(named).resolve() if isinstance(named, str) else named
+    """A path as it is on the disk; what is off or empty as None; anything else as it is."""
+    return resolved(Path(named)) if isinstance(named, str) else named or None
 
 
 def _option_of(run: DictConfig | None) -> str:
     """The name under conf/dataset, which is that of the function in rdad.data."""
-    target = run.dataset._target_ if run is not None else ""
+    target = OmegaConf.select(run, "dataset._target_") if run is not None else None
     if target not in DATASETS:
         raise ConfigError(
             f"the run's own images come from {target}, which rdad does not call; name images, as "
@@ -115,7 +118,9 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
 def _refuse_other_reading(options: Sequence[str], schema: type) -> None:
     """Of the run's own images only their place may be another, and how many are scored at once."""
     keys = {one.partition("=")[0].removeprefix("dataset.") for one in options}
-    if found := sorted(keys & {one.name for one in fields(schema)} - {*FINDING, *OF_SCORING}):
+    if found := sorted(
+        keys & {one.name for one in fields(schema)} - {*FINDING, *OF_SCORING, "allow_duplicates"}
+    ):
         raise ConfigError(
             f"dataset.{found[0]} decides which of the run's images were trained on, or how they "
             "are read, and cannot be another now; with other images, named by dataset=..., it can "
@@ -130,5 +135,7 @@ def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
     cfg.dataset.tile = None if tiling is None else list(tiling.size)
     if tiling is not None:
         cfg.dataset.tile_overlap = tiling.overlap
+    cfg.dataset.bits = trained.bits
     cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
-    cfg.model.anomaly_map_mode, cfg.model.sigma = model.anomaly_map.mode, model.anomaly_map.sigma
+    cfg.model.anomaly_map_mode = model.anomaly_map.mode
+    cfg.model.sigma, cfg.model.score_share = model.anomaly_map.sigma, model.anomaly_map.score_share

@@ -5,6 +5,7 @@ folder, with resume=true: finished runs return at once, others go on from their 
 """
 
 import logging
+import math
 import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -13,11 +14,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import CONF_DIR, ConfigError, quoted
+from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.foreign import plain_overrides
-from rdad.config.parameters import parameters
+from rdad.config.parameters import later_options, parameters
+from rdad.config.spelling import quoted
+from rdad.model.precision import AUTO
 from rdad.runs.files import read_metrics
-from rdad.runs.record import OVERRIDES_FILE, RECORD_FILE, overrides, read_record, read_yaml
+from rdad.runs.record import (
+    NOWHERE,
+    OVERRIDES_FILE,
+    RECORD_FILE,
+    overrides,
+    read_record,
+    read_yaml,
+)
 
 log = logging.getLogger(__name__)
 
@@ -70,15 +80,15 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
     """
     if not (run_dir / RECORD_FILE).is_file():
         return None
-    record = read_record(run_dir)
-    if record["status"] != "finished":
+    if read_record(run_dir)["status"] != "finished":
         return None
-    was = record["params"]
-    now = parameters(cfg, was["dataset"], cfg.dataset.get("category") or was["category"])
+    record = read_record(run_dir, "params")
+    was, category = later_options() | record["params"], cfg.dataset.get("category")
+    now = parameters(cfg, str(was.get("dataset")), str(category or was.get("category")))
     changed = [
         f"{name}={now[name]} (was {was[name]})"
         for name in now
-        if was.get(name, now[name]) != now[name]
+        if was.get(name, now[name]) != now[name] and (name, now[name]) != ("precision", AUTO)
     ]
     if changed:
         raise ConfigError(
@@ -88,11 +98,11 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
     log.info("%s is finished: nothing to do", run_dir)
     from rdad.metrics.thresholds import Thresholds  # numpy is slow
 
-    plain, tracking = record.get("thresholds"), record["tracking"]
+    plain, tracking = record.get("thresholds"), record.get("tracking") or NOWHERE
     return {
         "metrics": read_metrics(run_dir),
         "output_dir": run_dir,
-        "train_seconds": record["train_seconds"],
+        "train_seconds": record.get("train_seconds", math.nan),
         "mlflow_run_id": tracking["run_id"],
         "tracking_error": tracking["error"],
         "thresholds": Thresholds.from_dict(plain) if plain else None,

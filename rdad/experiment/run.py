@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from rdad.config.build import build, prepared
-from rdad.config.compose import check
+from rdad.config.compose import ConfigError, check, check_places
 from rdad.experiment.resume import finished_before
 from rdad.runs.folder import alone_in
 from rdad.runs.record import RECORD_FILE
+from rdad.tracking.store import Store
 
 if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
 
+TRACKER = "rdad.tracking.MlflowTracker"
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +61,8 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     run_dir = Path(output_dir)
     if cfg.resume and (known := finished_before(cfg, run_dir)):
         return RunResult(**known)
+    check_places(cfg)
+    _check_store(cfg)
     if cfg.resume and not (run_dir / RECORD_FILE).is_file():
         log.info("there is no run in %s to go on with: a new one begins", run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -66,16 +70,31 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
         return _made(cfg, run_dir)
 
 
+def _check_store(cfg: DictConfig) -> None:
+    """Its address alone; a store that is out of reach stops no run."""
+    if cfg.tracking and cfg.tracking._target_ == TRACKER:
+        try:
+            Store(cfg.tracking.uri)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
 def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, test_costs
-    from rdad.experiment.trainer import seed_everything
+    from rdad.experiment.trainer import seed_everything, with_known_precision
+    from rdad.results.evaluation import asked_overlaps
+    from rdad.training.cores import use_threads
 
+    use_threads(cfg.threads)
+    given, cfg = cfg, with_known_precision(cfg)
     seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))
+    asked_overlaps(images, cfg.evaluation, check=True)
     network = build(cfg.model)
-    book = Book(cfg, run_dir)
+    book = Book(cfg, run_dir, given=given)
     training = Training(book, images, network)
+    training.check_batches()
     if not training.trainer.is_global_zero:  # of a distributed run, the first does the rest
         training.fit()
         return RunResult({}, run_dir)

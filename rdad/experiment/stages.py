@@ -1,6 +1,7 @@
 """The stages of a run, of which an evaluation has the last two: train, calibrate, test."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -20,12 +21,13 @@ from rdad.detector.model_file import MODEL_FILE, save_model, take_trained_parts
 from rdad.experiment.book import Book
 from rdad.experiment.trainer import make_trainer
 from rdad.metrics.thresholds import Thresholds
+from rdad.model.geometry import check_batches
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.model.weights import read_plain
 from rdad.results.curves import write_loss_curve
-from rdad.results.evaluation import calibrate_into, evaluate_into, metrics_for
+from rdad.results.evaluation import asked_overlaps, calibrate_into, evaluate_into, metrics_for
 from rdad.results.report.contents import ReportSubject
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.ending import TERMINATED
@@ -57,6 +59,20 @@ class Training:
         """On the device that it was, or would have been, trained on."""
         return self.module.model.to(self.trainer.strategy.root_device)
 
+    def check_batches(self) -> None:
+        """Of each process; a trainer that is told to see only some batches has its own will.
+
+        Raises:
+            ConfigError: a batch is too small for the network.
+        """
+        count = math.ceil(self.images.train_length / self.trainer.world_size)
+        model, batch_size = self.module.model, self.images.batch_size
+        if self.trainer.limit_train_batches == 1.0:
+            try:
+                check_batches(count, batch_size, model.input_size, model.layers)
+            except ValueError as error:
+                raise ConfigError(f"dataset.{error}") from error
+
     def check_checkpoint(self) -> None:
         """Optimiser and random state are of one training, and go on with no other.
 
@@ -67,8 +83,8 @@ class Training:
         if before not in (None, now) and (self.run_dir / CHECKPOINT_FILE).is_file():
             raise ConfigError(
                 f"the checkpoint in {self.run_dir} is of other images, settings or versions of "
-                "packages, and only trainer.max_epochs may change; start anew in another folder, "
-                "or in this one without resume"
+                f"packages, and only {self._free_to_change()} may change; start anew in another "
+                "folder, or in this one without resume"
             )
 
     def train(self) -> None:
@@ -76,7 +92,8 @@ class Training:
         fingerprint, before = self._fingerprint(), self.book.before
         kept = {"training": fingerprint, "checkpoint": self._fingerprint(of_any_length=True)}
         alone = not _started_from_outside(self.trainer)
-        is_kept = before.get("training") == fingerprint and before["trained"]
+        is_kept = before.get("training") == fingerprint and before.get("trained")
+        is_kept = is_kept and before.keys() >= {*MEASURED}
         if alone and is_kept and (self.run_dir / MODEL_FILE).is_file():
             log.info("the training was finished before")
             take_trained_parts(self.run_dir / MODEL_FILE, self.module.model)
@@ -118,6 +135,7 @@ class Training:
             thresholds,
             self.images.tiling,
             OF_LIGHTNING[self.cfg.trainer.precision],
+            self.images.bits,
         )
 
     def _fingerprint(self, *, of_any_length: bool = False) -> str:
@@ -125,8 +143,13 @@ class Training:
             training_settings(self.cfg),
             data_digest=self.images.content_digest,
             encoder_digest=self.encoder_digest,
-            of_any_length=of_any_length,
+            of_any_length=of_any_length and not self.module.follows_length,
         )
+
+    def _free_to_change(self) -> str:
+        if self.module.follows_length:
+            return "what acts after a training (its schedule or loss follow its length)"
+        return "trainer.max_epochs or trainer.max_steps"
 
     def _take_over(self, fingerprint: str) -> bool:
         """Whether another run's training serves; leaves what a training leaves."""
@@ -148,10 +171,12 @@ class Training:
         finally:
             self.save_model()
             write_loss_curve(self.run_dir)
-        seconds, epochs = self._epochs.train_seconds, self.trainer.current_epoch
+        seconds = self._epochs.train_seconds
+        epochs = self.trainer.global_step / self.trainer.num_training_batches
         rate = self.images.train_length * epochs / seconds
         seen = "images" if self.images.tiling is None else "tiles"
-        log.info("trained %d epochs in %.1f s: %.1f %s a second", epochs, seconds, rate, seen)
+        told = round(epochs, 2), seconds, rate, seen
+        log.info("trained %g epochs in %.1f s: %.1f %s a second", *told)
         measured = dict(zip(MEASURED, (round(seconds, 3), round(rate, 3)), strict=True))
         self.book.record.update(trained=True, **measured)
 
@@ -192,9 +217,10 @@ class Scoring:
             report=ReportSubject(*told) if artifacts.report else None,
             thresholds=thresholds,
         )
+        overlaps = asked_overlaps(images, self.cfg.evaluation)
         metrics = metrics_for(images, thresholds, **self.cfg.evaluation)
         given = (self.folder, self.model, images, metrics, writer)
-        return evaluate_into(*given, precision=self.precision)
+        return evaluate_into(*given, precision=self.precision, overlaps=overlaps)
 
 
 def test_costs(started: float) -> dict[str, float]:

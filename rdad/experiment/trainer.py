@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning as L
+import torch
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from rdad.config.build import build
 from rdad.config.compose import ConfigError
 from rdad.data import AnomalyDataModule
+from rdad.detector.device import has_bf16
+from rdad.model.precision import AUTO, BF16, FLOAT32, IN_LIGHTNING, OF_LIGHTNING
 from rdad.results.evaluation import metrics_for
 from rdad.training.callbacks import (
     CachedFeatures,
     Checkpoint,
     EpochReport,
     ProgressBar,
+    StepLimit,
     WatchedMetrics,
 )
 
@@ -28,6 +32,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 seed_everything = partial(L.seed_everything, workers=True, verbose=False)
+
+
+def with_known_precision(cfg: DictConfig) -> DictConfig:
+    """The configuration with what `precision=auto` is on this machine; else as it is.
+
+    Says so, and warns where bf16 was asked for and is slow here.
+    """
+    on_gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    has, where = has_bf16(torch.device("cuda" if on_gpu else "cpu")), "GPU" if on_gpu else "CPU"
+    if cfg.trainer.precision == AUTO:
+        chosen, known = BF16 if has else FLOAT32, cfg.copy()
+        known.trainer.precision = IN_LIGHTNING[chosen]
+        has_or_not = "has" if has else "has no"
+        log.info("precision=auto: %s; this %s %s bf16 instructions", chosen, where, has_or_not)
+        return known
+    if not has and OF_LIGHTNING[cfg.trainer.precision] == BF16:
+        log.warning(
+            "precision=bf16: this %s has no instructions for it%s; precision=auto takes float32",
+            where,
+            "" if on_gpu else ", and a training took 15 times as long as in float32 on one such",
+        )
+    return cfg
 
 
 def make_trainer(
@@ -46,10 +72,14 @@ def make_trainer(
         callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
     callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
     callbacks += [build(node) for node in cfg.callbacks.values()]
+    if (steps := cfg.trainer.max_steps) is not None:
+        callbacks.insert(0, StepLimit(steps))
     _quiet_lightning()
     try:
         return build(
             cfg.trainer,
+            max_epochs=cfg.trainer.max_epochs if steps is None else -1,  # -1: without end
+            max_steps=-1,
             callbacks=callbacks,
             default_root_dir=str(run_dir),
             logger=[build(node) for node in cfg.logger.values()] or False,

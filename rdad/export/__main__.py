@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
+from rdad.config.allowed import number
 from rdad.config.command import Command
 from rdad.config.compose import check_values
-from rdad.config.schema import SourceConfig, number
+from rdad.config.schema import SourceConfig
 from rdad.experiment.sources import opened
 from rdad.export.formats import checked_format
+from rdad.runs.names import expanded
 
 if TYPE_CHECKING:
     from rdad.detector.loaded_run import LoadedRun
@@ -65,7 +67,7 @@ def export(named: list[str], cfg: DictConfig) -> int:
 def _folder(run: "LoadedRun | None", cfg: DictConfig) -> Path:
     """What output= names; else a folder in the run's, or in the current one."""
     if cfg.output is not None:
-        return Path(cfg.output)
+        return expanded(cfg.output)
     run_dir = None if run is None else run.run_dir  # a run out of MLflow has none
     return (run_dir or Path()) / "exports" / f"{cfg.format}-{cfg.precision}"
 

@@ -71,9 +71,9 @@ def spread(images: Sequence["ImageSource"], most: int | None) -> list["ImageSour
     return [images[round(place)] for place in np.linspace(0, len(images) - 1, most)]
 
 
-def loaded(image: "ImageSource") -> NDArray[np.uint8]:
+def loaded(image: "ImageSource", bits: int) -> NDArray[np.uint8]:
     """One image as an export takes it: uint8 (1, H, W, 3)."""
-    return np.asarray(as_rgb(image))[None]
+    return np.asarray(as_rgb(image, bits=bits))[None]
 
 
 def _own_data(run: "LoadedRun | None") -> "AnomalyDataModule | None":

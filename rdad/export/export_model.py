@@ -59,7 +59,7 @@ def export_model(
     with in_place_of(folder) as draft:
         log.info("writing %s %s", options.format, precision)
         graph = InspectionGraph(trained.model, trained.thresholds, half=precision == "fp16")
-        export = FORMATS[options.format](draft, precision, graph.outputs)
+        export = FORMATS[options.format](draft, precision, graph.outputs, trained.bits)
         export.write(traced(graph), training)
         log.info("comparing it with the network on %s", evidence.described)
         in_float32 = replace(trained, precision=FLOAT32)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdad.config.compose import ConfigError
+from rdad.data.depth import FULL
 from rdad.export.quantisation import quantised
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Export(ABC):
 
     Attributes:
         outputs: The names of what it gives.
+        bits: How many of its bits a 16-bit grey file uses.
         files: A consumer opens the first; the others lie beside it.
         run_with: What a consumer has to set for the same answers.
     """
@@ -42,6 +44,7 @@ class Export(ABC):
     folder: Path
     precision: str
     outputs: tuple[str, ...]
+    bits: int = FULL
 
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
@@ -127,7 +130,7 @@ class OpenVino(Export):
             onnx.write(program, training)
             model = openvino.Core().read_model(onnx.path)
             if self.precision == "int8":
-                model = quantised(model, training)
+                model = quantised(model, training, self.bits)
             # the program has its precision already; the default here is half precision
             openvino.save_model(model, self.path, compress_to_fp16=False)
 

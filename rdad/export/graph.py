@@ -23,9 +23,10 @@ class InspectionGraph(nn.Module):
     """What is exported.
 
     Called with images uint8 (B, H, W, 3), RGB, of any size, it gives in this order: `score` (B,),
-    float32, raw, the maximum of the map at the network's size; `normalised_score` (B,), float32,
-    in [0, 1], 0.5 at the threshold; `label` (B,), bool, True where defective; `anomaly_map`
-    (B, H, W), float32, raw. The two in the middle are left out where there are no thresholds.
+    float32, raw, which `rdad.model.anomaly_map.image_scores` takes of the map at the network's
+    size; `normalised_score` (B,), float32, in [0, 1], 0.5 at the threshold; `label` (B,), bool,
+    True where defective; `anomaly_map` (B, H, W), float32, raw. The two in the middle are left out
+    where there are no thresholds.
 
     Args:
         half: Keep and compute the convolutional parts in float16; all else stays in float32.
@@ -52,7 +53,7 @@ class InspectionGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         pixels = resized_pixels(images, self.model.input_size)
         maps = self._maps(pixels)
-        scores = maps.amax((1, 2))
+        scores = self.model.anomaly_map.scores(maps)
         stretched = stretched_maps(maps, images.shape[1], images.shape[2])
         if self.threshold is None:
             return scores, stretched

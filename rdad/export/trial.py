@@ -65,7 +65,7 @@ def _agreement(
     """
     chosen, labels, compared = spread(evidence.images, most), evidence.labels, []
     for image in tqdm(chosen, "comparing", disable=None, leave=False):
-        pixels = loaded(image)
+        pixels = loaded(image, trained.bits)
         compared.append(_compared(trained.predict(pixels[0]), ask(pixels)))
     network, export, maps, normalised, differing = np.array(compared).T
     agreed = {
@@ -110,7 +110,7 @@ def _latency(ask: Ask, trained: TrainedModel, evidence: Evidence, *, calls: int)
 
     Of calls with one image; 95 in 100 take no longer than `p95_ms`.
     """
-    images = loaded(evidence.images[0])
+    images = loaded(evidence.images[0], trained.bits)
 
     def network(images: NDArray[np.uint8]) -> object:  # with the maps, which the export gives too
         return [one.anomaly_map for one in trained.predict_batch(list(images))]

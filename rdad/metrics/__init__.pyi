@@ -8,7 +8,10 @@ from .exact import f1_max as f1_max
 from .exact import pro_curve as pro_curve
 from .exact import roc_curve as roc_curve
 from .image import ImageMetrics as ImageMetrics
+from .part import PartMetrics as PartMetrics
 from .pixel import AUPRO as AUPRO
 from .pixel import PixelMetrics as PixelMetrics
 from .ranking import Curve as Curve
+from .spro import SaturatedOverlap as SaturatedOverlap
+from .spro import au_spro as au_spro
 from .streaming import StreamingPixelMetrics as StreamingPixelMetrics

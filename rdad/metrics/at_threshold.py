@@ -15,13 +15,15 @@ _CALLED, _ALL = 0, 1  # columns of all counts: called defective, and how many th
 
 
 class ThresholdMetrics(Metric):
-    """`image_recall`, `image_false_alarm_rate`, `pixel_recall` and `pixel_false_alarm_rate`.
+    """`image_recall`, `image_false_alarm_rate`, `pixel_recall`, `pixel_false_alarm_rate`, `seg_f1`.
 
     Recall is the share of defective images, and of pixels inside masks, that are called so; the
     false-alarm rate is that of good images, and of their pixels, as it was asked for when the
     thresholds were found: the surroundings of a defect, which it makes bright too, are no false
-    alarm. With more than one defect type also `image_recall/<type>`. A figure that is not defined
-    is nan; after `compute`, `undefined` maps its name to the reason.
+    alarm. `seg_f1` is F1 of all pixels of all images together, and there they are (MVTec AD 2's
+    SegF1; Heckler-Kram et al. 2025, arXiv 2503.21622). With more than one defect type also
+    `image_recall/<type>`. A figure that is not defined is nan; after `compute`, `undefined` maps
+    its name to the reason.
 
     Memory: a few counters.
 
@@ -43,7 +45,7 @@ class ThresholdMetrics(Metric):
         self.defect_types = tuple(defect_types)
         self.undefined: dict[str, str] = {}
         rows = 1 + max(len(self.defect_types), 1)  # good images, then each defect type
-        for state, shape in (("images", (rows, 2)), ("pixels", (2, 2)), ("without_mask", ())):
+        for state, shape in (("images", (rows, 2)), ("pixels", (3, 2)), ("without_mask", ())):
             empty = torch.zeros(shape, dtype=torch.int64)
             self.add_state(state, default=empty, dist_reduce_fx="sum")
 
@@ -66,7 +68,8 @@ class ThresholdMetrics(Metric):
         above = maps > self.thresholds.pixel.value
         defects = above[:0] if masks is None else above[masks > 0]
         self.without_mask = self.without_mask + (len(maps) if masks is None else 0)
-        counts = [[int(one.sum()), one.numel()] for one in (above[labels == 0], defects)]
+        parts = (above[labels == 0], defects, above)
+        counts = [[int(one.sum()), one.numel()] for one in parts]
         self.pixels = self.pixels + self.pixels.new_tensor(counts)
 
     def compute(self) -> dict[str, float]:
@@ -91,16 +94,22 @@ class ThresholdMetrics(Metric):
         self.undefined = {}
 
     def _pixel_figures(self) -> dict[str, float]:
-        good, defects = self.pixels.tolist()
-        false_alarms = self._share("pixel_false_alarm_rate", good, GOOD_IMAGE)
-        recall = float("nan")
+        good, defects, every = self.pixels.tolist()
+        # 2 TP / (2 TP + FP + FN) = 2 TP / (pixels called + defect pixels)
+        overlap = (2 * defects[_CALLED], every[_CALLED] + defects[_ALL])
+        return {
+            "pixel_recall": self._of_masks("pixel_recall", defects, defects),
+            "pixel_false_alarm_rate": self._share("pixel_false_alarm_rate", good, GOOD_IMAGE),
+            "seg_f1": self._of_masks("seg_f1", overlap, defects),
+        }
+
+    def _of_masks(self, name: str, counts: Sequence[int], defects: Sequence[int]) -> float:
+        """A share that only masks can tell; nan where an image has none, or none marks a pixel."""
         if self.without_mask:
             total = int(self.images[:, _ALL].sum())
-            reason = f"{int(self.without_mask)} of {total} images came without a mask"
-            self.undefined["pixel_recall"] = reason
-        else:
-            recall = self._share("pixel_recall", defects, "defect pixel in any mask")
-        return {"pixel_recall": recall, "pixel_false_alarm_rate": false_alarms}
+            self.undefined[name] = f"{int(self.without_mask)} of {total} images came without a mask"
+            return float("nan")
+        return self._share(name, counts if defects[_ALL] else (0, 0), "defect pixel in any mask")
 
     def _share(self, name: str, counts: Sequence[int], missing: str) -> float:
         if not counts[_ALL]:

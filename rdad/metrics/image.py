@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from rdad.metrics.groups import Groups, group_mean, groups_of
 from rdad.metrics.pixel import joined
 from rdad.metrics.ranking import Curve, Ranking, rank
 
@@ -15,13 +17,16 @@ class ImageMetrics(Metric):
     """`image_auroc`, `image_ap` and `image_f1_max` of raw scores, exact, ties included.
 
     With more than one defect type also `image_auroc/<type>` and so on, that type's images against
-    all normal images. A figure that is not defined is nan; after `compute`, `undefined` maps its
-    name to the reason, `curves` holds `image_roc`, and `curve_areas` what lies under it.
+    all normal images. With groups also `image_auroc/<group>` and so on, and
+    `image_auroc_group_mean`, their plain mean. A figure that is not defined is nan; after
+    `compute`, `undefined` maps its name to the reason, `curves` holds `image_roc`, and
+    `curve_areas` what lies under it.
 
     Memory: 12 bytes an image.
 
     Args:
         defect_types: Names of the defect types; their places are the codes given to `update`.
+        groups: Of these types, see `rdad.metrics.groups`.
     """
 
     full_state_update = False
@@ -29,9 +34,12 @@ class ImageMetrics(Metric):
     labels: list[Tensor]
     codes: list[Tensor]
 
-    def __init__(self, defect_types: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self, defect_types: Sequence[str] = (), groups: Groups = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.defect_types = tuple(defect_types)
+        self.groups = groups_of(groups, self.defect_types)
         self.undefined: dict[str, str] = {}
         self.curves: dict[str, Curve] = {}
         self.curve_areas: dict[str, float] = {}
@@ -69,12 +77,12 @@ class ImageMetrics(Metric):
         figures = self._figures(ranking, "")
         self.curves = {"image_roc": ranking.roc()}
         self.curve_areas = {"image_roc": figures["image_auroc"]}
-        if len(self.defect_types) > 1:
-            for code, name in enumerate(self.defect_types):
-                chosen = ~anomalous | (codes == code)
-                ranking = rank(scores[chosen], scores[anomalous & chosen])
-                figures |= self._figures(ranking, f"/{name}")
-        return figures
+        apart = groups_of("types", self.defect_types) if len(self.defect_types) > 1 else {}
+        for name, types in (apart | self.groups).items():
+            chosen = ~anomalous | np.isin(codes, [self.defect_types.index(one) for one in types])
+            ranking = rank(scores[chosen], scores[anomalous & chosen])
+            figures |= self._figures(ranking, f"/{name}")
+        return figures | group_mean("image_auroc", figures, self.groups, self.undefined)
 
     def reset(self) -> None:
         """Forget all batches."""

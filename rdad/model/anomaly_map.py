@@ -50,6 +50,18 @@ def _blurred_along(anomaly_map: Tensor, sigma: float, dim: int) -> Tensor:
     return total
 
 
+def image_scores(maps: Tensor, share: float = 0) -> Tensor:
+    """What whole images get: the mean over the highest pixels of each map. (B, …, H, W) -> (B,).
+
+    Args:
+        share: Of the pixels; as few as 0 is one, the maximum, as in the authors' program.
+    """
+    if not share:
+        return maps.amax(dim=tuple(range(1, maps.ndim)))
+    pixels = maps.flatten(1)
+    return pixels.topk(max(1, int(share * pixels.shape[1]))).values.mean(1)
+
+
 class AnomalyMapGenerator(nn.Module):
     """Pixel-wise disagreement of decoder and encoder, at image size.
 
@@ -61,9 +73,11 @@ class AnomalyMapGenerator(nn.Module):
         image_size: (height, width) of the map.
         sigma: Standard deviation of the blur in pixels of `image_size`; 0 means none.
         mode: `add` sums the layers' distances, `multiply` multiplies them.
+        score_share: Of `scores`, see `image_scores`.
 
     Raises:
-        ValueError: unknown mode, negative sigma; or, when called, features that do not pair up.
+        ValueError: unknown mode, negative sigma, a share that is none; or, when called, features
+            that do not pair up.
 
     Source: Deng & Li, CVPR 2022 (arXiv 2201.10703); align_corners and the blur's border as in the
     authors' test.py.
@@ -73,15 +87,21 @@ class AnomalyMapGenerator(nn.Module):
     blur_columns: Tensor
 
     def __init__(
-        self, image_size: Sequence[int], sigma: float = 4, mode: Mode = "multiply"
+        self,
+        image_size: Sequence[int],
+        sigma: float = 4,
+        mode: Mode = "multiply",
+        score_share: float = 0,
     ) -> None:
         super().__init__()
         if mode not in ("add", "multiply"):
             raise ValueError(f"anomaly map mode must be add or multiply; found {mode!r}")
         if not sigma >= 0:
             raise ValueError(f"sigma must be 0 or more pixels; found {sigma}")
+        if not 0 <= score_share <= 1:
+            raise ValueError(f"score_share must be in [0, 1]; found {score_share}")
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.sigma = float(sigma)
+        self.sigma, self.score_share = float(sigma), float(score_share)
         self.mode: Mode = mode
         height, width = self.image_size
         self.register_buffer("blur_rows", gaussian_matrix(height, sigma), persistent=False)
@@ -115,3 +135,7 @@ class AnomalyMapGenerator(nn.Module):
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         return self.blur(self.unblurred(student, teacher))
+
+    def scores(self, maps: Tensor) -> Tensor:
+        """One score an image, of maps of any size; see `image_scores`."""
+        return image_scores(maps, self.score_share)

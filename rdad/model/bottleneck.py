@@ -1,9 +1,11 @@
 """OCBE: multi-scale feature fusion and one-class embedding."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rdad.model.blocks import Mirror, initialise
 from rdad.model.geometry import number
@@ -34,9 +36,18 @@ class Bottleneck(nn.Module):
         channels: The encoder's channels for each layer.
         mirror: The ResNet whose stage serves as the embedding.
 
+    Attributes:
+        dropout: The share of the fused features that are left out, in training mode alone.
+        feature_jitter: Of Gaussian noise on the features that come in, in training mode alone: the
+            mean length at each place, as a share of the feature's own.
+
     Source: Deng & Li, CVPR 2022, section 3.3. The embedding stage has as many blocks as the
-    ResNet's layer4 at whichever depth it stands.
+    ResNet's layer4 at whichever depth it stands. Dropout after Dinomaly's noisy bottleneck (Guo et
+    al., CVPR 2025), jitter after UniAD (You et al., NeurIPS 2022), whose 20 / √C is 1.25 at 256.
     """
+
+    dropout: float = 0
+    feature_jitter: float = 0
 
     def __init__(self, layers: Sequence[str], channels: Sequence[int], mirror: Mirror) -> None:
         super().__init__()
@@ -55,7 +66,22 @@ class Bottleneck(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         fused = [
-            fuse(project(feature))
+            fuse(project(self._jittered(feature)))
             for fuse, project, feature in zip(self.fuse, self.project, features, strict=True)
         ]
-        return self.embed(torch.cat(fused, dim=1))  # (B, n·C, H, W) -> (B, C', H/2, W/2)
+        together = torch.cat(fused, dim=1)
+        if self.training and self.dropout:
+            together = F.dropout(together, self.dropout)
+        return self.embed(together)  # (B, n·C, H, W) -> (B, C', H/2, W/2)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether it draws random numbers in training mode."""
+        return bool(self.dropout or self.feature_jitter)
+
+    def _jittered(self, feature: Tensor) -> Tensor:
+        if not (self.training and self.feature_jitter):
+            return feature
+        lengths = torch.linalg.vector_norm(feature, dim=1, keepdim=True)
+        share = self.feature_jitter / math.sqrt(feature.shape[1])
+        return feature + torch.randn_like(feature) * lengths * share

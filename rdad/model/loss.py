@@ -1,13 +1,22 @@
 """Cosine distances that the decoder learns by."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-LossName = Literal["global_cosine", "local_cosine"]
+LossName = Literal[
+    "global_cosine",
+    "local_cosine",
+    "hard_mining",
+    "loose",
+    "hard_mining_chained",
+    "loose_chained",
+]
+Weighting = Literal["hard_mining", "loose"]
 
+RAMP = 0.1  # of the training, in which a weighting comes to its full strength: ReContrast's
 _EPS = 1e-8  # torch's cosine_similarity: the smallest norm that is divided by
 
 
@@ -29,6 +38,47 @@ def cosine_distance(a: Tensor, b: Tensor, *, dim: int | tuple[int, ...]) -> Tens
     return 1 - dot / (norms[0] * norms[1])
 
 
+class GradientWeights(nn.Module):
+    """How much of the loss's gradient each place of a decoder's map takes: all where it is hard.
+
+    Called with a layer's features of encoder and decoder, (B, C, H, W), it gives (B, 1, H, W),
+    float32, without a gradient of its own.
+
+    Args:
+        kind: `hard_mining`: none below mean + α standard deviations of the batch's distances, α
+            from −3 to 1. `loose`: a tenth below what the hardest share of the batch's places
+            reach, that share from 1 to 0.1. Both move within the first RAMP of a training.
+
+    Source: ReContrast (Guo et al., NeurIPS 2023) and Dinomaly (Guo et al., CVPR 2025), whose
+    programs change the gradient in hooks; the ramp of the second has a length of its own there.
+    """
+
+    bound: Tensor
+
+    def __init__(self, kind: Weighting) -> None:
+        super().__init__()
+        self.kind = kind
+        # a tensor, so that compiled steps and CUDA graphs see it move
+        self.register_buffer("bound", torch.tensor(0.0), persistent=False)
+        self.follow(0)
+
+    def follow(self, progress: float) -> None:
+        """Take note of the share of the training that is done."""
+        ramp = min(progress / RAMP, 1)
+        self.bound.fill_(-3 + 4 * ramp if self.kind == "hard_mining" else 1 - 0.9 * ramp)
+
+    @torch.no_grad()
+    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+        distances = cosine_distance(encoded, decoded, dim=1).unsqueeze(1)
+        if self.kind == "hard_mining":
+            least, otherwise = distances.mean() + self.bound * distances.std(), 0.0
+        else:
+            hardest_first = distances.flatten().sort(descending=True).values
+            last = (self.bound * len(hardest_first)).round().clamp_min(1).long() - 1
+            least, otherwise = hardest_first.index_select(0, last.view(1)), 0.1
+        return torch.where(distances >= least, 1.0, otherwise)
+
+
 class ReverseDistillationLoss(nn.Module):
     """Disagreement of decoder and encoder, summed over the layers and averaged over the batch.
 
@@ -39,6 +89,14 @@ class ReverseDistillationLoss(nn.Module):
         kind: `global_cosine` compares each sample's whole feature map as one vector, as the
             authors' program does and as reproduces the paper; `local_cosine` compares channel
             vectors place by place and averages, as the paper's equations 1 and 2 write it.
+            `hard_mining` and `loose` have the value of `global_cosine`, and of its gradient what
+            `GradientWeights` leaves. The gradient that comes back from the decoder's next stage
+            is left whole, but for the `..._chained` ones: there a place weighs both, as the
+            authors' hooks would in a decoder whose stages follow one another. That takes hooks.
+
+    Attributes:
+        follow: To be called before each step with the share of the training that is done; None
+            where that changes nothing.
 
     Raises:
         ValueError: unknown kind; or, when called, features that do not pair up.
@@ -48,17 +106,35 @@ class ReverseDistillationLoss(nn.Module):
 
     def __init__(self, kind: LossName = "global_cosine") -> None:
         super().__init__()
-        if kind not in ("global_cosine", "local_cosine"):
-            raise ValueError(f"loss must be global_cosine or local_cosine; found {kind!r}")
+        if kind not in get_args(LossName):
+            raise ValueError(f"loss must be one of {', '.join(get_args(LossName))}; found {kind!r}")
         self.kind = kind
+        weighting = kind.removesuffix("_chained")
+        is_weighted = weighting in get_args(Weighting)
+        self.weights = GradientWeights(cast(Weighting, weighting)) if is_weighted else None
+
+    @property
+    def follow(self) -> Callable[[float], None] | None:
+        return None if self.weights is None else self.weights.follow
 
     def forward(
         self, encoder_features: Sequence[Tensor], decoder_features: Sequence[Tensor]
     ) -> Tensor:
         checked_features(decoder_features, encoder_features)
-        dim = (1, 2, 3) if self.kind == "global_cosine" else 1
+        dim = 1 if self.kind == "local_cosine" else (1, 2, 3)
         distances = [
-            cosine_distance(decoded, encoded, dim=dim).mean()
+            cosine_distance(self._weighted(encoded, decoded), encoded, dim=dim).mean()
             for encoded, decoded in zip(encoder_features, decoder_features, strict=True)
         ]
         return torch.stack(distances).sum()
+
+    def _weighted(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+        """The decoder's features, whose gradient will be weighted."""
+        if self.weights is None or not decoded.requires_grad:
+            return decoded
+        weights = self.weights(encoded, decoded)
+        if self.kind.endswith("_chained"):
+            decoded.register_hook(lambda gradient: gradient * weights.to(gradient.dtype))
+            return decoded
+        fixed = decoded.detach().float()
+        return fixed + weights * (decoded.float() - fixed)

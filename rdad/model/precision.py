@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 Precision = Callable[[], AbstractContextManager[object]]
 
 FLOAT32, BF16 = "float32", "bf16"
+AUTO = "auto"  # bf16 where the machine has instructions for it, else float32
 OF_LIGHTNING = {"32-true": FLOAT32, "bf16-mixed": BF16}
 IN_LIGHTNING = {ours: theirs for theirs, ours in OF_LIGHTNING.items()}
 

@@ -30,8 +30,8 @@ class ReverseDistillationModel(nn.Module):
     raw and smoothed.
 
     Args:
-        backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, or the name
-            of a timm network; or a network of one's own, see `Encoder`.
+        backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, 1 or 2, or
+            the name of a timm network; or a network of one's own, see `Encoder`.
         input_size: (height, width) of the images, multiples of twice the deepest layer's stride.
         layers: One or more of layer1, layer2, layer3; order and duplicates do not matter.
         anomaly_map_mode: How the layers' distances are joined, `add` or `multiply`.
@@ -39,6 +39,8 @@ class ReverseDistillationModel(nn.Module):
         weights: Name of a torchvision weights entry or a file; None is the encoder's own default
             (IMAGENET1K_V1 for ResNets). Or the state dict of another model's `encoder.network`.
         sigma: Standard deviation of the map's blur in pixels.
+        score_share: Of `anomaly_map.scores`: the share of a map's pixels that an image's score is
+            the mean of; 0 is the maximum alone.
 
     Raises:
         ValueError: a value that is not allowed; the message names those that are.
@@ -58,12 +60,14 @@ class ReverseDistillationModel(nn.Module):
         weights: str | Path | StateDict | None = None,
         *,
         sigma: float = 4,
+        score_share: float = 0,
     ) -> None:
         super().__init__()
         self.backbone = backbone if isinstance(backbone, str) else type(backbone).__name__
         self.layers = checked_layers(layers)
         self.input_size = checked_input_size(input_size, self.layers)
-        self.anomaly_map = AnomalyMapGenerator(self.input_size, sigma, anomaly_map_mode)
+        of_map = sigma, anomaly_map_mode, score_share
+        self.anomaly_map = AnomalyMapGenerator(self.input_size, *of_map)
         named = str(weights) if isinstance(weights, Path) else weights
         chosen = (named or DEFAULT_WEIGHTS) if pre_trained else None
         self.encoder = Encoder(backbone, self.layers, chosen)

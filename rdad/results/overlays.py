@@ -65,12 +65,14 @@ def draw_overlay(path: Path, gathered: Gathered, number: int, *, category: str) 
         DataError: the image or the mask is not there any more.
         OSError: the file cannot be written.
     """
-    from rdad.data.images import decode_mask, load_image, read_bytes
+    from rdad.data.decoding import decode_union
+    from rdad.data.images import load_image
     from rdad.results.pictures import overlay
 
     sample, anomaly_map = gathered.samples[number], gathered.maps[number]
-    image = np.asarray(load_image(sample.image))
-    mask = sample.mask and np.asarray(decode_mask(read_bytes(sample.mask), sample.mask)) > 127
+    image = np.asarray(load_image(sample.image, bits=sample.bits))
+    marked = decode_union(sample)
+    mask = None if marked is None else np.asarray(marked[0]) > 127
     texts = {
         "title": f"{category}  {sample.defect_type}/{sample.name}",
         "caption": f"score {gathered.scores[number]:.4g}",

@@ -1,18 +1,19 @@
 """What a test leaves in its run folder.
 
 scores.csv                                               a row an image: raw score, normalised
-                                                         score and predicted label
+                                                         score and predicted label; and its part,
+                                                         where items are seen in several images
 anomaly_maps/<category>/test/<defect type>/<name>.tiff   raw float32, at the original image's size
 overlays/<defect type>_<name>.png                        the images that tell most
 curves/                                                  see `rdad.results.curves`
 report.html                                              see `rdad.results.report`
 """
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from rdad.results.curves import write_test_curves
 from rdad.results.gathered import Gathered
 from rdad.results.overlays import draw_overlay, most_telling, overlay_names
 from rdad.results.report.writer import REPORT_FILE, write_report
+from rdad.results.room import Room
 from rdad.results.spool import Spool
 from rdad.runs.files import DiskFullError, explained, write_atomic, write_table
 
@@ -38,13 +40,14 @@ MAPS_FOLDER, OVERLAYS_FOLDER = "anomaly_maps", "overlays"
 OF_THRESHOLDS = ("normalised_score", "predicted")  # empty where there are none
 SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score", *OF_THRESHOLDS)
 WRITER_THREADS = 2
-MAPS_WAITING = 16  # `add` waits while so many maps are not yet written
+MAPS_WAITING = 16  # `add` waits while so many maps, or RDAD_MAX_PIXELS, are not yet written
 
 
 class ArtifactWriter:
     """Writes a test's results into a run folder while the test goes on.
 
-    Memory does not grow with the test set: maps go to the disk through a bounded queue. A failure
+    Memory does not grow with the test set: maps go to the disk through a bounded queue, and with
+    the images of overlays they stay below the limit of pixels together. A failure
     to write does not stop the test; `close` raises it.
 
     Args:
@@ -72,13 +75,15 @@ class ArtifactWriter:
         report: "ReportSubject | None" = None,
         thresholds: "Thresholds | None" = None,
     ) -> None:
+        from rdad.data.limit import most_pixels  # which needs Pillow
+
         self._run_dir = run_dir
         self._category = category
         self._maps = maps
         self._overlays = overlays
         self._report = report
         self._error: Exception | None = None
-        self._waiting = BoundedSemaphore(MAPS_WAITING)
+        self._waiting = Room(items=MAPS_WAITING, pixels=most_pixels())
         run_dir.mkdir(parents=True, exist_ok=True)
         self._gathered = Gathered(Spool(run_dir), fpr_limit, thresholds)
         self._threads = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="artifacts")
@@ -114,10 +119,11 @@ class ArtifactWriter:
         if self._maps:
             folder = self._run_dir / MAPS_FOLDER / self._category / "test" / sample.defect_type
             path = folder / f"{sample.name}.tiff"
-            self._waiting.acquire()
+            pixels = max(math.prod(size), values.size)
+            self._waiting.enter(pixels)
             write = partial(write_map, path, values, size=size)
             written = self._threads.submit(self._attempt, path, write)
-            written.add_done_callback(lambda _: self._waiting.release())
+            written.add_done_callback(lambda _: self._waiting.leave(pixels))
 
     def take_curves(self, metrics: "AnomalyMetrics") -> None:
         """Take the curves of metrics that have been computed of what was added."""
@@ -166,11 +172,16 @@ class ArtifactWriter:
 
     def _write_scores(self) -> None:
         found = self._gathered
+        parts = any(sample.part for sample in found.samples)
         rows = [
-            (sample.image, "test", sample.defect_type, sample.label, score, *self._verdict(score))
+            (
+                *(sample.image, "test", sample.defect_type, sample.label, score),
+                *(*self._verdict(score), *([sample.part] if parts else [])),
+            )
             for sample, score in zip(found.samples, found.scores, strict=True)
         ]
-        write_table(self._run_dir / SCORES_FILE, SCORE_COLUMNS, rows)
+        columns = (*SCORE_COLUMNS, "part") if parts else SCORE_COLUMNS
+        write_table(self._run_dir / SCORES_FILE, columns, rows)
 
     def _verdict(self, score: float) -> tuple[float, int] | tuple[str, str]:
         if self._gathered.thresholds is None:
@@ -179,14 +190,24 @@ class ArtifactWriter:
         return float(threshold.normalise(score)), int(threshold.exceeded(score))
 
     def _draw_overlays(self) -> None:
+        from rdad.data.decoding import in_order  # which needs Pillow
+        from rdad.data.limit import pixels_said
+
         found = self._gathered
         chosen = most_telling(found.samples, found.scores, limit=self._overlays)
-        names = overlay_names([found.samples[number] for number in chosen])
-        with ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="overlays") as threads:
-            for number, name in zip(chosen, names, strict=True):
-                path = self._run_dir / OVERLAYS_FOLDER / name
-                draw = partial(draw_overlay, path, found, number, category=self._category)
-                threads.submit(self._attempt, path, draw)
+        samples = [found.samples[number] for number in chosen]
+
+        def draw(one: tuple[int, str]) -> None:
+            path = self._run_dir / OVERLAYS_FOLDER / one[1]
+            write = partial(draw_overlay, path, found, one[0], category=self._category)
+            self._attempt(path, write)
+
+        def pixels(one: tuple[int, str]) -> int:
+            return pixels_said(found.samples[one[0]].image)
+
+        named = zip(chosen, overlay_names(samples), strict=True)
+        for _ in in_order(draw, named, threads=WRITER_THREADS, pixels=pixels):
+            pass
 
 
 def write_map(path: Path, anomaly_map: "NDArray[np.float32]", *, size: tuple[int, int]) -> None:

@@ -1,20 +1,23 @@
 """How a run, or a job of a sweep, ends before its time, and what is written down of that."""
 
 import logging
+import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
 from rdad.runs.folder import alone_in
 from rdad.runs.names import visible
-from rdad.runs.record import RunRecord
+from rdad.runs.record import NOWHERE, RunRecord
 
 log = logging.getLogger(__name__)
 
+SHOWING = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--resolve")
 TERMINATED = 128 + signal.SIGTERM  # exit code
 
 
@@ -37,8 +40,7 @@ def record_end(run_dir: Path, status: str, reason: str) -> None:
         try:
             record = RunRecord.open(run_dir)
         except (FileNotFoundError, ValueError):
-            nowhere = {"uri": None, "run_id": None, "error": None}
-            record = RunRecord(run_dir, tracking=nowhere)
+            record = RunRecord(run_dir, tracking=NOWHERE)
         if record["status"] != "finished":
             record.end(status, reason=reason)
 
@@ -55,6 +57,24 @@ def end_in_order_when_terminated() -> None:
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
+def end_with_its_reader(arguments: Sequence[str]) -> None:
+    """Where a command does no more than show something, let `| head` end it without a word."""
+    if any(one.partition("=")[0] in SHOWING for one in arguments):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let what is printed go nowhere, once nobody reads it any more."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _log_traceback() -> None:

@@ -44,6 +44,11 @@ def irregular(path: Path) -> str | None:
         return None
 
 
+def resolved(path: Path) -> Path:
+    """As `Path.resolve`, which before Python 3.13 raises a RuntimeError for links in a circle."""
+    return Path(os.path.realpath(path))
+
+
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a new file, which then takes the place of `path`; makes the folders.
 
@@ -71,7 +76,7 @@ def explained(error: OSError, path: Path) -> OSError:
     return DiskFullError(
         error.errno,
         f"the disk is full, cannot write {path}; it has {free:,} bytes left: free space in "
-        f"{path.parent}, or choose another folder for the run",
+        f"{path.parent}, or choose another folder",
     )
 
 
@@ -164,7 +169,7 @@ def read_metrics(run_dir: Path) -> dict[str, float]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return {name: math.nan if value is None else float(value) for name, value in values.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON object of numbers: {error}") from error
 
 
@@ -200,7 +205,7 @@ def read_history(run_dir: Path) -> list[dict[str, float]]:
     with path.open(encoding="utf-8", newline="") as file:
         try:
             return [_numbers(row) for row in csv.DictReader(file)]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise ValueError(f"{path} is not a table of numbers with an epoch: {error}") from error
 
 

@@ -3,21 +3,23 @@
 import atexit
 import errno
 import fcntl
+import getpass
 import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from rdad.runs.files import remove_drafts
-from rdad.runs.names import visible
+from rdad.runs.files import remove_drafts, resolved
+from rdad.runs.names import expanded, visible
 
 LOCK_FILE = ".lock"
 BAD_INPUT = 1  # exit code
@@ -58,7 +60,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         FolderInUseError: another process is in there.
     """
-    path = folder.resolve() / LOCK_FILE
+    path = resolved(folder) / LOCK_FILE
     if path in _held or _is_further_process():
         yield
         return
@@ -80,6 +82,24 @@ def stay_in(folder: Path) -> None:
     """`alone_in` until this process ends; makes the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     _until_exit.enter_context(alone_in(folder))
+
+
+def have_a_home() -> None:
+    """Give a process of a user that the machine does not know a home and a name, for its length.
+
+    Libraries ask for both, and end in a traceback without.
+    """
+    try:
+        expanded("~")
+    except FileNotFoundError:
+        folder = _until_exit.enter_context(tempfile.TemporaryDirectory(prefix="rdad-home-"))
+        os.environ["HOME"] = folder
+        said = "no home folder is known: what is kept there (HOME, RDAD_CACHE_DIR) goes at the end"
+        print(said, file=sys.stderr)
+    try:
+        getpass.getuser()
+    except (OSError, KeyError):
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def new_folder(wanted: Path) -> Path:
@@ -124,22 +144,31 @@ def _is_further_process() -> bool:
     return next((os.environ[name] for name in RANKS if name in os.environ), "0") != "0"
 
 
+def _refuse(config: DictConfig, message: str) -> NoReturn:
+    print(visible(f"rdad.{config.hydra.job.name}: {message}"), file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
 def _take(config: DictConfig, kind: Literal["run", "sweep"]) -> None:
     """Find the folder, and stay in it; Hydra then takes it from `config`, jobs from overrides."""
     if _is_further_process():
         return
     node = config.hydra[kind]
-    named = folder = Path(node.dir)
+    named = Path(node.dir)
     try:
+        folder = expanded(named)
         if OF_THE_TIME in OmegaConf.to_yaml(OmegaConf.masked_copy(node, "dir")):
-            folder = new_folder(named)
+            folder = new_folder(folder)
         stay_in(folder)
+        tempfile.TemporaryFile(dir=folder).close()  # to know whether files can be written
         for lock in folder.glob(f"*/{LOCK_FILE}"):  # of jobs that outlived their sweep
             with alone_in(lock.parent):
                 pass
+    except FolderInUseError as error:
+        _refuse(config, str(error))
     except OSError as error:
-        print(visible(f"rdad.{config.hydra.job.name}: {error}"), file=sys.stderr)
-        sys.exit(BAD_INPUT)
+        said = f"cannot write into {named}: {error.strerror or error}"
+        _refuse(config, f"{said}; name another folder by hydra.{kind}.dir=…")
     if folder != named:
         given = f"hydra.{kind}.dir={json.dumps(str(folder), ensure_ascii=False)}"
         with read_write(config), open_dict(config):

@@ -8,6 +8,9 @@ import io
 import logging
 import re
 import sys
+import unicodedata
+from os import PathLike
+from pathlib import Path
 
 CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
@@ -31,7 +34,33 @@ def as_text(name: str) -> str:
     return re.sub("[\ud800-\udfff]", "_", name)
 
 
+def nfc(name: str) -> str:
+    """The name to compare others with: macOS writes ö as o and two dots, which look the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def on_disk(path: Path) -> Path:
+    """The path as the disk spells it, where that differs in what `nfc` makes the same."""
+    if str(path).isascii() or path.exists():
+        return path
+    parent = on_disk(path.parent)
+    found = parent.iterdir() if parent.is_dir() else ()
+    return min((one for one in found if nfc(one.name) == nfc(path.name)), default=path)
+
+
 def let_print_any_name() -> None:
     """From now on standard output takes names that are no UTF-8, and gives their bytes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def expanded(path: str | PathLike[str]) -> Path:
+    """The path with ~ as the home folder.
+
+    Raises:
+        FileNotFoundError: nobody says where that is.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{path}: no home folder is known; write the whole path") from error

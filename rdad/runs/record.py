@@ -20,6 +20,20 @@ from rdad.runs.files import (
 RECORD_FILE = "run.json"
 CONFIG_FILE = Path(".hydra") / "config.yaml"
 OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
+NOWHERE: dict[str, str | None] = {"uri": None, "run_id": None, "error": None}
+"""What `tracking` says of a run that is not in MLflow."""
+
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(("reason", "experiment", "run_name", "started", "ended", "training"), str),
+    **dict.fromkeys(("data_digest", "encoder_digest", "reused_from"), str),
+    **dict.fromkeys(("params", "tags", "images", "undefined"), dict),
+    **dict.fromkeys(("tracking", "thresholds"), dict | None),
+    **dict.fromkeys(("train_seconds", "images_per_second", "test_seconds"), int | float),
+    "peak_memory_bytes": int | float,
+    "checkpoint": str | None,
+    "trained": bool,
+}
+LONGEST = 100  # characters of a fact, in a message
 LARGEST_YAML = 100_000  # bytes; Hydra writes a tenth of that
 DEEPEST_YAML = 50
 
@@ -62,12 +76,15 @@ class RunRecord:
             write_over(self.run_dir / RECORD_FILE, as_json(self._content))
 
 
-def read_record(run_dir: Path) -> dict[str, Any]:
-    """The content of a run's run.json.
+def read_record(run_dir: Path, *needed: str) -> dict[str, Any]:
+    """The content of a run's run.json, which anybody may have written.
+
+    Args:
+        needed: Facts that must be there.
 
     Raises:
         FileNotFoundError: `run_dir` is no run folder.
-        ValueError: the file holds something else than a record.
+        ValueError: the file holds something else than a record, or lacks a fact.
     """
     path = run_dir / RECORD_FILE
     if not path.is_file():
@@ -78,7 +95,23 @@ def read_record(run_dir: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("status"), str):
         raise ValueError(f"{path} is no record of a run: it says no status")
+    for name, found in content.items():
+        if not isinstance(found, KINDS.get(name, object)) or not _is_plain(name, found):
+            raise ValueError(f"{path} is not what a run writes: {name} is {str(found)[:LONGEST]!r}")
+    if missing := [name for name in needed if name not in content]:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}, which a run writes")
+    if content.get("tracking") is not None:
+        content["tracking"] = NOWHERE | content["tracking"]
     return content
+
+
+def _is_plain(name: str, found: Any) -> bool:
+    """Whether what a fact consists of is as a run writes it."""
+    if name == "params":
+        return not any(isinstance(one, dict | list) for one in found.values())
+    if name == "tracking" and found is not None:
+        return all(isinstance(found.get(key), str | None) for key in NOWHERE)
+    return True
 
 
 def write_config(run_dir: Path, cfg: DictConfig) -> None:
@@ -130,4 +163,5 @@ def read_yaml(path: Path) -> Any:
                 )
         return yaml.load(text, Loader=get_yaml_loader())  # a SafeLoader, with Hydra's numbers
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} is not YAML: {said}") from error

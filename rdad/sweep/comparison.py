@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADLINES = ("image_auroc", "pixel_auroc", "aupro")
+OF_CATEGORIES = (
+    *HEADLINES,
+    *("seg_f1", "image_auroc_group_mean", "au_spro", "au_spro_group_mean"),
+)
+"""What data sets are compared by as a mean over their categories."""
 SEED, CATEGORY, SETTING = "seed", "category", "setting"
 PLAIN = ("dataset", "category", "backbone", "mode", "layers", "loss", "experiment", "trainer")
 """Parameters whose values speak for themselves; others are named beside their value."""
@@ -117,13 +122,13 @@ def over_seeds(jobs: Sequence[Job]) -> "pd.DataFrame | None":
 
 
 def over_categories(jobs: Sequence[Job]) -> "pd.DataFrame | None":
-    """The table of papers: by category and setting the headline metrics, means over seeds.
+    """The table of papers: by category and setting its metrics, means over seeds.
 
     None without several categories.
     """
     import pandas as pd
 
-    table, metrics = results(jobs, without=[SEED, CATEGORY]), metric_names(jobs, HEADLINES)
+    table, metrics = results(jobs, without=[SEED, CATEGORY]), metric_names(jobs, OF_CATEGORIES)
     if len(set(table[CATEGORY])) < 2 or not metrics:
         return None
     return pd.DataFrame(table.groupby([CATEGORY, SETTING], sort=False)[metrics].agg(mean))

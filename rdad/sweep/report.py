@@ -11,9 +11,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from rdad.results.text_table import short
-from rdad.runs.ending import end_in_order_when_terminated
+from rdad.runs.ending import end_in_order_when_terminated, reader_may_leave
 from rdad.runs.files import write_atomic, write_table, write_text_atomic
 from rdad.runs.names import visible
+from rdad.sweep import benchmark_text
+from rdad.sweep.benchmark import benchmarks
 from rdad.sweep.comparison import job_lines
 from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import LOG_FILE, Job, read_jobs
@@ -22,6 +24,7 @@ from rdad.sweep.plan import planned_jobs
 log = logging.getLogger(__name__)
 
 CSV_FILE, PAGE_FILE, FIGURE_FILE = "comparison.csv", "comparison.md", "comparison.png"
+BENCHMARK = "benchmark"  # .csv, .md and .tex
 LONGEST_REASON = 300
 
 _planned: dict[Path, int | None] = {}
@@ -58,16 +61,23 @@ def report(sweep_dir: Path) -> list[Job]:
         jobs = read_jobs([sweep_dir])
     except FileNotFoundError:
         return []
+    written: list[str] = []
     try:
-        write_comparison(jobs, sweep_dir)
+        written = write_comparison(jobs, sweep_dir)
     except OSError as error:
         log.warning("the comparison could not be written: %s", error)
-    print(visible("\n".join(_lines(jobs, sweep_dir))), flush=True)
+    with reader_may_leave():
+        print(visible("\n".join(_lines(jobs, sweep_dir, written))))
     return jobs
 
 
-def write_comparison(jobs: Sequence[Job], folder: Path) -> None:
+def write_comparison(jobs: Sequence[Job], folder: Path) -> list[str]:
     """Write comparison.csv, comparison.md and comparison.png, each whole or not at all.
+
+    Of several categories of a data set also benchmark.csv, benchmark.md and benchmark.tex.
+
+    Returns:
+        The files' names.
 
     Raises:
         OSError: a file cannot be written.
@@ -78,9 +88,17 @@ def write_comparison(jobs: Sequence[Job], folder: Path) -> None:
     write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
     write_text_atomic(folder / PAGE_FILE, markdown(jobs, picture=FIGURE_FILE))
     write_atomic(folder / FIGURE_FILE, comparison_figure(jobs).savefig)
+    written = [CSV_FILE, PAGE_FILE, FIGURE_FILE]
+    if tables := benchmarks(jobs):
+        written += [f"{BENCHMARK}{ending}" for ending in (".csv", ".md", ".tex")]
+        columns, found = benchmark_text.rows(tables)
+        write_table(folder / f"{BENCHMARK}.csv", columns, found)
+        write_text_atomic(folder / f"{BENCHMARK}.md", benchmark_text.markdown(tables))
+        write_text_atomic(folder / f"{BENCHMARK}.tex", benchmark_text.latex(tables))
+    return written
 
 
-def _lines(jobs: Sequence[Job], sweep_dir: Path) -> list[str]:
+def _lines(jobs: Sequence[Job], sweep_dir: Path, written: Sequence[str]) -> list[str]:
     """The table, how many jobs there were, and what to do about those without a result."""
     shown, lost = short(sweep_dir), [job for job in jobs if not job.finished]
     waiting = (_planned.get(sweep_dir) or len(jobs)) - len(jobs)
@@ -95,7 +113,7 @@ def _lines(jobs: Sequence[Job], sweep_dir: Path) -> list[str]:
     if unsent := _untracked(jobs):
         folders = " ".join(shlex.quote(str(short(job.folder))) for job in unsent)
         lines.append(f"not in MLflow: {len(unsent)}; send with  python -m rdad.upload {folders}")
-    return [*lines, f"sweep folder  {shown}  ({CSV_FILE}, {PAGE_FILE}, {FIGURE_FILE})"]
+    return [*lines, f"sweep folder  {shown}  ({', '.join(written)})"]
 
 
 def _untracked(jobs: Sequence[Job]) -> list[Job]:

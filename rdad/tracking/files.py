@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rdad.runs.files import HISTORY_FILE
+from rdad.runs.files import HISTORY_FILE, resolved
 from rdad.runs.record import RECORD_FILE, read_record
 from rdad.tracking.store import shown_uri
 
@@ -68,7 +68,7 @@ def send_files(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
 
 def leads_out(path: Path, folder: Path) -> bool:
     """Whether a link on the way makes of `path`, in `folder`, something outside of it."""
-    return not path.resolve().is_relative_to(folder.resolve())
+    return not resolved(path).is_relative_to(resolved(folder))
 
 
 def _is_own(path: Path, folder: Path) -> bool:

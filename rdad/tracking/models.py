@@ -161,12 +161,10 @@ def _instead(store: Store, client: "MlflowClient", source: str, name: str) -> st
 
 
 def _downloaded(store: Store, name: str, location: str) -> "LoadedRun":
-    from mlflow.artifacts import download_artifacts
-
     from rdad.detector.loaded_run import load_run
 
     with TemporaryDirectory(prefix="rdad-model-") as folder:
-        where = download_artifacts(location, dst_path=folder, tracking_uri=store.uri)
+        where = store.download(location, folder)
         try:
             run_dir = run_inside(Path(where))
         except ValueError as error:

@@ -9,9 +9,11 @@ import shlex
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SQLITE = "sqlite:///"
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # perhaps with +driver
 DEFAULT_URI = "sqlite:///mlflow.db"
 LOCAL_PAGE = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers unless it is told otherwise."""
@@ -27,12 +30,15 @@ CREDENTIALS = re.compile(r"(?<=://)(?:[^/\s\"'<>]*|[^/\s:]*:(?!\d+/)[^@\s]*)@")
 """What stands before a host; a database's password may hold a slash, where a port ends at one."""
 
 KNOCK_SECONDS = 5
-ANSWER_SECONDS = 10  # a whole call at the start; a server that drips is never silent
+ANSWER_SECONDS = 10  # to the knock, as a whole; a server that drips is never silent
+CALL_SECONDS = 120  # a whole call of the client, with what it tries again
+TRANSFER_SECONDS = 1800  # a call that moves files
 LOCK_SECONDS = 120
 QUIET_AND_PATIENT = {  # MLflow's own limits add up to minutes for each call
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # a server may say a day
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
@@ -70,15 +76,14 @@ class Store:
         uri: A relative SQLite path counts from the current folder.
 
     Raises:
-        ValueError: `uri` is empty, or names a folder, which MLflow no longer writes runs to.
+        ValueError: `uri` is no address, or names a folder, which MLflow no longer writes runs to.
     """
 
     def __init__(self, uri: str) -> None:
-        is_address = "://" in uri or uri.startswith("databricks")
-        if not is_address or uri.startswith("file:"):
+        if not _is_address(uri):
             raise ValueError(
-                f"tracking.uri is {uri!r}, which MLflow cannot write runs to; allowed are a file "
-                "(sqlite:///mlflow.db), a server (http://host:5000) or a database "
+                f"tracking.uri is {shown_uri(uri)!r}, which MLflow cannot write runs to; allowed "
+                "are a file (sqlite:///mlflow.db), a server (http://host:5000) or a database "
                 "(postgresql://...); tracking=off trains without MLflow"
             )
         self.database: Path | None = None  # of SQLite
@@ -121,7 +126,8 @@ class Store:
         with self._one_at_a_time():
             if self.database and not self.database.exists():
                 _make_database(self.database)
-            return MlflowClient(tracking_uri=self.uri)
+            client = MlflowClient(tracking_uri=self.uri)
+        return cast("MlflowClient", _InTime(client)) if self.is_server else client
 
     def open_existing(self) -> "MlflowClient":
         """As `open`, to read: no store is made.
@@ -150,6 +156,13 @@ class Store:
                 f"mlflow experiments restore -x {found.experiment_id}"
             )
         return found.experiment_id
+
+    def download(self, location: str, folder: str) -> str:
+        """Where the files of an artifact's address lie now, below `folder`; limited in time."""
+        from mlflow.artifacts import download_artifacts
+
+        get = functools.partial(download_artifacts, dst_path=folder, tracking_uri=self.uri)
+        return within(TRANSFER_SECONDS, functools.partial(get, location))
 
     def _made(self, client: "MlflowClient", name: str) -> "Experiment":
         """The new experiment, or that of another machine that was quicker."""
@@ -199,6 +212,41 @@ class Store:
             raise ConnectionError(_refused_certificate(str(self), failure)) from failure
         except (requests.RequestException, TimeoutError) as failure:
             raise ConnectionError(f"no answer from {self}") from failure
+
+
+def _is_address(uri: str) -> bool:
+    """Whether it reads as the address of a store, of MLflow's own kinds or of a plugin's."""
+    if uri.startswith("databricks"):
+        return True
+    scheme, found, _ = uri.partition("://")
+    if scheme == "sqlite":
+        file = uri.removeprefix(SQLITE).partition("?")[0]
+        return uri.startswith(SQLITE) and bool(file) and not Path(file).is_dir()
+    if scheme in ("http", "https"):
+        with contextlib.suppress(ValueError):  # of a port that is no number, or too large
+            parts = urlsplit(uri)
+            return bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", uri)
+        return False
+    plugins = (one.name for one in entry_points(group="mlflow.tracking_store"))
+    return bool(found) and (scheme.partition("+")[0] in DATABASES or scheme in plugins)
+
+
+class _InTime:
+    """A server's client whose calls end: MLflow limits the wait for each next byte alone."""
+
+    def __init__(self, client: "MlflowClient") -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            seconds = TRANSFER_SECONDS if "artifact" in name else CALL_SECONDS
+            return within(seconds, functools.partial(found, *args, **kwargs))
+
+        return call
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:

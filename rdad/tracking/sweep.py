@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ from rdad.tracking.tracker import DESCRIPTION_TAG, MlflowTracker, Status
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
 
 SWEEP_FILE = "sweep.json"
 FILES = ("multirun.yaml", CSV_FILE, PAGE_FILE, FIGURE_FILE)
@@ -104,8 +107,12 @@ def _known_run(sweep_dir: Path, uri: str) -> str | None:
     path = sweep_dir / SWEEP_FILE
     if not path.is_file():
         return None
-    known = json.loads(path.read_text(encoding="utf-8"))["tracking"]
-    return known["run_id"] if shown_uri(known["uri"]) == uri else None
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))["tracking"]
+        return str(known["run_id"]) if shown_uri(known["uri"]) == uri else None
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged, and the sweep gets a new run: %r", path, error)
+        return None
 
 
 def _swept_values(config: DictConfig) -> dict[str, str]:

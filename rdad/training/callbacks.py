@@ -1,6 +1,7 @@
 """What stands around the steps of a training: features, compiling, history, progress, metrics."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from tqdm import tqdm
 
 from rdad.config.compose import ConfigError
 from rdad.data import AnomalyDataModule
-from rdad.detector.scoring import anomaly_scores
 from rdad.metrics import AnomalyMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.results.evaluation import evaluate
@@ -24,6 +24,27 @@ from rdad.training.feature_cache import cache_features
 log = logging.getLogger(__name__)
 
 Report = Callable[[Mapping[str, float], int], None]
+
+
+def epochs_of(trainer: L.Trainer) -> int:
+    """How many there are to be, the last of them perhaps cut short by `max_steps`."""
+    if trainer.max_steps == -1:
+        return int(trainer.max_epochs or 0)
+    return math.ceil(trainer.max_steps / trainer.num_training_batches)
+
+
+class StepLimit(Callback):
+    """Ends a training after so many steps, in the middle of an epoch if need be.
+
+    As Lightning's `max_steps`, which is set here once a training goes on: set before, Lightning
+    takes the checkpoint of an epoch's end for one of its middle, and trains that epoch again.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.fit_loop.epoch_loop.max_steps = self.steps
 
 
 class EpochReport(Callback):
@@ -66,7 +87,7 @@ class EpochReport(Callback):
         self.report(row, epoch)
         if self.log_lines:
             losses = ", ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
-            log.info("epoch %d/%d: %s, %.1f s", epoch + 1, trainer.max_epochs, losses, seconds)
+            log.info("epoch %d/%d: %s, %.1f s", epoch + 1, epochs_of(trainer), losses, seconds)
 
 
 class ProgressBar(Callback):
@@ -91,7 +112,7 @@ class ProgressBar(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         loss = float(trainer.callback_metrics["train/loss"])
         self._bar.set_postfix_str(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, loss {loss:.4f}"
+            f"epoch {trainer.current_epoch + 1}/{epochs_of(trainer)}, loss {loss:.4f}"
         )
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
@@ -116,7 +137,7 @@ class Checkpoint(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         done = trainer.current_epoch + 1
-        if not self.every or done % self.every or done == trainer.max_epochs:
+        if not self.every or done % self.every or done == epochs_of(trainer):
             return
         if trainer.is_global_zero:  # all processes take part, the first one writes
             write_atomic(self.path, trainer.save_checkpoint)
@@ -204,13 +225,15 @@ class WatchedMetrics(Callback):
     ) -> None:
         if self.datamodule.tiling is not None:
             return
-        maps = outputs["anomaly_maps"]
+        assert isinstance(pl_module, ReverseDistillation)
+        maps, parts = outputs["anomaly_maps"], self.datamodule.test_parts
         self.metrics.update(
-            scores=anomaly_scores(maps).cpu(),
+            scores=pl_module.model.anomaly_map.scores(maps).cpu(),
             labels=batch["labels"].cpu(),
             maps=maps.cpu(),
             masks=batch["masks"].cpu() if self.datamodule.has_masks else None,
             defect_types=batch["defect_types"].cpu(),
+            parts=None if parts is None else parts[batch["indices"].cpu()],
         )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -51,9 +51,10 @@ def training_fingerprint(
 
     Args:
         settings: As `rdad.config.parameters.training_settings` gives them.
-        of_any_length: Leave out how many epochs there are, for trainings that are to go on.
+        of_any_length: Leave out how long it is, for trainings that are to go on.
     """
-    trainer = {key: value for key, value in settings["trainer"].items() if key != "max_epochs"}
+    length = ("max_epochs", "max_steps")
+    trainer = {key: value for key, value in settings["trainer"].items() if key not in length}
     facts = {
         "settings": {**settings, "trainer": trainer} if of_any_length else settings,
         "data": data_digest,
@@ -123,7 +124,7 @@ def claimed(fingerprint: str) -> Iterator[None]:
 def find_training(fingerprint: str) -> Path | None:
     """The folder of a run that finished this training and still holds it."""
     entry = _entry(fingerprint)
-    with suppress(OSError, ValueError, KeyError):
+    with suppress(OSError, ValueError, KeyError, TypeError):
         run_dir = Path(json.loads(entry.read_text(encoding="utf-8"))["run_dir"])
         kept = read_record(run_dir)
         if kept["training"] == fingerprint and kept["trained"] and (run_dir / MODEL_FILE).is_file():

@@ -22,10 +22,17 @@ def called(folder: Path, *arguments: str) -> commands.Done:
         (["dataset.category=wood"], ["dataset.category", "brick, grass, gravel", "'wood'"]),
         (["model.bakbone=x"], ["'bakbone' not in 'ModelConfig'"]),
         (["seed=abc"], ["seed=abc", "Integer"]),
-        (["trainer.max_epochs=0"], ["trainer.max_epochs must be 1 or more; found 0"]),
+        (["trainer.max_epochs=0"], ["trainer.max_epochs must be in [1, 1000000]; found 0"]),
         (["dataset.batch_size='4'"], ["dataset.batch_size must be 4; found '4'"]),
         (["~dataset.validation"], ["dataset.validation must be given"]),
         (["mode"], ["'mode'"]),
+        (["hydra.run.dir=/proc/x"], ["cannot write into /proc/x: ", "folder by hydra.run.dir=…"]),
+        (["compile=~x"], ["compile=~x: ", "in quotes: \"compile='~x'\""]),
+        (
+            ["dataset=mvtec_ad", "dataset.root=~/größe (2)", "dataset.category=4711"],
+            ["/größe (2) "],
+        ),
+        (["tracking.uri=ftp://x"], ["tracking.uri is 'ftp://x'", "sqlite:///mlflow.db"]),
     ],
     ids=lambda part: part[0],
 )
@@ -77,7 +84,7 @@ def test_command_works_from_any_folder(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--cfg", "job"], ["seed=-1"], ["dataset.category=wood"]]
+    "arguments", [["--help"], ["--cfg", "job"], ["dataset.category=wood"], ["tracking.uri=ftp://x"]]
 )
 def test_help_and_mistakes_import_nothing_slow(arguments: list[str], tmp_path: Path):
     code = (

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, check, load_config
-from rdad.config.schema import DATASETS
+from rdad.config.schema import ACCELERATORS, DATASETS, LOSSES, STRATEGIES, TrainerConfig
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")
 GROUPS = sorted(
@@ -35,17 +35,20 @@ def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
 @pytest.mark.parametrize(
     ("group", "options"),
     {
-        "backbone": "efficientnet_lite0 resnet18 resnet34 resnet50 wide_resnet50 timm",
+        "backbone": "efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 resnet18 resnet34 "
+        "resnet50 wide_resnet50 timm",
         "layers": "layer1 layer2 layer3 layer12 layer13 layer23 layer123",
         "mode": "add multiply",
-        "loss": "global_cosine local_cosine",
-        "optimizer": "adam",
+        "loss": "global_cosine local_cosine hard_mining loose",
+        "optimizer": "adam adamw stable_adamw",
+        "schedule": "constant cosine step",
+        "score": "max top_percent",
         "dataset": "textures mvtec_ad folder",
         "trainer": "auto cpu gpu ddp",
         "tracking": "mlflow off",
         "sweep": "mode backbone_mode layers categories seeds",
         "experiment": "quick fast paper",
-        "precision": "float32 bf16",
+        "precision": "float32 bf16 auto",
     }.items(),
 )
 def test_groups_offer_what_later_work_relies_on(group: str, options: str):
@@ -90,6 +93,22 @@ def test_model_node_holds_exactly_the_constructors_arguments():
 
     arguments = set(inspect.signature(ReverseDistillation).parameters)
     assert set(load_config().model) - {"_target_"} == arguments
+
+
+def test_the_schema_knows_what_lightning_takes():
+    import inspect
+
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.accelerators import AcceleratorRegistry
+    from lightning.pytorch.strategies import StrategyRegistry
+
+    own = {"default_root_dir", "enable_checkpointing", "enable_model_summary", "logger"}
+    own |= {"callbacks", "enable_progress_bar", "num_sanity_val_steps", "limit_val_batches"}
+    own |= {"log_every_n_steps"}  # which rdad.experiment.trainer sets
+    known = {*load_config().trainer, *TrainerConfig.FURTHER} - {"_target_"}
+    assert known == set(inspect.signature(Trainer).parameters) - own
+    assert {*StrategyRegistry.available_strategies(), "auto"} == {*STRATEGIES}
+    assert {*AcceleratorRegistry.available_accelerators(), "auto", "gpu"} == {*ACCELERATORS}
 
 
 def test_tracking_off_leaves_no_trace_of_mlflow():
@@ -211,6 +230,9 @@ REFUSED = [
     (("dataset.batch_size='4'",), "dataset.batch_size must be 4; found '4'"),
     ((*MVTEC_AD[:2], "dataset.category=5"), "dataset.category must be '5'; found 5 (quotes"),
     (("~dataset.validation",), "dataset.validation must be given"),
+    (("objective=3",), "test/aupro, train_seconds; found 3"),
+    (("objective=[]",), "test/aupro, train_seconds; found None"),
+    (("model.loss=3",), "model.loss must be one of global_cosine, local_cosine; found 3"),
     (("+foo=1",), "a key of the configuration must be one of model, dataset, trainer"),
     (("+dataset.foo=1",), "a key of dataset must be one of _target_, category, image_size"),
     (("dataset=mvtec_ad",), "dataset.category, dataset.root must be given, as in dataset.categ"),
@@ -220,26 +242,36 @@ REFUSED = [
 ]
 NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
-    ("model.loss=cosine", "one of global_cosine, local_cosine; found 'cosine'"),
+    ("model.loss=cosine", f"one of {', '.join(LOSSES)}; found 'cosine'"),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
-    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed; found '16-mixed'"),
+    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed, auto; found '16-mixed'"),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
     ("evaluation.aupro=image", "one of dataset, per_image; found 'image'"),
     ("dataset.validation=all", "one of none, split, test; found 'all'"),
     ("dataset.category=wood", "one of brick, grass, gravel; found 'wood'"),
     ("seed=-1", "in [0, 4294967295]; found -1"),
     ("seed=4294967296", "in [0, 4294967295]; found 4294967296"),
-    ("dataset.batch_size=0", "1 or more; found 0"),
-    ("trainer.max_epochs=0", "1 or more; found 0"),
-    ("trainer.check_val_every_n_epoch=0", "1 or more; found 0"),
-    ("checkpoint_every_n_epochs=-1", "0 or more; found -1"),
+    ("dataset.batch_size=0", "in [1, 1000000]; found 0"),
+    ("trainer.max_epochs=0", "in [1, 1000000]; found 0"),
+    ("trainer.check_val_every_n_epoch=0", "in [1, 1000000]; found 0"),
+    ("checkpoint_every_n_epochs=-1", "in [0, 1000000]; found -1"),
+    ("trainer.max_steps=0", "in [1, 1000000000]; found 0"),
+    ("model.optimizer=sgd", "one of adam, adamw, stable_adamw; found 'sgd'"),
+    ("model.schedule=linear", "one of constant, cosine, step; found 'linear'"),
+    ("model.clip_norm=0", "in (0, 1000000]; found 0.0"),
+    ("model.weight_decay=-1", "in [0, 1000]; found -1.0"),
+    ("model.warmup_steps=-1", "in [0, 1000000000]; found -1"),
+    ("model.bottleneck_dropout=1", "in [0, 1); found 1.0"),
+    ("model.feature_jitter=-1", "in [0, 1000]; found -1.0"),
+    ("threads=-1", "in [0, 10000]; found -1"),
+    ("model.score_share=2", "in [0, 1]; found 2.0"),
     ("artifacts.overlays=-1", "0 or more; found -1"),
-    ("model.sigma=-0.5", "0 or more; found -0.5"),
-    ("model.sigma=nan", "0 or more; found nan"),
-    ("model.lr=0", "above 0; found 0.0"),
-    ("model.lr=nan", "above 0; found nan"),
-    ("model.lr=inf", "above 0; found inf"),
-    ("model.sigma=inf", "0 or more; found inf"),
+    ("model.sigma=-0.5", "in [0, 10000]; found -0.5"),
+    ("model.sigma=nan", "in [0, 10000]; found nan"),
+    ("model.lr=0", "in (0, 1000]; found 0.0"),
+    ("model.lr=nan", "in (0, 1000]; found nan"),
+    ("model.lr=inf", "in (0, 1000]; found inf"),
+    ("model.sigma=inf", "in [0, 10000]; found inf"),
     ("model.beta1=1", "in [0, 1); found 1.0"),
     ("model.beta2=-0.1", "in [0, 1); found -0.1"),
     ("evaluation.fpr_limit=0", "in (0, 1]; found 0.0"),

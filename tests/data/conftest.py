@@ -26,6 +26,25 @@ def write_image(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
+def write_deep(tmp_path: Path) -> Write:
+    """Write a 16-bit grey image whose pixels are random up to `highest`: write_deep("a.png", 4095).
+
+    The file's name decides the pixels, and one of them is the highest.
+    """
+
+    def write(name: str, highest: int, *, size: tuple[int, int] = (12, 10)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        generator = np.random.default_rng(list(name.encode()))
+        pixels = generator.integers(0, highest + 1, size, np.uint16)
+        pixels[0, 0] = highest
+        Image.fromarray(pixels).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def write_mask(tmp_path: Path) -> Write:
     """Write a mask under tmp_path whose upper left quarter is `value`."""
 

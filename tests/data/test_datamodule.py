@@ -10,13 +10,14 @@ from typing import Any
 import lightning
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 from rdad.data import AnomalyDataModule, DataError, folder, mvtec_ad, textures
-from rdad.data.datamodule import split_rows
 from rdad.data.layouts import read_mvtec_ad
 from rdad.data.samples import Samples
+from rdad.data.splitting import split_rows
 
 Write = Callable[..., Path]
 Make = Callable[..., AnomalyDataModule]
@@ -266,10 +267,153 @@ def test_problems_of_training_and_test_images_are_listed_together(
     assert len(caught.value.problems) == 3
 
 
+def own(root: Path, **settings: Any) -> AnomalyDataModule:
+    """The folders n and bad, at their own size."""
+    loading = {"image_size": (12, 10), "cache_dir": root / "cache", "batch_size": 9}
+    return folder(root, "n", defects="bad", **{**loading, **settings})
+
+
+def grey_of(datamodule: AnomalyDataModule, sample: Any) -> np.ndarray:
+    """What a test batch holds of a sample: (H, W)."""
+    (batch,) = datamodule.test_dataloader()
+    return batch["images"][datamodule.test_samples.index(sample), 0].numpy()
+
+
+@pytest.mark.parametrize("highest", [1023, 4080, 16000])
+@pytest.mark.parametrize("tile", [None, (8, 8)])
+def test_16_bit_images_that_all_use_fewer_bits_keep_their_grey_levels(
+    write_deep: Write,
+    write_image: Write,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    highest: int,
+    tile: tuple[int, int] | None,
+) -> None:
+    for index in range(4):
+        write_deep(f"n/{index}.png", highest - index)
+    write_image("n/eight.png", mode="L")
+    path = write_deep("bad/0.tif", highest)
+    bits = {1023: 10, 4080: 12, 16000: 14}[highest]
+    for _ in range(2):  # the second time from the cache
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+        datamodule = own(tmp_path, tile=tile, batch_size=1 if tile else 9)
+        datamodule.prepare()
+        assert datamodule.bits == bits
+        said = f"all 5 images of 16 bits stay at or below {highest}, so they are read as of {bits}"
+        assert caplog.text.count(said) == 1
+    (bad,) = (one for one in datamodule.test_samples if one.label)
+    assert bad.bits == bits
+    images = [batch["images"] for batch in datamodule.test_dataloader()]
+    row = datamodule.test_samples.index(bad)
+    found = images[row][0] if tile else images[0][row]
+    expected = np.asarray(Image.open(path)) >> (bits - 8)
+    assert (found[0].numpy() == expected).all()
+    assert len(np.unique(expected)) > 60
+
+
+def test_16_bit_images_of_which_one_uses_all_keep_their_high_byte(
+    write_deep: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(3):
+        write_deep(f"n/{index}.png", 4095)
+    path = write_deep("bad/0.png", 65535)
+    datamodule = own(tmp_path)
+    datamodule.prepare()
+    assert datamodule.bits == 16
+    bad = next(one for one in datamodule.test_samples if one.label)
+    assert (grey_of(datamodule, bad) == np.asarray(Image.open(path)) >> 8).all()
+    assert caplog.text.count("3 images of 16 bits keep 16 grey levels at most, the first is") == 1
+
+
+def test_bits_that_are_said_are_those_that_are_read(write_deep: Write, tmp_path: Path) -> None:
+    for index in range(3):
+        write_deep(f"n/{index}.png", 900)
+    write_deep("bad/0.png", 4000)
+    modules = [own(tmp_path, bits=bits) for bits in (16, 12, "auto")]
+    for one in modules:
+        one.prepare()
+    assert [one.bits for one in modules] == [16, 12, 12]
+    full, said, found = (one.content_digest for one in modules)
+    assert full != said == found
+    with pytest.raises(
+        DataError, match=r"bad/0.png: .*to 4000, more than 10 bits, as dataset.bits"
+    ):
+        own(tmp_path, bits=10).prepare()
+
+
+def test_an_image_in_training_and_test_is_refused_in_folders_of_ones_own_unless_it_is_allowed(
+    write_image: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = [write_image(f"n/{index}.png") for index in range(4)]
+    for name, path in (("t/a.png", paths[1]), ("t/b.png", paths[3]), ("bad/c.png", paths[1])):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(path.read_bytes())
+    write_image("t/other.png")
+    said = (
+        f"3 of 4 test images are training images as well, byte for byte, the first is "
+        f"{tmp_path}/t/a.png, as {paths[1]}"
+    )
+    with pytest.raises(ValueError, match=f"{said}: take them .* dataset.allow_duplicates=true"):
+        own(tmp_path, normal_test="t", calibration=0.5).prepare()
+    own(tmp_path, normal_test="t", allow_duplicates=True).prepare()
+    assert caplog.text.count(said) == 1
+
+
+def test_an_image_in_training_and_test_of_a_public_layout_is_a_warning(
+    make: Make, mvtec_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = (mvtec_root / "nut/train/good/001.png").read_bytes()
+    make().prepare()
+    assert "training images as well" not in caplog.text
+    (mvtec_root / "nut/test/good/001.png").write_bytes(content)
+    make().prepare()
+    assert caplog.text.count("1 of 7 test images are training images as well") == 1
+
+
+@pytest.mark.parametrize("highest", [4095, 65535])
+def test_colours_of_16_bits_that_are_nearly_black_are_said(
+    write_deep: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture, highest: int
+) -> None:
+    grey = [np.asarray(Image.open(write_deep(f"{index}.png", highest))) for index in range(4)]
+    for index, name in enumerate(("n/0.tif", "n/1.tif", "n/2.tif", "bad/3.tif")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, np.dstack([grey[index]] * 3), photometric="rgb")
+    own(tmp_path).prepare()
+    said = "4 colour images of 16 bits keep 16 levels of each colour at most, the first is"
+    assert caplog.text.count(said) == (highest == 4095)
+
+
+def test_files_that_are_turned_or_have_pages_are_said_once_with_the_first(
+    make: Make, mvtec_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of images and masks, training and test together; also from the cache."""
+    pages = [Image.new("RGB", (10, 12), (level, 0, 0)) for level in (10, 200)]
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    nut = mvtec_root / "nut"
+    for place in ("train/good/b.tif", "train/good/c.gif", "test/good/d.webp"):
+        pages[0].save(nut / place, save_all=True, append_images=pages[1:])
+    for place in ("train/good/e.jpg", "test/bent/001.png", "ground_truth/bent/001_mask.png"):
+        picture = Image.open(nut / place) if place.startswith("ground") else pages[0]
+        picture.save(nut / place, exif=exif)
+    for _ in range(2):
+        caplog.clear()
+        make().prepare()
+        turned = "3 files are turned or mirrored as their EXIF orientation says, the first is"
+        paged = "of 3 files with several pages or frames the first one alone is read, as of"
+        for said in (f"{turned} {nut}/train/good/e.jpg", f"{paged} {nut}/train/good/b.tif"):
+            assert caplog.text.count(said) == 1
+        assert len(caplog.records) == 2
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"batch_size": 0}, "batch_size must be 1 or more; found 0"),
+        ({"bits": 7}, "bits must be auto, or a number from 8 to 16; found 7"),
+        ({"bits": "12"}, "bits must be auto, or a number from 8 to 16; found '12'"),
+        ({"bits": 12.0}, "bits must be auto, or a number from 8 to 16; found 12.0"),
+        ({"batch_size": 0}, r"batch_size must be in \[1, 1000000\]; found 0"),
         ({"image_size": (256,)}, r"image_size must be \[height, width\], both 1 or more; found"),
         ({"image_size": (256, 0)}, r"image_size must be \[height, width\], both 1 or more"),
         ({"validation": "some"}, "validation must be one of none, split, test; found 'some'"),

@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdad.data.images import DataError, as_rgb, decode_mask, load_image, resize_image, resize_mask
+from rdad.data.images import (
+    DataError,
+    as_rgb,
+    decode_classes,
+    decode_mask,
+    load_image,
+    resize_image,
+    resize_mask,
+)
 from rdad.data.samples import is_image_name
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
@@ -120,8 +129,10 @@ def broken(folder: Path) -> dict[str, Path]:
         "damaged or unsupported": whole[: len(whole) // 2],
         "damaged or unsupported (image file is truncated": jpeg[: len(jpeg) // 2],
         "damaged or unsupported (": whole[:9000] + bytes(20) + whole[9020:],
+        "EPS is a program": saved(folder, noise, "a.eps").read_bytes(),
     }
     found = {"missing": folder / "nowhere.png", "a folder": folder / "folder.png"}
+    found["cannot be read (embedded null byte)"] = folder / "a\0.png"
     found["a folder"].mkdir()
     for index, (reason, content) in enumerate(contents.items()):
         found[reason] = folder / f"broken{index}.png"
@@ -170,6 +181,22 @@ def test_the_limit_of_pixels_can_be_set_also_above_pillows(
     monkeypatch.setenv("RDAD_MAX_PIXELS", "1e9")
     with pytest.raises(ValueError, match="RDAD_MAX_PIXELS=1e9; allowed: a whole number, 1 or more"):
         load_image(path)
+
+
+def test_a_file_larger_than_any_allowed_image_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "a.tif").open("wb") as file:
+        file.truncate(8 * 10**12)  # takes no room on the disk, and none in memory
+    said = (
+        r"a.tif: 8,000,000,000,000 bytes, more than .* 100,000,000 pixels .*=1000000000000 allows"
+    )
+    with pytest.raises(DataError, match=said):
+        load_image(tmp_path / "a.tif")
+    monkeypatch.setenv("RDAD_MAX_PIXELS", "100")
+    path = saved(tmp_path, Image.new("L", (10, 10)), "b.tif", compression=None)
+    path.write_bytes(path.read_bytes() + bytes(10**6))
+    assert load_image(path).size == (10, 10)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
@@ -263,6 +290,20 @@ def test_palettes_and_alpha_mark_what_is_not_background(mode: str, tmp_path: Pat
         image = Image.fromarray(rgba)
     path = saved(tmp_path, image, "a.png")
     assert ((np.asarray(decode_mask(path.read_bytes(), path)) > 127) == (marked > 0)).all()
+
+
+def test_a_mask_of_colours_is_read_in_bands_that_are_few_bytes_a_pixel() -> None:
+    values = np.zeros((1000, 1000, 3), np.uint8)
+    values[10:20], values[500:510, :, 0], values[990:, 7:] = 9, 255, (0, 0, 1)
+    content = io.BytesIO()
+    Image.fromarray(values).save(content, "png")
+    tracemalloc.start()
+    grey, classes = decode_classes(content.getvalue(), Path("mask.png"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert ((np.asarray(grey) > 127) == values.any(axis=2)).all()
+    assert classes == 3
+    assert peak < 5 * 1000 * 1000
 
 
 @pytest.mark.parametrize("size", [(64, 64), (61, 47), (160, 200)])

@@ -4,6 +4,7 @@ import logging
 import random
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_what_is_not_used_is_said_once_by_ending_and_folder(
     parts = (
         f"not used: 1 file in {tmp_path}/n that end in .heic; 2 files in {tmp_path}/n that end in "
         f".txt; 1 image in its subfolder {tmp_path}/n/cam2; "
-        f"2 images in its subfolder {tmp_path}/bad/cam2\n"
+        f"2 images in its subfolder {tmp_path}/bad/cam2 (dataset.recursive=true takes images"
     )
     assert parts in caplog.text
 
@@ -155,6 +156,51 @@ def test_what_is_not_used_of_mvtecs_layout_is_said(
     touch(mvtec_root, "nut/train/bad/0.png", "nut/test/bent/0.raw")
     read_mvtec_ad(mvtec_root, "nut")
     assert f"1 image in its subfolder {mvtec_root}/nut/train/bad; 1 file in" in caplog.text
+
+
+def below(root: Path, samples: tuple[Sample, ...]) -> list[tuple[str, str, str | None]]:
+    """Type, image and mask of each."""
+
+    def place(path: Path) -> str:
+        return path.relative_to(root).as_posix()
+
+    return [(one.defect_type, place(one.image), one.mask and place(one.mask)) for one in samples]
+
+
+def test_subfolders_are_taken_where_that_is_asked_for_and_names_stay_unique(
+    own: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(own, "fine/cam2/00.jpg", "fine/cam2/deep/00.jpg", "fine/test/x.jpg", "fine/cam2/a.txt")
+    (own / "fine" / "cam2" / "up").symlink_to(own / "fine")
+    touch(own, "bad/dent/cam2/1.jpg", "masks/dent/cam2/1_mask.png", "bad/dent/good/2.jpg")
+    touch(own, "bad/pit/cam1/3.jpg", "masks/pit/cam1/3.png")
+    samples = read_folder(own, "fine", "fine/test", defects="bad", masks="masks", recursive=True)
+    train = [one.image.relative_to(own / "fine").as_posix() for one in samples.train]
+    assert train == [*(f"{index:02}.jpg" for index in range(10)), "cam2/00.jpg", "cam2/deep/00.jpg"]
+    assert [one.name for one in samples.train[-2:]] == ["00_2", "00_3"]
+    assert below(own, samples.test) == [
+        ("good", "fine/test/x.jpg", None),
+        ("dent", "bad/dent/1.jpg", "masks/dent/1.png"),
+        ("dent", "bad/dent/2.jpg", "masks/dent/2.png"),
+        ("dent", "bad/dent/cam2/1.jpg", "masks/dent/cam2/1_mask.png"),
+        ("hole", "bad/hole/1.jpg", "masks/hole/1.png"),
+        ("pit", "bad/pit/cam1/3.jpg", "masks/pit/cam1/3.png"),
+    ]
+    assert [one.name for one in samples.test[1:4]] == ["1", "2", "1_2"]
+    said = f"not used: 1 file in {own}/fine/cam2 that end in .txt; 1 image in its subfolder "
+    assert f"{said}{own}/bad/dent/good\n" in caplog.text
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_a_mask_folder_among_the_defects_is_no_defect_type(own: Path, recursive: bool) -> None:
+    (own / "masks").rename(own / "bad" / "masks")
+    touch(own, "bad/masks/loose.png")
+    test = read_folder(
+        own, "fine", defects="bad", masks="bad/masks", holdout=0, recursive=recursive
+    ).test
+    assert [(one.defect_type, one.mask is not None) for one in test] == [
+        *(("dent", True), ("dent", True), ("hole", True)),
+    ]
 
 
 def test_normal_images_are_held_out_and_the_log_says_how_many(
@@ -270,3 +316,35 @@ def test_names_of_samples_are_text_that_files_can_be_called_and_types_stay_apart
         *(("good", "n_"), ("cr_ack", "n_"), ("cr_ack_2", cut), ("L" * 200, cut), ("good", cut)),
     ]
     assert [sample.name for sample in named(given[-1:] * 2)] == [cut, f"{cut}_2"]
+
+
+def apart(name: str) -> str:
+    """As macOS writes it: letters and their marks apart."""
+    return unicodedata.normalize("NFD", name)
+
+
+def test_names_are_the_same_in_either_form_of_unicode(tmp_path: Path) -> None:
+    touch(tmp_path, apart("größe/train/good/ö.png"), apart("größe/test/prüf/é.png"))
+    mask = tmp_path / apart("größe/ground_truth/") / "prüf/é_mask.png"
+    touch(mask.parent, mask.name)
+    [bent] = read_mvtec_ad(tmp_path, "größe").test
+    assert bent.mask == mask and bent.name == apart("é")
+
+
+def test_masks_and_folders_of_ones_own_are_found_in_either_form(tmp_path: Path) -> None:
+    touch(tmp_path, apart("güt/a.png"), apart("güt/b.png"), "schlécht/ü.png")
+    touch(tmp_path, apart("masken/schlécht/ü_gt.png"))
+    samples = read_folder(tmp_path, "güt", None, "schlécht", "masken", holdout=0.5)
+    [defect] = [sample for sample in samples.test if sample.label]
+    assert defect.mask == tmp_path / apart("masken/schlécht/ü_gt.png")
+
+
+def test_names_that_look_alike_get_files_of_their_own(tmp_path: Path) -> None:
+    found = [Sample(tmp_path, 0, "good", None, name) for name in ("ü", apart("ü"))]
+    assert [sample.name for sample in named(found)] == ["ü", apart("ü") + "_2"]
+
+
+def test_folders_that_are_named_by_numbers_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "1/a.png", "1/b.png", "2/a.png", "3/a.png")
+    samples = read_folder(tmp_path, [1, 2], None, 3, None)
+    assert {sample.defect_type for sample in samples.test} == {"good", "3"}

@@ -149,3 +149,14 @@ def test_the_cache_folder_is_that_of_the_environment(monkeypatch: pytest.MonkeyP
     assert default_cache_dir() == Path.home() / "elsewhere"
     monkeypatch.delenv("RDAD_CACHE_DIR")
     assert default_cache_dir() == Path.home() / ".cache" / "rdad"
+
+
+def test_without_a_home_the_cache_goes_with_the_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RDAD_CACHE_DIR", "")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a user without a name
+    folder = default_cache_dir()
+    assert folder.is_dir() and folder == default_cache_dir()
+    assert caplog.text.count("no home folder is known") == 1

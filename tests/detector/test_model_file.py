@@ -242,6 +242,19 @@ def test_the_tiling_travels_with_the_network(tmp_path: Path):
         load_trained_model(path)
 
 
+def test_the_bits_of_grey_files_travel_with_the_network(tmp_path: Path):
+    path, model = saved(tmp_path)
+    assert load_trained_model(path).bits == 16
+    save_model(path, model, arguments(), bits=12)
+    assert load_trained_model(path).bits == 12
+    content = torch.load(path, weights_only=True)
+    torch.save({key: content[key] for key in content if key != "bits"}, path)
+    assert load_trained_model(path).bits == 16  # a file from before it was written
+    torch.save(content | {"bits": 99}, path)
+    with pytest.raises(ValueError, match=rf"{MODEL_FILE}: bits must be a number from 8 to 16"):
+        load_trained_model(path)
+
+
 def test_the_precision_travels_with_the_network(tmp_path: Path):
     path, model = saved(tmp_path)
     assert load_trained_model(path).precision == "float32"

@@ -16,11 +16,12 @@ from rdad import load_config, load_run, run
 from rdad.config.compose import ConfigError
 from rdad.config.foreign import TRUSTED
 from rdad.evaluate import main as evaluate
-from rdad.experiment.resume import replayed
+from rdad.experiment.resume import finished_before, replayed
 from rdad.export.__main__ import COMMAND as EXPORT
 from rdad.export.__main__ import export
 from rdad.predict.__main__ import COMMAND as PREDICT
 from rdad.predict.__main__ import predict
+from rdad.register import main as register
 from rdad.sweep.jobs import read_jobs
 from rdad.upload import main as upload
 
@@ -172,6 +173,16 @@ def test_a_configuration_that_looks_something_up_or_grows_is_refused(
     assert content(place) == before
 
 
+@pytest.mark.parametrize("text", ["seed: 0", "dataset: 3", "dataset: {category: x}"])
+def test_a_configuration_that_is_cut_off_before_its_images_is_refused(
+    foreign: Path, place: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (foreign / ".hydra" / "config.yaml").write_text(text)
+    assert evaluated(foreign) == 1
+    assert "the run's" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
 def test_evaluating_calls_nothing_that_the_folder_names(
     foreign: Path, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,3 +220,64 @@ def test_a_checkpoint_with_code_is_not_gone_on_from(place: Path) -> None:
     with pytest.raises(ValueError, match=r"checkpoint\.ckpt is no readable checkpoint"):
         run(load_config(*small, *rest), place / "foreign")
     assert not (place / "ran").exists()
+
+
+READ_BY = {  # what of a folder a command must have
+    "run.json": (
+        *("evaluate", "predict", "export", "upload", "register", "resume", "run"),
+        *("[]", '{"status": 5}', "{", '{"status": "finished", "params": []}'),
+    ),
+    "metrics.json": ("evaluate", "predict", "export", "[1]", '{"a": {}}', "nan,"),
+    ".hydra/config.yaml": (
+        *("evaluate", "predict", "export", "upload"),
+        *("[]", "a: {b", "dataset: text", "a: &x 1\nb: *x", "? [1, 2]\n: 3"),
+    ),
+    ".hydra/overrides.yaml": ("resume in order", "a: 1", "[", "- 'x"),
+}
+
+
+def test_what_is_damaged_is_one_message_of_every_command(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: dict[str, Callable[[], object]] = {
+        "evaluate": lambda: evaluate([str(foreign)]),
+        "predict": lambda: PREDICT.main(predict, [str(foreign), "image.png"]),
+        "export": lambda: EXPORT.main(export, [str(foreign)]),
+        "upload": lambda: upload([str(foreign), "--uri", "sqlite:///other.db"]),
+        "register": lambda: register([str(foreign), "name=x"]),
+        "resume": lambda: replayed([f"resume={foreign}", "seed=1"]),
+        "resume in order": lambda: replayed([f"resume={foreign}"]),
+        "run": lambda: finished_before(load_config(), foreign),
+    }
+    said_by_overrides(foreign, "mode=add")
+    for file, parts in READ_BY.items():
+        path = foreign / file
+        before = path.read_bytes()
+        for damage in (part for part in parts if part not in commands):
+            path.write_text(damage)
+            for name in commands.keys() & set(parts):
+                try:
+                    assert commands[name]() == 1, (name, file, damage)
+                    [message] = capsys.readouterr().err.splitlines()[-1:]
+                except ValueError as error:
+                    message = str(error)
+                assert path.name in message, (name, file, damage, message)
+        path.write_bytes(before)
+
+
+def test_a_record_without_what_a_command_needs_is_named(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (foreign / "run.json").write_text('{"status": "finished"}')
+    assert evaluate([str(foreign)]) == upload([str(foreign)]) == 1
+    assert capsys.readouterr().err.count("run.json lacks ") == 2
+    with pytest.raises(ValueError, match="lacks params, which"):
+        finished_before(load_config(), foreign)
+
+
+def test_a_configuration_without_images_is_told_to_name_some(
+    foreign: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (foreign / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    assert evaluate([str(foreign)]) == 1
+    assert "name images, as in dataset=folder" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -18,6 +19,7 @@ from rdad.config.compose import ConfigError
 from rdad.detector.calibration import image_threshold
 from rdad.evaluate import main
 from rdad.experiment.rescore import _new_folder
+from rdad.metrics import au_spro
 from rdad.metrics.thresholds import Thresholds
 from rdad.runs.files import read_metrics
 
@@ -144,6 +146,53 @@ def test_verdicts_and_metrics_of_a_run_are_those_of_its_threshold(finished: Path
     assert metrics["test/image_recall"] == predicted[labels == 1].mean()
     assert metrics["test/image_false_alarm_rate"] == predicted[labels == 0].mean()
     assert {"test/image_recall/spot", "test/image_recall/stain", "test/pixel_recall"} < set(metrics)
+
+
+def test_images_of_12_bits_are_read_as_such_wherever_the_network_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    for name, count in (("good", 6), ("bad", 2)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            values = random.integers(0, 4096, (64, 64), np.uint16)
+            Image.fromarray(values).save(tmp_path / name / f"{index}.png")
+    cfg = load_config(
+        *("backbone=resnet18", "model.pre_trained=false", "dataset=folder", "trainer=cpu"),
+        *(f"dataset.root={tmp_path}", "dataset.normal=good", "dataset.defects=bad"),
+        *("dataset.image_size=[64,64]", "trainer.max_epochs=1", "tracking=off", "reuse=false"),
+    )
+    folder = run(cfg, tmp_path / "run").output_dir
+    assert json.loads((folder / "run.json").read_text())["bits"] == 12
+    loaded = load_run(folder)
+    assert loaded.trained.bits == 12
+    found = {row["image"]: float(row["score"]) for row in rows(folder)}
+    for image, score in found.items():
+        assert loaded.predict(image).score == pytest.approx(score, rel=1e-5)
+    Image.fromarray(np.full((64, 64), 65535, np.uint16)).save(tmp_path / "bad" / "other.png")
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "output=again", *SCORES_ALONE]) == 1  # it has more than 12
+    (tmp_path / "bad" / "other.png").unlink()
+    assert main(["run", "output=again", *SCORES_ALONE]) == 0
+    assert {row["image"]: float(row["score"]) for row in rows(tmp_path / "again")} == found
+
+
+def test_a_score_of_the_highest_pixels_has_thresholds_of_its_own(
+    finished: Path, evaluate: Evaluate
+) -> None:
+    folder = evaluate("score_share=0.05", artifacts=("artifacts.overlays=0",))
+    thresholds, highest = thresholds_in(folder), int(0.05 * 64 * 64)
+    for row in rows(folder):
+        found = tifffile.imread(
+            folder
+            / "anomaly_maps"
+            / Path(row["image"]).relative_to(trained_on(finished)).with_suffix(".tiff")
+        )
+        assert float(row["score"]) == pytest.approx(np.sort(found.ravel())[-highest:].mean())
+        assert int(row["predicted"]) == (float(row["score"]) > thresholds.image.value)
+    own = load_run(finished).thresholds
+    assert own is not None and len(thresholds.scores) == len(own.scores)
+    assert all(new < old for new, old in zip(thresholds.scores, own.scores, strict=True))
 
 
 def test_the_same_settings_give_the_same_results_to_the_last_bit(
@@ -345,7 +394,7 @@ def test_a_run_without_calibration_says_what_is_missing(
     ("option", "said"),
     [
         ("mode=subtract", "must be one of add, multiply; found 'subtract'"),
-        ("sigma=-1", "model.sigma must be 0 or more"),
+        ("sigma=-1", "model.sigma must be in"),
         ("threshold=0", "threshold must be above 0"),
         ("thresholds.image_rate=2", "image_rate must be above 0 and below 1; found 2.0"),
         ("thresholds.pixel_rate=0", "pixel_rate must be above 0 and below 1; found 0.0"),
@@ -388,3 +437,35 @@ def test_a_few_calibration_images_are_said_to_be_few(
     evaluate("thresholds.pixel_rate=0.01")
     assert "10 calibration images are too few to guarantee 2 % false alarms (49" in caplog.text
     assert "thresholds.image_rate=0.091 is kept with 10" in caplog.text
+
+
+def test_groups_and_saturated_overlap_are_those_of_the_scores_and_maps_that_are_written(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    data = draw_parts(tmp_path / "data")
+    entry = {"pixel_value": 255, "saturation_threshold": 30, "relative_saturation": False}
+    (data / "part" / "defects_config.json").write_text(json.dumps([entry]))
+    options = (f"dataset.root={data}", "evaluation.groups=types", "evaluation.spro_limit=0.2")
+    folder = evaluate(*options, artifacts=("artifacts.overlays=0", "artifacts.report=false"))
+    found = read_metrics(folder)
+    aurocs = [found[f"test/image_auroc/{kind}"] for kind in ("spot", "stain")]
+    assert found["test/image_auroc_group_mean"] == pytest.approx(sum(aurocs) / 2)
+    maps = folder / "anomaly_maps" / "part" / "test"
+    for kind in ("spot", "stain"):
+        files = sorted([*(maps / "good").glob("*.tiff"), *(maps / kind).glob("*.tiff")])
+        masks = [data / "part/ground_truth" / kind / f"{one.stem}_mask.png" for one in files]
+        regions = [
+            [(np.asarray(Image.open(mask)) > 0, 30)] if one.parent.name == kind else []
+            for one, mask in zip(files, masks, strict=True)
+        ]
+        expected = au_spro([tifffile.imread(one) for one in files], regions, fpr_limit=0.2)
+        assert found[f"test/au_spro/{kind}"] == pytest.approx(expected, abs=1e-12)
+        assert 0 < expected < 1
+
+
+def test_a_group_of_defect_types_that_are_not_there_is_refused(
+    refused: Callable[..., str], tmp_path: Path
+) -> None:
+    said = refused("evaluation.groups={logical:[missing]}")
+    assert "evaluation.groups: the group logical has missing" in said and "spot, stain" in said
+    assert not (tmp_path / "refused").exists()

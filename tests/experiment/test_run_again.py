@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from lightning import Trainer
 from omegaconf import DictConfig
+from PIL import Image
 
 from rdad import load_config, load_run, run
 from rdad.config.compose import ConfigError
+from rdad.evaluate import main as evaluate
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.stages import _started_from_outside
+from rdad.experiment.trainer import with_known_precision
 from rdad.runs.ending import TERMINATED
 from rdad.runs.files import DRAFT, DiskFullError
 from rdad.runs.record import RunRecord, read_record
@@ -62,6 +65,17 @@ def stop_after_the_first_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Checkpoint, "on_train_epoch_end", stop)
 
 
+def test_a_batch_of_one_image_that_is_too_small_for_it_is_refused_before_training(
+    tmp_path: Path,
+) -> None:
+    for index in range(5):
+        Image.new("RGB", (32, 32), (index, 0, 0)).save(tmp_path / f"{index}.png")
+    own = ("dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=.", "dataset.holdout=0.2")
+    with pytest.raises(ConfigError, match=r"^dataset\.batch_size=3 leaves one of 4 .* at 32x32"):
+        run(small(*own, "dataset.batch_size=3"), tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_a_second_run_in_a_folder_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(small("dataset.category=brick", "dataset.calibration=0.2"), folder)
@@ -94,7 +108,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_checkpoint_serves_no_other_training(stopped: Path) -> None:
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     for _ in range(2):
-        with pytest.raises(ConfigError, match=r"only trainer\.max_epochs may change"):
+        with pytest.raises(ConfigError, match=r"only trainer\.max_epochs or .* may change"):
             run(small("trainer.max_epochs=3", "model.lr=0.0001", "resume=true"), stopped)
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
@@ -102,6 +116,33 @@ def test_a_checkpoint_serves_no_other_training(stopped: Path) -> None:
 def test_a_stopped_run_may_go_on_for_longer(stopped: Path) -> None:
     run(small("trainer.max_epochs=4", "resume=true"), stopped)
     assert [row["epoch"] for row in history(stopped)] == ["0", "1", "2", "3"]
+
+
+IN_STEPS = (
+    *("trainer.max_steps=7", "optimizer=adamw", "schedule=cosine", "model.warmup_steps=2"),
+    *("model.clip_norm=0.1", "loss=loose", "layers=layer1"),
+    *("model.bottleneck_dropout=0.2", "model.feature_jitter=0.1"),
+)
+
+
+def test_a_training_in_steps_goes_on_as_if_it_had_not_been_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = (*IN_STEPS, "reuse=false", "checkpoint_every_n_epochs=1")
+    with caplog.at_level(logging.INFO):
+        whole = run(small(*steps), tmp_path / "whole").output_dir
+    assert "epoch 2/2" in caplog.text and "trained 1.4 epochs" in caplog.text
+    with monkeypatch.context() as patch:
+        stop_after_the_first_checkpoint(patch)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(*steps), tmp_path / "stopped")
+    with pytest.raises(ConfigError, match="only what acts after a training"):
+        run(small(*steps, "trainer.max_steps=8", "resume=true"), tmp_path / "stopped")
+    again = run(small(*steps, "resume=true"), tmp_path / "stopped").output_dir
+    assert [row["epoch"] for row in history(again)] == ["0", "1"]
+    assert (again / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
+    params = read_record(again)["params"]
+    assert (params["max_steps"], params["max_epochs"]) == (7, "none")
 
 
 def test_a_run_that_starts_anew_leaves_no_old_checkpoint_to_go_on_from(
@@ -254,3 +295,34 @@ def test_cached_features_are_those_of_the_runs_precision(tmp_path: Path) -> None
         for kept in ("none", "float32")
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("has", "named"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_auto_is_what_the_machine_has(
+    has: bool, named: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("rdad.experiment.trainer.has_bf16", lambda device: has)
+    cfg = small("experiment=fast")
+    with caplog.at_level(logging.INFO):
+        assert with_known_precision(cfg).trainer.precision == named
+    assert cfg.trainer.precision == "auto" and "precision=auto: " in caplog.text
+    caplog.clear()
+    assert with_known_precision(small("precision=bf16")).trainer.precision == "bf16-mixed"
+    assert ("15 times as long" in caplog.text) is not has
+    caplog.clear()
+    assert with_known_precision(small()).trainer.precision == "32-true" and not caplog.text
+
+
+def test_a_run_in_precision_auto_is_finished_and_scored_as_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdad.experiment.trainer.has_bf16", lambda device: False)
+    options = small("precision=auto", "layers=layer1", "resume=true")
+    first = run(options, tmp_path / "run")
+    assert read_record(tmp_path / "run")["params"]["precision"] == "32-true"
+    assert load_run(tmp_path / "run").cfg.trainer.precision == "auto"
+    assert run(options, tmp_path / "run").metrics == first.metrics  # it was finished
+    scores = ("artifacts.maps=false", "artifacts.report=false", "artifacts.overlays=0")
+    assert evaluate([str(tmp_path / "run"), f"output={tmp_path / 'again'}", *scores]) == 0
+    found = [(tmp_path / name / "scores.csv").read_bytes() for name in ("run", "again")]
+    assert found[0] == found[1]

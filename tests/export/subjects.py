@@ -1,6 +1,7 @@
 """A small untrained network with thresholds, and images for it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +22,12 @@ def images(count: int, size: Sequence[int]) -> NDArray[np.uint8]:
     return (grain * share).astype(np.uint8)
 
 
-def trained_model(seed: int = 0) -> TrainedModel:
+def trained_model(seed: int = 0, **of_model: Any) -> TrainedModel:
     """Its image threshold lies between the scores of `images`."""
     torch.manual_seed(seed)
     layers = ["layer1", "layer2", "layer3"]
-    model = ReverseDistillationModel("resnet18", (64, 96), layers, "add", pre_trained=False).eval()
+    given = ("resnet18", (64, 96), layers, "add", False)
+    model = ReverseDistillationModel(*given, **of_model).eval()
     raw = TrainedModel(model, None, "small")
     scores = sorted(one.score for one in raw.predict_batch(list(images(16, SIZES[0]))))
     threshold = Threshold(float(np.float32((scores[7] + scores[8]) / 2)), 8.0)

@@ -100,8 +100,9 @@ def export(
 ) -> Export:
     folder = tmp_path_factory.mktemp("exports") / request.param
     chosen = options(f"format={request.param}", f"images={photographs}", "calls=2")
-    tested_in_bf16 = replace(trained, precision="bf16")  # which no export is compared with
-    told = export_model(tested_in_bf16, None, folder, chosen)
+    # no export is compared in bf16, and these photographs have 8 bits
+    tested_otherwise = replace(trained, precision="bf16", bits=12)
+    told = export_model(tested_otherwise, None, folder, chosen)
     assert told == about(folder)
     return FORMATS[request.param](folder, "fp32", ALL_OUTPUTS)
 
@@ -160,6 +161,8 @@ def test_the_sidecar_says_what_the_files_are_and_how_they_were_tried(
     assert told["network"]["backbone"] == "resnet18"
     assert told["network"]["image_size"] == [64, 96]
     assert told["network"]["tested_in"] == "bf16"
+    assert told["input"]["bits"] == 12
+    assert "the upper 8 of 12 bits (pixel >> 4)" in told["input"]["meaning"]
     assert told["agreement"]["images"] == len(SIZES)
     assert max(told["agreement"]["score"], told["agreement"]["anomaly_map"]) < 1e-4
     assert told["latency"]["export"]["calls"] == 2

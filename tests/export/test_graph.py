@@ -8,7 +8,7 @@ import torch
 from subjects import SIZES, images, trained_model
 
 from rdad.detector.trained_model import TrainedModel
-from rdad.export.graph import InspectionGraph
+from rdad.export.graph import InspectionGraph, traced
 from rdad.metrics.thresholds import Threshold
 
 
@@ -31,6 +31,20 @@ def test_the_graph_answers_as_a_prediction_does(
     np.testing.assert_allclose(found["anomaly_map"], maps, atol=1e-5)
     normalised = [one.normalised_score for one in expected]
     np.testing.assert_allclose(found["normalised_score"], normalised, atol=1e-4)
+    assert found["label"].tolist() == [one.is_defective for one in expected]
+
+
+def test_a_score_of_the_highest_pixels_is_exported_as_it_is_predicted() -> None:
+    trained, pixels = trained_model(score_share=0.02), images(3, (37, 200))
+    graph = InspectionGraph(trained.model, trained.thresholds)
+    program = traced(graph).module()
+    with torch.inference_mode():
+        found = dict(zip(graph.outputs, program(torch.from_numpy(pixels)), strict=True))
+    expected = trained.predict_batch(list(pixels))
+    np.testing.assert_allclose(found["score"], [one.score for one in expected], atol=1e-5)
+    highest = [np.sort(one.network_map.ravel())[-122:] for one in expected]  # of 64 x 96
+    means = [pixels.mean(dtype=np.float64) for pixels in highest]
+    assert [one.score for one in expected] == pytest.approx(means, rel=1e-6)
     assert found["label"].tolist() == [one.is_defective for one in expected]
 
 

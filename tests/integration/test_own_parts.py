@@ -60,10 +60,10 @@ def run(folder: Path, run_dir: str, *further: str) -> dict[str, Any]:
 
 
 def test_a_data_set_of_ones_own_is_trained_on_and_tested(workplace: Path) -> None:
-    record = run(workplace, "table", "backbone=resnet18", "model.weights=null")
+    record = run(workplace, "split_list", "backbone=resnet18", "model.weights=null")
     assert record["images"] == {"train": 3, "calibration": 0, "test": 3}
     assert record["params"]["category"] == "candle"
-    metrics = json.loads((workplace / "table" / "metrics.json").read_text())
+    metrics = json.loads((workplace / "split_list" / "metrics.json").read_text())
     assert 0 <= metrics["test/image_auroc"] <= 1
     assert 0 <= metrics["test/aupro"] <= 1
 

@@ -86,6 +86,7 @@ def test_the_printed_table_is_what_the_file_holds(finished: tuple[Path, str]) ->
         "test/aupro",
         *(f"test/{what}_recall" for what in ("image", "pixel")),
         *(f"test/{what}_false_alarm_rate" for what in ("image", "pixel")),
+        "test/seg_f1",
     }
     for name, value in metrics.items():
         assert f"{name:<27}  {value:.4f}" in printed

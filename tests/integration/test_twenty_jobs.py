@@ -19,7 +19,7 @@ REASONS = {
     SPOON: "spoon",
     UNREADABLE: "003.png",
     KILLED: "killed",
-    OUT_OF_RANGE: "model.sigma must be 0 or more; found -1",
+    OUT_OF_RANGE: "model.sigma must be in [0, 10000]; found -1",
     DISK_FULL: "OSError: [Errno 27] File too large",
 }
 

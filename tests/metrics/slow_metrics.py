@@ -36,6 +36,16 @@ def slow_f1_max(scores, labels):
     )
 
 
+def slow_f1(called, masks):
+    """Pixel by pixel, over all images together."""
+    pairs = list(zip(called.ravel().tolist(), masks.ravel().tolist(), strict=True))
+    found, false, missed = (
+        pairs.count(pair) for pair in ((True, True), (True, False), (False, True))
+    )
+    precision, recall = found / (found + false), found / (found + missed)
+    return 2 * precision * recall / (precision + recall)
+
+
 def slow_regions(mask):
     """Boolean masks of the 8-connected regions of one mask, found by flooding."""
     left = set(zip(*np.nonzero(mask), strict=True))
@@ -60,14 +70,19 @@ def slow_aupro(maps, masks, fpr_limit):
         alarms = maps >= threshold
         rates.append((alarms & ~masks).sum() / (~masks).sum())
         overlaps.append(np.mean([alarms[index][region].mean() for index, region in regions]))
+    return cut_area(rates, overlaps, fpr_limit)
+
+
+def cut_area(rates, heights, limit):
+    """Under straight lines between the points, up to the limit, divided by it."""
     area = 0.0
     for i in range(1, len(rates)):
-        if rates[i - 1] < fpr_limit:
-            end = min(rates[i], fpr_limit)
-            slope = (overlaps[i] - overlaps[i - 1]) / max(rates[i] - rates[i - 1], 1e-300)
-            middle = overlaps[i - 1] + slope * (end - rates[i - 1]) / 2
+        if rates[i - 1] < limit:
+            end = min(rates[i], limit)
+            slope = (heights[i] - heights[i - 1]) / max(rates[i] - rates[i - 1], 1e-300)
+            middle = heights[i - 1] + slope * (end - rates[i - 1]) / 2
             area += middle * (end - rates[i - 1])
-    return area / fpr_limit
+    return area / limit
 
 
 def slow_aupro_per_image(maps, masks, fpr_limit=0.3, steps=200):
@@ -88,3 +103,25 @@ def slow_aupro_per_image(maps, masks, fpr_limit=0.3, steps=200):
             return math.nan
         values.append(auc(np.array(rates) / max(rates), overlaps))
     return float(np.mean(values))
+
+
+def slow_au_spro(maps, regions, fpr_limits):
+    """Threshold by threshold, min(overlap / saturation, 1) of each region, cut at each limit."""
+    good = [
+        ~np.logical_or.reduce([np.zeros(one.shape, bool), *(mask for mask, _ in own)])
+        for one, own in zip(maps, regions, strict=True)
+    ]
+    rates, means = [0.0], [0.0]
+    for threshold in sorted(
+        {value for one in maps for value in one.ravel().tolist()}, reverse=True
+    ):
+        alarms = [one >= threshold for one in maps]
+        false = sum((a & g).sum() for a, g in zip(alarms, good, strict=True))
+        rates.append(false / sum(outside.sum() for outside in good))
+        found = [
+            min((alarm & mask).sum() / saturation, 1)
+            for alarm, own in zip(alarms, regions, strict=True)
+            for mask, saturation in own
+        ]
+        means.append(np.mean(found))
+    return [cut_area(rates, means, limit) for limit in fpr_limits]

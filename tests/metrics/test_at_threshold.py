@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from maps_to_score import smooth_maps
+from sklearn.metrics import f1_score
+from slow_metrics import slow_f1
 
 from rdad.metrics import AnomalyMetrics, ThresholdMetrics
 from rdad.metrics.thresholds import Threshold, Thresholds
@@ -42,6 +44,7 @@ def test_the_figures_by_hand() -> None:
         "image_recall/cut": 1.0,
         "pixel_recall": 3 / 4,
         "pixel_false_alarm_rate": 1 / 3,
+        "seg_f1": 2 * 3 / (4 + 4),  # three of four defects are called, and one good pixel
     }
     assert metric.undefined == {}
 
@@ -61,6 +64,17 @@ def test_pixels_are_counted_inside_masks_and_in_good_images() -> None:
     assert found["pixel_recall"] == (called & masks).sum() / masks.sum()
     assert found["pixel_false_alarm_rate"] == called[~masks.any((1, 2))].mean()
     assert 0 < found["pixel_false_alarm_rate"] < found["pixel_recall"]
+    assert found["seg_f1"] == pytest.approx(slow_f1(called, masks), abs=1e-15)
+    assert found["seg_f1"] != pytest.approx(f1_score(masks[-1].ravel(), called[-1].ravel()), 1e-3)
+
+
+def test_f1_counts_alarms_beside_a_defect_and_in_good_images_alike() -> None:
+    maps = torch.tensor([[[[0.9, 0.9, 0.1]]], [[[0.9, 0.1, 0.1]]]])
+    masks = torch.tensor([[[[True, False, True]]], [[[False, False, False]]]])
+    metric = ThresholdMetrics(thresholds())
+    scores = maps.amax((1, 2, 3))
+    metric.update(scores, torch.tensor([1, 0]), maps, masks)
+    assert metric.compute()["seg_f1"] == 2 * 1 / (2 * 1 + 2 + 1)
 
 
 def test_one_defect_type_has_no_figures_of_its_own() -> None:
@@ -78,6 +92,7 @@ def test_what_is_undefined_is_nan_and_says_why() -> None:
         "image_recall/cut": "there is no image of cut",
         "pixel_recall": "2 of 2 images came without a mask",
         "pixel_false_alarm_rate": "there is no normal image",
+        "seg_f1": "2 of 2 images came without a mask",
     }
     assert all(math.isnan(found[name]) for name in metric.undefined)
     assert found["image_recall"] == 0.5
@@ -87,7 +102,7 @@ def test_false_alarms_of_pixels_need_no_masks() -> None:
     metric = ThresholdMetrics(thresholds(), [])
     metric.update(**batch([0.9, 0.1, 0.2, 0.9], [-1, -1, -1, 0], masks=None))
     assert metric.compute()["pixel_false_alarm_rate"] == 1 / 3
-    assert set(metric.undefined) == {"pixel_recall"}
+    assert set(metric.undefined) == {"pixel_recall", "seg_f1"}
 
 
 def test_good_images_alone_give_false_alarms_and_no_recall() -> None:
@@ -95,7 +110,7 @@ def test_good_images_alone_give_false_alarms_and_no_recall() -> None:
     metric.update(**batch([0.9, 0.1, 0.2, 0.3], [-1] * 4))
     found = metric.compute()
     assert (found["image_false_alarm_rate"], found["pixel_false_alarm_rate"]) == (0.25, 0.25)
-    assert set(metric.undefined) == {"image_recall", "pixel_recall"}
+    assert set(metric.undefined) == {"image_recall", "pixel_recall", "seg_f1"}
 
 
 def test_without_thresholds_the_figures_are_left_out() -> None:

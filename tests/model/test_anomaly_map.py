@@ -9,7 +9,7 @@ from small_networks import feature_maps
 from torch import Tensor
 from torch.nn import functional as F
 
-from rdad.model.anomaly_map import AnomalyMapGenerator, gaussian_matrix
+from rdad.model.anomaly_map import AnomalyMapGenerator, gaussian_matrix, image_scores
 
 SHAPES = ((2, 8, 16, 16), (2, 12, 8, 8), (2, 16, 4, 4))
 SIZES = [(64, 64), (64, 96), (32, 160), (8, 8), (5, 7), (1, 1), (1, 40)]
@@ -174,3 +174,19 @@ def test_sigma_below_zero_is_refused(sigma: float):
 def test_features_that_do_not_pair_up_are_refused(student, teacher):
     with pytest.raises(ValueError, match="of equal shapes; found"):
         AnomalyMapGenerator((8, 8))(feature_maps(*student), feature_maps(*teacher))
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0, 1), (0.001, 1), (0.05, 3), (0.5, 35), (1, 70)])
+def test_a_score_is_the_mean_of_the_highest_pixels(share: float, kept: int):
+    (maps,) = feature_maps((4, 1, 7, 10))
+    expected = [np.sort(one.double().numpy().ravel())[-kept:].mean() for one in maps]
+    assert image_scores(maps, share).tolist() == pytest.approx(expected, abs=1e-6)
+    generator = AnomalyMapGenerator((8, 8), score_share=share)
+    assert torch.equal(generator.scores(maps), image_scores(maps.squeeze(1), share))
+
+
+def test_a_score_is_the_maximum_by_default_and_of_no_other_share_than_one():
+    (maps,) = feature_maps((4, 1, 7, 10))
+    assert torch.equal(AnomalyMapGenerator((8, 8)).scores(maps), maps.amax((1, 2, 3)))
+    with pytest.raises(ValueError, match=r"in \[0, 1\]; found 1\.5"):
+        AnomalyMapGenerator((8, 8), score_share=1.5)

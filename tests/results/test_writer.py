@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from report_folders import computed_metrics
 from rdad.data.samples import Sample, named
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.results import writer as artifacts
+from rdad.results.room import Room
 from rdad.results.spool import Spool
 from rdad.results.writer import MAPS_WAITING, ArtifactWriter
 
@@ -129,6 +131,15 @@ def test_scores_come_back_to_the_last_bit_in_the_order_of_the_samples(
     assert rows[0]["defect_type"] == "bent"
 
 
+def test_scores_say_which_item_an_image_is_a_view_of_where_there_are_such(
+    tmp_path: Path, samples: list[Sample]
+):
+    viewed = [replace(one, part="item, 1" if one.label else "") for one in samples]
+    write_all(tmp_path / "run", viewed)
+    with (tmp_path / "run/scores.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["part"] for row in csv.DictReader(file)] == ["item, 1"] * 2 + [""] * 3
+
+
 def test_names_with_spaces_commas_and_other_letters_work(tmp_path: Path):
     names = [("Kratzer, größer", "bild 1"), ("Kratzer, größer", "缺陷"), ("good", "a.b")]
     samples = [make_sample(tmp_path / "data", *name) for name in names]
@@ -212,6 +223,28 @@ def test_adding_waits_for_a_slow_disk(
     writer.close()
     assert waiting == MAPS_WAITING
     assert len(added) == 3 * MAPS_WAITING
+
+
+def test_maps_that_wait_stay_below_the_limit_of_pixels_together() -> None:
+    room, entered = Room(items=16, pixels=100), []
+
+    def enter(*sizes: int) -> None:
+        for size in sizes:
+            room.enter(size)
+            entered.append(size)
+
+    enter(60, 40)
+    thread = threading.Thread(target=enter, args=(30, 500))
+    thread.start()
+    time.sleep(0.1)
+    assert entered == [60, 40]
+    room.leave(60)
+    time.sleep(0.1)
+    assert entered == [60, 40, 30]
+    room.leave(40)
+    room.leave(30)
+    thread.join(10)
+    assert entered == [60, 40, 30, 500]  # more than all room, and alone in it
 
 
 def full_disk(path: Path, *_: object, **__: object) -> None:

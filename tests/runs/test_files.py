@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rdad.data.samples import labelled
 from rdad.runs import files
 from rdad.runs.files import (
     DRAFT,
@@ -17,12 +18,15 @@ from rdad.runs.files import (
     read_history,
     read_metrics,
     remove_drafts,
+    resolved,
     write_atomic,
     write_json,
     write_metrics,
     write_text_atomic,
 )
+from rdad.runs.folder import alone_in
 from rdad.runs.record import RunRecord, read_record
+from rdad.tracking.files import leads_out
 
 
 def refuse(constant: str) -> None:
@@ -154,3 +158,20 @@ def test_what_is_no_regular_file_is_told_and_files_folders_and_nothing_are_not(t
 def test_a_record_keeps_names_that_are_no_utf_8(tmp_path: Path):
     write_json(tmp_path / "run.json", {"status": "finished", "root": "r\udcff"})
     assert read_record(tmp_path)["root"] == "r\udcff"
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2", "epoch,x\n0,\0", "epoch,x\n0,y", "epoch,x\n0,1,2"])
+def test_a_damaged_history_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"history\.csv is not a table of numbers with an epoch"):
+        read_history(tmp_path)
+
+
+def test_links_in_a_circle_are_a_place_like_others_and_raise_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert resolved(tmp_path / "a").parent == tmp_path.resolve()
+    assert leads_out(tmp_path / "a", tmp_path) is False
+    assert [one.name for one in labelled([tmp_path / "a"], "good", tmp_path)] == ["a"]
+    with alone_in(tmp_path / "a"):
+        pass

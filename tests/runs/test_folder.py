@@ -1,6 +1,7 @@
 """One process at a time in a folder, and a new folder for each run that is named after the time."""
 
 import fcntl
+import getpass
 import os
 import signal
 import time
@@ -15,7 +16,7 @@ from omegaconf import OmegaConf
 
 from rdad.runs.ending import record_end
 from rdad.runs.files import DRAFT
-from rdad.runs.folder import LOCK_FILE, RANKS, FolderInUseError, alone_in, new_folder
+from rdad.runs.folder import LOCK_FILE, RANKS, FolderInUseError, alone_in, have_a_home, new_folder
 from rdad.runs.record import RunRecord, read_record
 
 TRAIN = ("-m", "rdad.train", "tracking=off", "dataset=folder", "dataset.normal=good")
@@ -148,3 +149,15 @@ def test_commands_that_start_in_the_same_second_get_folders_of_their_own(
     else:
         kept = OmegaConf.load(tmp_path / "out" / "now_2" / ".hydra" / "hydra.yaml")
         assert kept.hydra.run.dir == "out/now_2"
+
+
+def test_a_user_whom_the_machine_does_not_know_gets_a_home_and_a_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    have_a_home()
+    assert Path.home().is_dir() and getpass.getuser() == str(os.getuid())
+    assert capsys.readouterr().err.startswith("no home folder is known: ")
+    have_a_home()
+    assert not capsys.readouterr().err

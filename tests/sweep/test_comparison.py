@@ -138,6 +138,19 @@ def test_over_categories_the_mean_is_of_categories_that_all_settings_have(tmp_pa
     assert shown["mean"] == ["92.0 / 97.0 / 90.0", "**94.0** / 97.0 / 90.0"]
 
 
+def test_what_a_data_set_is_compared_by_has_its_mean_over_categories(tmp_path: Path) -> None:
+    for category, value in (("can", 0.2), ("vial", 0.5)):
+        own = figures(0.9) | {"seg_f1": value, "au_spro_group_mean": value / 2, "pixel_recall": 1}
+        make_job(tmp_path, category, own, category=category)
+    table = over_categories(read_jobs([tmp_path]))
+    assert table is not None
+    metrics = ["image_auroc", "pixel_auroc", "aupro", "seg_f1", "au_spro_group_mean"]
+    assert list(table.columns) == metrics
+    assert "| mean | 90.0 / 97.0 / 90.0 / 35.0 / 17.5 |" in markdown(
+        read_jobs([tmp_path]), picture="x.png"
+    )
+
+
 def test_the_best_of_each_column_is_marked_and_equal_columns_have_none(sweep: Path) -> None:
     lines = markdown(read_jobs([sweep]), picture="x.png").splitlines()
     (add,) = [line for line in lines if line.startswith("| 0_mode-add")]

@@ -8,12 +8,16 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from rdad.config.compose import CONF_DIR, load_config
+from rdad.sweep.categories import with_categories
 from rdad.sweep.plan import JobFolders, overrides
 
-SWEEPS = {"mode": 2, "backbone_mode": 4, "layers": 7, "categories": 3, "seeds": 3}
+SWEEPS = {
+    **{"mode": 2, "backbone_mode": 4, "layers": 7, "categories": 3, "benchmark": 3, "seeds": 3},
+    "ablation": 24,
+}
 
 
 def composed(*words: str) -> DictConfig:
@@ -41,6 +45,8 @@ def test_every_named_sweep_is_tested() -> None:
 @pytest.mark.parametrize(("name", "count"), SWEEPS.items())
 def test_a_named_sweep_is_jobs_that_compose_and_differ(name: str, count: int) -> None:
     cfg = composed(f"sweep={name}")
+    with read_write(cfg.hydra):
+        cfg.hydra.overrides.task = with_categories([f"sweep={name}"])[1:]
     assert cfg.hydra.mode.name == "MULTIRUN"
     configs = {OmegaConf.to_yaml(load_config(*job)) for job in named_jobs(cfg)}
     assert len(configs) == count
@@ -48,7 +54,17 @@ def test_a_named_sweep_is_jobs_that_compose_and_differ(name: str, count: int) ->
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_a_sweep_changes_nothing_but_what_it_varies(name: str) -> None:
-    assert load_config(f"sweep={name}") == load_config()
+    changed = {"benchmark": ["dataset.calibration=0"]}.get(name, [])
+    assert load_config(f"sweep={name}") == load_config(*changed)
+
+
+def test_every_job_of_the_ablation_is_short_and_small_and_a_score_costs_no_training() -> None:
+    cfg = composed("sweep=ablation")
+    fixed = [one for one in overrides(cfg).values() if not one.is_sweep_override()]
+    said = [f"{one.get_key_element()}={one.get_value_element_as_str()}" for one in fixed]
+    assert {"dataset.image_size=[128,128]", "trainer.max_steps=300"} <= set(said)
+    trainings = [job[1:] for job in named_jobs(cfg)]
+    assert trainings[:12] == trainings[12:]
 
 
 def test_a_named_sweep_is_narrowed_on_the_command_line() -> None:

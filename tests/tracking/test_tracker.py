@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,40 +130,74 @@ def test_mlflows_variable_names_the_experiment(monkeypatch: pytest.MonkeyPatch) 
     assert load_config("tracking.experiment=walls").tracking.experiment == "walls"
 
 
+@contextlib.contextmanager
+def answering(answer: Callable[[http.server.BaseHTTPRequestHandler], None], *, head: bool) -> Any:
+    """The address of a server; with `head`, it is quick to answer a knock."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with contextlib.suppress(OSError):
+                answer(self)
+
+        def do_HEAD(self) -> None:
+            if not head:
+                self.do_GET()
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def drip(handler: http.server.BaseHTTPRequestHandler) -> None:
+    for _ in range(100):
+        handler.wfile.write(b"H")
+        time.sleep(0.1)
+
+
+def say_come_tomorrow(handler: http.server.BaseHTTPRequestHandler) -> None:
+    handler.send_response(503)
+    handler.send_header("Retry-After", "86400")
+    handler.end_headers()
+
+
 @pytest.mark.parametrize("knows_head", [False, True])
 def test_a_server_that_drips_costs_seconds(
     knows_head: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "ANSWER_SECONDS", 1)
     monkeypatch.setattr(rdad.tracking.tracker, "START_SECONDS", 2)
-
-    class Dripping(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            if not knows_head:
-                self.do_GET()
-            self.send_response(200)
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            with contextlib.suppress(OSError):
-                for _ in range(100):
-                    self.wfile.write(b"H")
-                    time.sleep(0.1)
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        tracker = MlflowTracker(f"http://127.0.0.1:{server.server_port}", system_metrics=False)
+    with answering(drip, head=knows_head) as address:
+        tracker = MlflowTracker(address, system_metrics=False)
         began = time.monotonic()
         tracker.start(**START)
         assert time.monotonic() - began < 6
-        server.shutdown()
-        server.block_on_close = False
     assert tracker.error is not None
     assert "no answer" in tracker.error
+
+
+def test_a_server_that_drips_later_is_left_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CALL_SECONDS", 1)
+    with answering(drip, head=True) as address:
+        client = Store(address).open()
+        with pytest.raises(TimeoutError, match="no answer within 1 s"):
+            client.get_experiment_by_name("bricks")
+
+
+def test_a_server_that_says_when_to_come_again_is_not_obeyed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rdad.tracking.tracker, "START_SECONDS", 15)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with answering(say_come_tomorrow, head=True) as address:
+        tracker = MlflowTracker(address, system_metrics=False)
+        tracker.start(**START)
+    assert "Max retries exceeded" in str(tracker.error)  # and not that no answer came
 
 
 def test_an_interrupted_store_initialisation_leaves_no_half_made_database(

@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
-from small_networks import LAYERS, SIZE, pixels
+from small_networks import LAYERS, SIZE, feature_maps, pixels
 
 from rdad.config.compose import ConfigError
 from rdad.model.lightning_model import ReverseDistillation
+from rdad.model.loss import ReverseDistillationLoss
 from rdad.training.callbacks import compiled_steps
 
 
@@ -35,6 +37,24 @@ def test_compiled_steps_give_the_losses_and_weights_of_plain_ones(precision: str
     if precision == "float32":
         for name, value in plain.state_dict().items():
             torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["hard_mining", "loose"])
+def test_a_compiled_loss_sees_how_far_the_training_is(kind: Any) -> None:
+    teacher, student = (feature_maps((2, 3, 8, 8), seed=seed) for seed in (1, 2))
+    loss = ReverseDistillationLoss(kind)
+    compiled, found = torch.compile(loss, backend="aot_eager", fullgraph=True), []
+    for progress in (0.0, 0.06, 0.5):
+        assert loss.follow is not None
+        loss.follow(progress)
+        gradients = []
+        for one in (loss, compiled):
+            given = student[0].clone().requires_grad_()
+            one(teacher, [given]).backward()
+            gradients.append(given.grad)
+        torch.testing.assert_close(gradients[1], gradients[0])
+        found.append(gradients[0])
+    assert not torch.equal(found[0], found[1]) and not torch.equal(found[1], found[2])
 
 
 def test_a_machine_without_a_compiler_is_told_what_is_missing(

@@ -93,9 +93,18 @@ def fingerprint(*overrides: str, **digests: str) -> str:
         "seed=1",
         "layers=layer12",
         "loss=local_cosine",
+        "loss=hard_mining",
         "backbone=resnet18",
         "optimizer=adam model.lr=0.001",
         "model.beta1=0.9",
+        "optimizer=adamw",
+        "model.weight_decay=0.1",
+        "model.clip_norm=1",
+        "schedule=step",
+        "model.warmup_steps=1",
+        "model.bottleneck_dropout=0.2",
+        "model.feature_jitter=0.1",
+        "trainer.max_steps=5",
         "trainer.max_epochs=2",
         "precision=bf16",
         "dataset.batch_size=3",
@@ -109,6 +118,21 @@ def test_a_change_in_what_training_reads_is_another_training(change: str) -> Non
     assert fingerprint(*change.split()) != fingerprint()
 
 
+def test_options_that_came_later_are_no_part_of_a_training_at_their_defaults() -> None:
+    cfg = load_config()
+    settings = training_settings(cfg)
+    later = {("model", "optimizer"), ("model", "schedule"), ("trainer", "max_steps")}
+    assert all(key in cfg[node] and key not in settings[node] for node, key in later)
+    for key in ("lr", "beta1", "sigma", "layers", "loss"):
+        assert (key in settings["model"]) == (key != "sigma")
+
+
+def test_of_a_training_in_steps_the_epochs_do_not_count() -> None:
+    steps = "trainer.max_steps=5"
+    assert fingerprint(steps) == fingerprint(steps, "trainer.max_epochs=3")
+    assert fingerprint(steps) != fingerprint("trainer.max_steps=6")
+
+
 @pytest.mark.parametrize("digest", SAME)
 def test_other_pixels_or_encoder_weights_are_another_training(digest: str) -> None:
     assert fingerprint(**{digest: "c"}) != fingerprint()
@@ -119,6 +143,7 @@ def test_other_pixels_or_encoder_weights_are_another_training(digest: str) -> No
     [
         "mode=multiply",
         "model.sigma=2",
+        "score=top_percent",
         "evaluation.fpr_limit=0.1",
         "tracking=off",
         "model.weights=x",

@@ -38,12 +38,12 @@ def draw_sample(sample: "Sample", *, side: int) -> dict[str, Any]:
     Raises:
         DataError: the image or the mask is not there any more.
     """
-    from rdad.data.images import decode_mask, load_image, read_bytes
+    from rdad.data.decoding import decode_union
+    from rdad.data.images import load_image
 
-    image = load_image(sample.image)
-    outline = ""
-    if sample.mask is not None:
-        outline = outline_path(decode_mask(read_bytes(sample.mask), sample.mask))
+    image = load_image(sample.image, bits=sample.bits)
+    marked = decode_union(sample)
+    outline = "" if marked is None else outline_path(marked[0])
     width, height = image.size
     photograph = _encoded(_shrunk(image, side), "JPEG", quality=QUALITY)
     return {"width": width, "height": height, "photograph": photograph, "outline": outline}

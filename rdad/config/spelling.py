@@ -1,0 +1,99 @@
+"""What a shell gives as key=value, in the spelling of Hydra's override grammar."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.errors import HydraException
+
+from rdad.config.compose import ConfigError
+
+OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
+NAMES = {
+    *("dataset.root", "dataset.category", "dataset.normal", "dataset.normal_test"),
+    *("dataset.defects", "dataset.masks", "model.weights", "tracking.uri", "tracking.experiment"),
+    *("hydra.run.dir", "hydra.sweep.dir"),
+}
+"""Keys of paths and names, whose values are taken as they stand."""
+
+OF_SWEEPS = re.compile(r"-m|--multirun|hydra\.mode=MULTIRUN|sweep=.+")
+
+
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """Arguments as Hydra reads them, paths and names being taken as they stand.
+
+    For them too null, `${...}`, lists in brackets, values in quotes, and in a sweep commas mean
+    what they mean to Hydra.
+
+    Raises:
+        ConfigError: Hydra cannot read another key's value; says how to write it.
+    """
+    in_sweep = any(OF_SWEEPS.fullmatch(one) for one in arguments)
+    return [_spelled(one, in_sweep) if OVERRIDE.match(one) else one for one in arguments]
+
+
+def literal(override: str) -> str:
+    """Quoted, where Hydra's grammar would take signs in it for a function or a sweep."""
+    try:
+        if not _parsed(override).is_sweep_override():
+            return override
+    except HydraException:
+        pass
+    key, _, value = override.partition("=")
+    return f"{key}={quoted(value)}"
+
+
+def as_it_stands(override: str) -> str:
+    """`literal`, which takes numbers among paths and names for texts, too."""
+    of_names = override.partition("=")[0].lstrip("+") in NAMES
+    return literal(_spelled(override, in_sweep=False) if of_names else override)
+
+
+def quoted(value: str) -> str:
+    """A text as a value of Hydra's override grammar, whatever signs are in it.
+
+    There backslashes stand for themselves, but for those before a quote.
+    """
+    escaped = re.sub(
+        r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value
+    )
+    return f"'{escaped}'"
+
+
+def _spelled(override: str, in_sweep: bool) -> str:
+    key, _, value = override.partition("=")
+    of_names = key.lstrip("+") in NAMES
+    try:
+        parsed = _parsed(override)
+        if not of_names or not _has_others(parsed.value()):
+            return override
+    except HydraException as error:
+        if not of_names:
+            raise ConfigError(
+                f"{override}: {str(error).splitlines()[0]} (where it is meant as a text, it stands "
+                f'in quotes: "{key}={quoted(value)}")'
+            ) from error
+    if value.startswith("[") and value.endswith("]"):
+        return f"{key}=[{_each_quoted(value[1:-1])}]"
+    return f"{key}={_each_quoted(value) if in_sweep else quoted(value)}"
+
+
+def _each_quoted(values: str) -> str:
+    """A text between commas, each in quotes that it may have already."""
+    parts = [part.strip() for part in values.split(",")]
+    return ",".join(part if part[:1] in ("'", '"') else quoted(part) for part in parts)
+
+
+def _has_others(value: Any) -> bool:
+    """Whether Hydra reads something else in it than texts: a number, yes or no."""
+    if isinstance(value, ChoiceSweep):
+        value = value.list
+    if isinstance(value, list):
+        return any(map(_has_others, value))
+    return isinstance(value, int | float)
+
+
+def _parsed(override: str) -> Override:
+    return OverridesParser.create().parse_override(override)

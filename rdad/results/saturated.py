@@ -1,0 +1,115 @@
+"""AU-sPRO of a test, at the images' own sizes, where a data set says how much is enough."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rdad.data.images import DataError
+from rdad.data.saturation import DEFECTS_CONFIG, Saturation, read_regions, read_saturations
+from rdad.detector.scoring import stretched_map
+from rdad.metrics.groups import Groups, group_mean, groups_of
+from rdad.metrics.spro import SaturatedOverlap
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rdad.data import AnomalyDataModule
+    from rdad.data.samples import Sample
+
+NAME = "au_spro"
+
+
+def overlaps_for(
+    datamodule: "AnomalyDataModule", *, fpr_limit: float = 0.05, groups: Groups = None
+) -> "SaturatedOverlaps | None":
+    """For the test images of a prepared data module; None where nothing says what is enough.
+
+    Raises:
+        rdad.data.DataError: what is said cannot be read.
+        ValueError: as `groups_of`.
+    """
+    path = _defects_config(datamodule.test_samples)
+    if path is None or not datamodule.has_masks:
+        return None
+    return SaturatedOverlaps(
+        datamodule.test_samples,
+        datamodule.test_sizes,
+        read_saturations(path),
+        groups_of(groups, datamodule.defect_types),
+        fpr_limit=fpr_limit,
+    )
+
+
+class SaturatedOverlaps:
+    """`au_spro` of all test images; of groups `au_spro/<group>`, each with all good images, and
+    `au_spro_group_mean`.
+
+    Memory: as `SaturatedOverlap`, for each group again.
+
+    Args:
+        samples, sizes: All test images, and the (height, width) of each.
+        saturations: By the values in the mask files.
+        groups: Defect types by the name of their group.
+    """
+
+    def __init__(
+        self,
+        samples: "Sequence[Sample]",
+        sizes: Sequence[tuple[int, int]],
+        saturations: Mapping[int, Saturation],
+        groups: Mapping[str, Sequence[str]],
+        *,
+        fpr_limit: float,
+    ) -> None:
+        self.undefined: dict[str, str] = {}
+        self._samples, self._saturations, self._groups = samples, saturations, groups
+        every = {sample.defect_type for sample in samples if sample.label}
+        self._types = {NAME: every} | {f"{NAME}/{key}": {*one} for key, one in groups.items()}
+        areas = list(zip(samples, map(math.prod, sizes), strict=True))
+        self._overlaps = {
+            name: SaturatedOverlap(
+                sum(area for one, area in areas if _is_among(one, types)), fpr_limit=fpr_limit
+            )
+            for name, types in self._types.items()
+        }
+
+    def check(self) -> None:
+        """Read all regions once. Raises rdad.data.DataError: lists the masks that do not fit."""
+        problems: list[str] = []
+        for sample in self._samples:
+            try:
+                read_regions(sample.masks, self._saturations)
+            except DataError as error:
+                problems += error.problems
+        if problems:
+            raise DataError(problems)
+
+    def add(
+        self, sample: "Sample", size: tuple[int, int], anomaly_map: "NDArray[np.float32]"
+    ) -> None:
+        """Take a test image's raw map (h, w), to be stretched to its `size` (height, width)."""
+        stretched = stretched_map(anomaly_map, size)
+        regions = read_regions(sample.masks, self._saturations)
+        for name, types in self._types.items():
+            if _is_among(sample, types):
+                self._overlaps[name].add(stretched, regions)
+
+    def compute(self) -> dict[str, float]:
+        """All figures by name, in [0, 1] or nan; `undefined` then maps a name to the reason."""
+        figures = {name: overlap.area() for name, overlap in self._overlaps.items()}
+        lost = [name for name, value in figures.items() if math.isnan(value)]
+        self.undefined = dict.fromkeys(lost, "there is no defect, or no normal pixel")
+        return figures | group_mean(NAME, figures, self._groups, self.undefined)
+
+
+def _is_among(sample: "Sample", types: set[str]) -> bool:
+    return not sample.label or sample.defect_type in types
+
+
+def _defects_config(samples: "Sequence[Sample]") -> Path | None:
+    """Of `<category>/test/<type>/<image>`, the file in the category's folder, if there is one."""
+    above = samples[0].image.parents
+    path = above[min(2, len(above) - 1)] / DEFECTS_CONFIG
+    return path if path.is_file() else None

@@ -1,0 +1,190 @@
+"""A sweep over the categories of a public data set: papers' table, beside what is published."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rdad.data.readers.published import PUBLISHED
+from rdad.runs.record import CONFIG_FILE, read_yaml
+from rdad.sweep.comparison import SEED, setting_name
+from rdad.sweep.jobs import Job
+from rdad.sweep.published import MEAN, METRICS, Published, groups, published
+
+CATEGORY = "category"
+ROUNDING = 0.05  # published figures have one decimal
+CONFIDENCE = 0.95
+
+Figures = Mapping[str, Sequence[float]]  # by metric, per cent: a value a seed
+
+
+@dataclass(frozen=True)
+class Line:
+    """A category, or a mean over several.
+
+    Attributes:
+        name: As papers name it; a mean over fewer than all says so.
+        figures: By metric a value a seed, in per cent.
+        published: By metric, in per cent; empty where nothing is.
+    """
+
+    name: str
+    figures: Figures
+    published: Mapping[str, float]
+
+    def mean(self, metric: str) -> float:
+        """Over the seeds; nan where there is none, or one is undefined."""
+        values = self.figures.get(metric, ())
+        return statistics.fmean(values) if values else math.nan
+
+    def deviation(self, metric: str) -> float:
+        """The sample standard deviation over the seeds; nan of one."""
+        values = self.figures.get(metric, ())
+        return statistics.stdev(values) if len(values) > 1 else math.nan
+
+    def difference(self, metric: str) -> float:
+        """From the published figure; nan where there is none."""
+        return self.mean(metric) - self.published.get(metric, math.nan)
+
+    def verdict(self, metric: str) -> str:
+        """Whether the published figure could be one more seed's: within, above, below or unknown.
+
+        The bounds are those of a prediction interval of Student's t at 95 %, and the rounding of
+        what is published.
+        """
+        from scipy.stats import t
+
+        found, spread = self.difference(metric), self.deviation(metric)
+        if math.isnan(found) or math.isnan(spread):
+            return "unknown"
+        seeds = len(self.figures[metric])
+        widest = t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * spread * math.sqrt(1 + 1 / seeds)
+        if abs(found) <= widest + ROUNDING:
+            return "within"
+        return "above" if found > 0 else "below"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One setting on one data set.
+
+    Attributes:
+        title: Data set, then setting.
+        lines: Categories in their data set's order, then means of groups and of all.
+        missing: Categories without a result, and why.
+        sources: Where the published figures stand.
+        seeds: How many at most.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    missing: Mapping[str, str]
+    sources: tuple[str, ...]
+    seeds: int
+
+    @property
+    def metrics(self) -> list[str]:
+        """Those that any line has, in the order of papers."""
+        return [one for one in METRICS if any(one in line.figures for line in self.lines)]
+
+
+def benchmarks(jobs: Sequence[Job]) -> list[Benchmark]:
+    """A table for each setting of each data set of which several categories were asked for."""
+    found: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        dataset = str(job.params.get("dataset") or job.changed.get("dataset") or "")
+        setting = setting_name(job.setting, without=[SEED, CATEGORY, "dataset.category"])
+        found.setdefault((dataset, setting), []).append(job)
+    tables = [_benchmark(dataset, setting, of) for (dataset, setting), of in found.items()]
+    return [table for table in tables if table.lines]
+
+
+def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> Benchmark:
+    asked = list(dict.fromkeys(map(_category, jobs)))
+    if len(asked) < 2:
+        return Benchmark(dataset, (), {}, (), 0)
+    known = _known(dataset, jobs)
+    order = list(dict.fromkeys([*PUBLISHED.get(dataset, {}), *asked]))
+    done = [job for job in jobs if job.finished]
+    by_category = {
+        category: _by_seed(job for job in done if _category(job) == category) for category in order
+    }
+    results = {category: seeds for category, seeds in by_category.items() if seeds}
+    lines = [
+        Line(category, _figures(seeds.values()), known.figures.get(category, {}))
+        for category, seeds in results.items()
+    ]
+    for name, members in {**groups(dataset, order), MEAN: order}.items():
+        if any(one in results for one in members):
+            lines.append(_mean(name, members, results, known))
+    failed = {_category(job): job.reason for job in jobs if not job.finished}
+    missing = {one: failed.get(one, "not in the sweep") for one in order if one not in results}
+    title = dataset if setting == "all jobs" else f"{dataset}, {setting}"
+    seeds = max(map(len, results.values()), default=0)
+    return Benchmark(title, tuple(lines), missing, known.sources, seeds)
+
+
+def _known(dataset: str, jobs: Sequence[Job]) -> Published:
+    """What is published by the definitions of the first job whose configuration can be read."""
+    for job in jobs:
+        try:
+            cfg: Any = read_yaml(job.folder / CONFIG_FILE)
+            kind, limit = cfg["evaluation"]["aupro"], float(cfg["evaluation"]["fpr_limit"])
+            setting = "joint" if cfg["dataset"].get("joint") else "one_class"
+            return published(dataset, setting, aupro=kind, fpr_limit=limit)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return Published()
+
+
+def _category(job: Job) -> str:
+    return str(job.params.get(CATEGORY) or job.changed.get("dataset.category") or "")
+
+
+def _by_seed(jobs: Iterable[Job]) -> dict[Any, Mapping[str, float]]:
+    """Metrics by seed; of jobs that are alike the last counts."""
+    return {job.params.get(SEED): job.metrics for job in jobs}
+
+
+def _figures(results: Iterable[Mapping[str, float]]) -> Figures:
+    rows = list(results)
+    return {
+        metric: [100 * row[metric] for row in rows]
+        for metric in METRICS
+        if all(metric in row for row in rows)
+    }
+
+
+def _mean(
+    name: str,
+    members: Sequence[str],
+    results: Mapping[str, Mapping[Any, Mapping[str, float]]],
+    known: Published,
+) -> Line:
+    """Seed by seed over the categories, in the seeds that all of them have."""
+    there = [one for one in members if one in results]
+    seeds = [
+        seed for seed in results[there[0]] if all(seed in results[category] for category in there)
+    ]
+    rows = []
+    for seed in seeds:
+        each = [results[category][seed] for category in there]
+        shared = [metric for metric in METRICS if all(metric in one for one in each)]
+        rows.append({metric: statistics.fmean(one[metric] for one in each) for metric in shared})
+    if len(there) < len(members):
+        name = f"{name} of {len(there)} of {len(members)}"
+    return Line(name, _figures(rows), _published_mean(there, members, name, known))
+
+
+def _published_mean(
+    there: Sequence[str], members: Sequence[str], name: str, known: Published
+) -> Mapping[str, float]:
+    """That of all categories as it is published; else of the same categories, where each is."""
+    each = [known.figures.get(category, {}) for category in there]
+    made = {
+        metric: statistics.fmean(one[metric] for one in each)
+        for metric in METRICS
+        if all(metric in one for one in each)
+    }
+    return made | known.figures.get(MEAN, {}) if name == MEAN else made

@@ -1,0 +1,58 @@
+"""`dataset.category=all`: the categories that are under the root, found before the sweep."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from rdad.config.compose import ConfigError, load_config
+from rdad.config.spelling import quoted
+from rdad.data.readers.published import PUBLISHED
+from rdad.data.samples import existing_folder, subfolders
+
+KEY, ALL = "dataset.category", "all"
+SWEEPS = ("sweep=benchmark", "sweep=categories")
+OF_CATEGORY = ("train", "OK")  # folders that a category has
+
+
+def with_categories(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the names of all categories where all are asked for.
+
+    They are by `dataset.category=all`, and by a sweep over categories that names none.
+
+    Raises:
+        ConfigError: there is none, or it cannot be known for this data set.
+        FileNotFoundError: there is no such root.
+    """
+    given = [one for one in arguments if one.startswith(f"{KEY}=")]
+    sweeping = any(one in SWEEPS for one in arguments) and not given
+    if not sweeping and f"{KEY}={ALL}" not in given:
+        return list(arguments)
+    of_dataset = [
+        one for one in arguments if one.startswith(("dataset=", "dataset.")) and one not in given
+    ]
+    node = load_config(*of_dataset, f"{KEY}={ALL}").dataset
+    names = ",".join(quoted(name) if not name.isidentifier() else name for name in categories(node))
+    return [*(one for one in arguments if one not in given), f"{KEY}={names}"]
+
+
+def categories(dataset: DictConfig) -> list[str]:
+    """Those of a data set's node whose folders are there: published ones first, in their order.
+
+    Raises:
+        ConfigError, FileNotFoundError: as `with_categories`.
+    """
+    name = dataset._target_.rpartition(".")[2]
+    if name == "textures":
+        from rdad.data.texture_photographs import CATEGORIES
+
+        return list(CATEGORIES)
+    if "root" not in dataset or name == "folder":
+        raise ConfigError(f"{KEY}={ALL}: {name} has no folders of categories; name them: {KEY}=a,b")
+    root = existing_folder(dataset.root)
+    for place in [root, *subfolders(root)]:  # archives often hold one folder that holds all
+        inside = subfolders(place)
+        known = [one for one in PUBLISHED.get(name, {}) if one in {sub.name for sub in inside}]
+        own = [sub.name for sub in inside if any((sub / mark).is_dir() for mark in OF_CATEGORY)]
+        if known or own:
+            return list(dict.fromkeys([*known, *own]))
+    raise ConfigError(f"{KEY}={ALL}: no category of {name} in {root}; name them: {KEY}=a,b")

@@ -1,0 +1,61 @@
+"""All categories of a root, named on the command line before a sweep begins."""
+
+from pathlib import Path
+
+import pytest
+
+from rdad.config.compose import ConfigError
+from rdad.sweep.categories import with_categories
+
+
+def root(folder: Path, *places: str) -> str:
+    for place in places:
+        (folder / place).mkdir(parents=True)
+    return f"dataset.root={folder}"
+
+
+def test_published_categories_come_first_and_in_their_order(tmp_path: Path) -> None:
+    given = ["sweep=benchmark", "dataset=mvtec_ad"]
+    given.append(root(tmp_path, "zipper/train", "own part/train", "bottle/train", "documents"))
+    assert with_categories(given)[-1] == "dataset.category=bottle,zipper,'own part'"
+
+
+def test_a_folder_that_holds_all_is_looked_into(tmp_path: Path) -> None:
+    given = ["-m", "dataset=btad", "dataset.category=all", "seed=1,2"]
+    given.append(
+        root(tmp_path, "BTech_Dataset_transformed/02/train", "BTech_Dataset_transformed/01")
+    )
+    found = with_categories(given)
+    assert "dataset.category=all" not in found and found[-1] == "dataset.category='01','02'"
+
+
+def test_the_textures_are_all_there() -> None:
+    assert with_categories(["sweep=categories"])[-1] == "dataset.category=brick,grass,gravel"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["sweep=benchmark", "dataset=visa", "dataset.category=pcb1,pcb2"],
+        ["sweep=seeds"],
+        ["dataset=visa", "dataset.root=nowhere"],
+    ],
+)
+def test_other_commands_stay_as_they_are(given: list[str]) -> None:
+    assert with_categories(given) == given
+
+
+def test_a_root_without_any_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no category of visa in"):
+        with_categories(["sweep=benchmark", "dataset=visa", f"dataset.root={tmp_path}"])
+
+
+def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        with_categories(["sweep=benchmark", "dataset=visa", f"dataset.root={tmp_path}/no"])
+
+
+def test_own_folders_have_no_categories(tmp_path: Path) -> None:
+    given = ["sweep=categories", "dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=a"]
+    with pytest.raises(ConfigError, match="folder has no folders of categories"):
+        with_categories(given)
