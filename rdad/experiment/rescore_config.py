@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
-from rdad.config.schema import DATASETS
+from rdad.config.schema import DATASETS, DatasetConfig
 from rdad.model.precision import AUTO, IN_LIGHTNING
 from rdad.runs.files import resolved
 
@@ -104,8 +104,9 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
     plain: Any = OmegaConf.to_container(run.dataset, resolve=True)
     own = {"calibration": 0} | plain
     if not with_dataset:
+        shared = {one.name for one in fields(DatasetConfig)}
         left = {*FINDING, *SPLITTING} - {"calibration"}
-        own = {key: own[key] for key in own if key not in left}
+        own = {key: own[key] for key in own if key in shared - left}
     try:
         cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
         for node in ("artifacts", "evaluation", "thresholds"):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from rdad import load_config, load_run, run
@@ -298,6 +299,22 @@ def test_other_images_are_judged_by_the_runs_thresholds(
     )
     assert thresholds_in(folder) == load_run(finished).thresholds
     assert all(Path(row["image"]).is_relative_to(root) for row in rows(folder))
+
+
+def test_a_run_on_folders_is_scored_on_a_data_set_of_another_layout(
+    finished: Path, evaluate: Evaluate, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    config = tmp_path / "run" / ".hydra" / "config.yaml"
+    cfg = OmegaConf.load(config)
+    own = ("dataset=folder", f"dataset.root={trained_on(finished)}/part", "dataset.normal=train")
+    cfg.dataset = load_config(*own, "dataset.image_size=[64,64]", "dataset.batch_size=5").dataset
+    OmegaConf.save(cfg, config)
+    named = ("dataset=mvtec_ad", f"dataset.root={trained_on(finished)}", "dataset.category=part")
+    folder = evaluate(*named, source=tmp_path / "run")
+    record = json.loads((folder / "evaluation.json").read_text())
+    assert record["dataset"]["batch_size"] == 5
+    assert (folder / "scores.csv").read_bytes() == (finished / "scores.csv").read_bytes()
 
 
 def test_thresholds_do_not_carry_over_to_other_images_in_another_mode(
