@@ -154,7 +154,7 @@ class TrainerConfig:
     """The arguments of `lightning.pytorch.Trainer` that a run may set; others are the run's own."""
 
     FURTHER: ClassVar[tuple[str, ...]] = (  # with a +, as in +trainer.gradient_clip_val=1
-        *("fast_dev_run", "min_epochs", "max_steps", "min_steps", "max_time", "overfit_batches"),
+        *("fast_dev_run", "min_epochs", "min_steps", "max_time", "overfit_batches"),
         *("limit_train_batches", "limit_test_batches", "limit_predict_batches", "plugins"),
         *("val_check_interval", "accumulate_grad_batches", "gradient_clip_val", "profiler"),
         *("gradient_clip_algorithm", "deterministic", "benchmark", "inference_mode", "barebones"),
