@@ -1,8 +1,9 @@
 """`dataset.category=all`: the categories that are under the root, found before the sweep."""
 
+import re
 from collections.abc import Sequence
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import ConfigError, load_config
 from rdad.config.spelling import quoted
@@ -11,7 +12,8 @@ from rdad.data.samples import existing_folder, subfolders
 
 KEY, ALL = "dataset.category", "all"
 SWEEPS = ("sweep=benchmark", "sweep=categories")
-OF_CATEGORY = ("train", "OK")  # folders that a category has
+OF_DATASET = re.compile(r"dataset[=.].*|experiment=[^,]*")  # an experiment may name a data set
+OF_CATEGORY = ("train", "Train", "OK")  # folders that a category has
 
 
 def with_categories(arguments: Sequence[str]) -> list[str]:
@@ -27,9 +29,7 @@ def with_categories(arguments: Sequence[str]) -> list[str]:
     sweeping = any(one in SWEEPS for one in arguments) and not given
     if not sweeping and f"{KEY}={ALL}" not in given:
         return list(arguments)
-    of_dataset = [
-        one for one in arguments if one.startswith(("dataset=", "dataset.")) and one not in given
-    ]
+    of_dataset = [one for one in arguments if OF_DATASET.fullmatch(one) and one not in given]
     node = load_config(*of_dataset, f"{KEY}={ALL}").dataset
     names = ",".join(quoted(name) if not name.isidentifier() else name for name in categories(node))
     return [*(one for one in arguments if one not in given), f"{KEY}={names}"]
@@ -46,7 +46,9 @@ def categories(dataset: DictConfig) -> list[str]:
         from rdad.data.texture_photographs import CATEGORIES
 
         return list(CATEGORIES)
-    if "root" not in dataset or name == "folder":
+    if OmegaConf.is_missing(dataset, "root"):
+        raise ConfigError("dataset.root must be given, as in dataset.root=…")
+    if "root" not in dataset or name in ("folder", "table"):
         raise ConfigError(f"{KEY}={ALL}: {name} has no folders of categories; name them: {KEY}=a,b")
     root = existing_folder(dataset.root)
     for place in [root, *subfolders(root)]:  # archives often hold one folder that holds all
