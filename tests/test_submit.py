@@ -208,6 +208,7 @@ def test_runs_that_cannot_be_submitted_are_refused(
         ([can, elsewhere], f"several data sets, {place / 'data'}, elsewhere: give root="),
         ([can / "model.pt"], "does not say its category"),
         ([can, "root=nowhere"], "folder nowhere does not exist"),
+        ([can, "root=~nobody-of-that-name"], "no home folder is known"),
     ):
         assert command(*runs, f"output={tmp_path / 'out'}") == 1
         assert said in capsys.readouterr().err

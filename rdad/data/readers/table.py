@@ -12,6 +12,7 @@ from rdad.data.datasets import Loading
 from rdad.data.images import listed
 from rdad.data.readers.trees import DEFECT, sample, trained_on_good
 from rdad.data.samples import GOOD, Sample, Samples, fitting
+from rdad.runs.names import expanded
 
 SPLITS = {
     "train": "train",
@@ -33,7 +34,7 @@ def table(
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """The images that a table lists, see `read_table`; results are called by category or file."""
-    read = partial(read_table, Path(file).expanduser(), root, category)
+    read = partial(read_table, expanded(file), root, category)
     label = fitting(category or Path(file).stem)
     return data.AnomalyDataModule(read, name="table", category=label, **loading)
 
@@ -56,7 +57,7 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
     if not file.is_file():
         raise FileNotFoundError(f"no table {file} (absolute: {file.absolute()})")
     rows = _of_category(file, _rows(file), category)
-    base = file.parent if root is None else Path(root).expanduser()
+    base = file.parent if root is None else expanded(root)
     splits: dict[str, list[Sample]] = {"train": [], "test": [], "calibration": []}
     problems = []
     for number, row in rows:

@@ -111,3 +111,10 @@ def test_a_missing_column_or_file_is_named(listed: Path) -> None:
         read_table(listed.with_suffix(".parquet"))
     with pytest.raises(FileNotFoundError, match=r"no table nowhere\.csv"):
         read_table(Path("nowhere.csv"))
+
+
+def test_a_home_that_is_not_known_is_said(listed: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"~nobody-of-that-name.*: no home folder"):
+        table("~nobody-of-that-name/a.csv")
+    with pytest.raises(FileNotFoundError, match="no home folder"):
+        read_table(listed, root="~nobody-of-that-name")
