@@ -45,6 +45,17 @@ def test_a_row_says_split_label_type_masks_and_part(
     assert (images.name, images.category) == ("table", "nut")
 
 
+def test_validation_images_that_are_tested_on_too_are_said(
+    listed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listed.open("a") as file:
+        file.write("a/2.png,,0,,test,nut,p3\n")
+    table(listed, category="nut", image_size=SIZE, cache_dir=listed.parent / "cache").prepare()
+    place = listed.parent / "a" / "2.png"
+    said = "1 of 1 calibration images are training or test images as well, byte for byte, the first"
+    assert caplog.text.count(f"{said} is {place}, as {place}: thresholds") == 1
+
+
 def test_without_a_category_all_rows_are_taken_and_paths_may_count_from_a_root(
     listed: Path, tmp_path: Path
 ) -> None:
