@@ -108,8 +108,11 @@ def _opened(sources: Sequence[str], cfg: DictConfig) -> "tuple[dict[str, Trained
             raise ConfigError(
                 f"{source} has no pixel threshold: no good images were held back for it"
             )
+        root = cfg.root or OmegaConf.select(run.cfg, "dataset.root")
+        if root is None:
+            raise ConfigError(f"{source} does not say where its data set is: give root=…")
         runs[category] = run.trained
-        roots[str(cfg.root or OmegaConf.select(run.cfg, "dataset.root"))] = source
+        roots[str(root)] = source
     if len(roots) > 1:
         raise ConfigError(f"the runs name several data sets, {', '.join(roots)}: give root=…")
     return runs, expanded(next(iter(roots)))
