@@ -84,7 +84,6 @@ class DatasetConfig:
     """What the constructors in `rdad.data` have in common; `rdad.data.datasets` has its ranges."""
 
     _target_: str = MISSING
-    category: str | None = MISSING
     image_size: list[int] = sides()
     batch_size: int = MISSING
     validation: str = MISSING
@@ -98,13 +97,20 @@ class DatasetConfig:
 
 
 @dataclass
+class TexturesConfig(DatasetConfig):
+    category: str = MISSING
+
+
+@dataclass
 class MVTecADConfig(DatasetConfig):
     root: str = text("a folder")
+    category: str = MISSING
 
 
 @dataclass
 class FolderConfig(DatasetConfig):
     root: str = text("a folder")
+    category: str | None = MISSING
     normal: Any = folders(least=1)
     normal_test: Any = folders()
     defects: Any = folders()
@@ -125,10 +131,11 @@ class UnsplitConfig(MVTecADConfig):
 class TableConfig(DatasetConfig):
     file: str = MISSING
     root: str | None = MISSING
+    category: str | None = MISSING
 
 
 DATASETS: dict[str, type[DatasetConfig]] = {
-    "rdad.data.textures": DatasetConfig,
+    "rdad.data.textures": TexturesConfig,
     "rdad.data.mvtec_ad": MVTecADConfig,
     "rdad.data.folder": FolderConfig,
     "rdad.data.readers.table.table": TableConfig,
