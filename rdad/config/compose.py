@@ -97,7 +97,8 @@ def check_places(cfg: DictConfig) -> None:
     """
     _check_is_there(OmegaConf.to_container(cfg, resolve=True))
     given, weights = cfg.dataset, cfg.model.weights
-    if given._target_ in DATASETS and given.get("root") is not None:
+    to_come = given.get("download") and not expanded(given.root).exists()
+    if given._target_ in DATASETS and given.get("root") is not None and not to_come:
         base = existing_folder(given.root)
         if given._target_ == "rdad.data.mvtec_ad":
             try:
