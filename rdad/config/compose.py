@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig
-from rdad.data.datasets import RANGES, check_ranges
+from rdad.data.datasets import RANGES, check_ranges, check_texture
 from rdad.data.layouts import category_folder
 from rdad.data.samples import existing_folder, folders_under
 from rdad.data.tiling import Tiling
@@ -154,9 +154,7 @@ def _check_dataset(cfg: DictConfig) -> None:
         check_ranges(**{key: typed[key] for key in ranged})
         Tiling.of((1, 1) if typed.tile is None else typed.tile, typed.tile_overlap)
         if typed._target_ == "rdad.data.textures":
-            from rdad.data.texture_photographs import check_category
-
-            check_category(typed.category)
+            check_texture(typed.category)
     except ValueError as error:
         raise ConfigError(f"dataset.{error}") from error
     for key, found in given.items():

@@ -13,6 +13,7 @@ from rdad.data.samples import Samples, existing_folder, fitting
 from rdad.runs.files import resolved
 from rdad.runs.names import expanded
 
+TEXTURES = ("brick", "grass", "gravel")  # categories of the embedded data set
 Validation = Literal["none", "split", "test"]
 
 LARGEST_SEED = 2**32 - 1  # numpy's
@@ -40,6 +41,12 @@ def check_ranges(**given: Any) -> None:
         allowed, holds = RANGES[key]
         if not holds(found):
             raise ValueError(f"{key} must be {allowed}; found {found!r}")
+
+
+def check_texture(category: str) -> None:
+    """Raises ValueError for a category that the embedded data set has not."""
+    if category not in TEXTURES:
+        raise ValueError(f"category must be one of {', '.join(TEXTURES)}; found {category!r}")
 
 
 class Loading(TypedDict, total=False):
@@ -70,9 +77,9 @@ class Public(Loading, total=False):
 
 def textures(category: str = "brick", **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
     """The embedded data set: photographs of brick, grass or gravel, defects drawn in."""
-    from rdad.data.texture_photographs import check_category, read_textures
+    from rdad.data.texture_photographs import read_textures
 
-    check_category(category)
+    check_texture(category)
     read = partial(read_textures, category, loading.get("cache_dir"))
     return data.AnomalyDataModule(read, name="textures", category=category, **loading)
 

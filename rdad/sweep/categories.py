@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from rdad.config.compose import ConfigError, load_config
 from rdad.config.spelling import quoted
+from rdad.data.datasets import TEXTURES
 from rdad.data.readers.published import PUBLISHED
 from rdad.data.samples import existing_folder, subfolders
 
@@ -43,9 +44,7 @@ def categories(dataset: DictConfig) -> list[str]:
     """
     name = dataset._target_.rpartition(".")[2]
     if name == "textures":
-        from rdad.data.texture_photographs import CATEGORIES
-
-        return list(CATEGORIES)
+        return list(TEXTURES)
     if "root" not in dataset or name == "folder":
         raise ConfigError(f"{KEY}={ALL}: {name} has no folders of categories; name them: {KEY}=a,b")
     root = existing_folder(dataset.root)
