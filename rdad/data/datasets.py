@@ -13,6 +13,7 @@ from rdad.data.samples import Samples, existing_folder, fitting
 from rdad.runs.files import resolved
 from rdad.runs.names import expanded
 
+TEXTURES = ("brick", "grass", "gravel")  # categories of the embedded data set
 Validation = Literal["none", "split", "test"]
 
 LARGEST_SEED = 2**32 - 1  # numpy's
@@ -42,6 +43,12 @@ def check_ranges(**given: Any) -> None:
             raise ValueError(f"{key} must be {allowed}; found {found!r}")
 
 
+def check_texture(category: str) -> None:
+    """Raises ValueError for a category that the embedded data set has not."""
+    if category not in TEXTURES:
+        raise ValueError(f"category must be one of {', '.join(TEXTURES)}; found {category!r}")
+
+
 class Loading(TypedDict, total=False):
     """Parameters of AnomalyDataModule that every format takes; see there."""
 
@@ -58,17 +65,27 @@ class Loading(TypedDict, total=False):
     cache_dir: str | Path | None
 
 
+class Public(Loading, total=False):
+    """Parameters that the public data sets take beside `root` and `category`.
+
+    With `download` a root that is not there is made, see `rdad.data.download`: that accepts the
+    data set's licence.
+    """
+
+    download: bool
+
+
 def textures(category: str = "brick", **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
     """The embedded data set: photographs of brick, grass or gravel, defects drawn in."""
-    from rdad.data.texture_photographs import check_category, read_textures
+    from rdad.data.texture_photographs import read_textures
 
-    check_category(category)
+    check_texture(category)
     read = partial(read_textures, category, loading.get("cache_dir"))
     return data.AnomalyDataModule(read, name="textures", category=category, **loading)
 
 
 def mvtec_ad(
-    root: str | Path, category: str, **loading: Unpack[Loading]
+    root: str | Path, category: str, **loading: Unpack[Public]
 ) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
     return public("mvtec_ad", read_mvtec_ad, root, category, loading)
@@ -79,7 +96,7 @@ def public(
     read: Callable[[Path, str], Samples],
     root: str | Path,
     category: str,
-    loading: Loading,
+    loading: Public,
 ) -> "data.AnomalyDataModule":
     """A category of a public data set; the log says where its counts are not those published.
 
@@ -87,8 +104,10 @@ def public(
         name: The data set's, as in `dataset=<name>`.
         read: Finds the images of a category under the root, which exists.
     """
-    found = partial(_counted, name, read, root, category)
-    return data.AnomalyDataModule(found, name=name, category=fitting(category), **loading)
+    fetch = loading.get("download", False)
+    found = partial(_counted, name, read, root, category, fetch)
+    further: Any = {key: value for key, value in loading.items() if key != "download"}
+    return data.AnomalyDataModule(found, name=name, category=fitting(category), **further)
 
 
 def folder(
@@ -120,8 +139,12 @@ def folder(
 
 
 def _counted(
-    name: str, read: Callable[[Path, str], Samples], root: str | Path, category: str
+    name: str, read: Callable[[Path, str], Samples], root: str | Path, category: str, fetch: bool
 ) -> Samples:
+    if fetch and not expanded(root).is_dir():
+        from rdad.data.download import download  # what opens archives is slow
+
+        download(name, expanded(root), accept=True)
     samples = read(existing_folder(root), category)
     warn_of_counts(name, category, samples)
     return samples

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import ConfigError, load_config
 from rdad.config.spelling import quoted
+from rdad.data.datasets import TEXTURES
 from rdad.data.readers.published import PUBLISHED
 from rdad.data.samples import existing_folder, subfolders
 
@@ -43,9 +44,7 @@ def categories(dataset: DictConfig) -> list[str]:
     """
     name = dataset._target_.rpartition(".")[2]
     if name == "textures":
-        from rdad.data.texture_photographs import CATEGORIES
-
-        return list(CATEGORIES)
+        return list(TEXTURES)
     if OmegaConf.is_missing(dataset, "root"):
         raise ConfigError("dataset.root must be given, as in dataset.root=…")
     if "root" not in dataset or name in ("folder", "table"):
