@@ -100,8 +100,12 @@ def _option_of(run: DictConfig | None) -> str:
 
 
 def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
-    """How images are read is the run's also where others are named; which are held back is not."""
+    """How images are read is the run's also where others are named; which are held back is not.
+
+    Whether images may be downloaded is said for each evaluation anew.
+    """
     plain: Any = OmegaConf.to_container(run.dataset, resolve=True)
+    plain.pop("download", None)
     own = {"calibration": 0} | plain
     if not with_dataset:
         shared = {one.name for one in fields(DatasetConfig)}
@@ -119,9 +123,8 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
 def _refuse_other_reading(options: Sequence[str], schema: type) -> None:
     """Of the run's own images only their place may be another, and how many are scored at once."""
     keys = {one.partition("=")[0].removeprefix("dataset.") for one in options}
-    if found := sorted(
-        keys & {one.name for one in fields(schema)} - {*FINDING, *OF_SCORING, "allow_duplicates"}
-    ):
+    free = {*FINDING, *OF_SCORING, "allow_duplicates", "download"}
+    if found := sorted(keys & {one.name for one in fields(schema)} - free):
         raise ConfigError(
             f"dataset.{found[0]} decides which of the run's images were trained on, or how they "
             "are read, and cannot be another now; with other images, named by dataset=..., it can "
