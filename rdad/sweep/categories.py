@@ -10,6 +10,7 @@ from rdad.config.spelling import quoted
 from rdad.data.datasets import TEXTURES
 from rdad.data.readers.published import PUBLISHED
 from rdad.data.samples import existing_folder, subfolders
+from rdad.runs.names import expanded
 
 KEY, ALL = "dataset.category", "all"
 SWEEPS = ("sweep=benchmark", "sweep=categories")
@@ -39,6 +40,8 @@ def with_categories(arguments: Sequence[str]) -> list[str]:
 def categories(dataset: DictConfig) -> list[str]:
     """Those of a data set's node whose folders are there: published ones first, in their order.
 
+    Where the root is yet to be downloaded, all that are published.
+
     Raises:
         ConfigError, FileNotFoundError: as `with_categories`.
     """
@@ -49,6 +52,8 @@ def categories(dataset: DictConfig) -> list[str]:
         raise ConfigError("dataset.root must be given, as in dataset.root=…")
     if "root" not in dataset or name in ("folder", "table"):
         raise ConfigError(f"{KEY}={ALL}: {name} has no folders of categories; name them: {KEY}=a,b")
+    if dataset.get("download") and name in PUBLISHED and not expanded(dataset.root).exists():
+        return list(PUBLISHED[name])
     root = existing_folder(dataset.root)
     for place in [root, *subfolders(root)]:  # archives often hold one folder that holds all
         inside = subfolders(place)

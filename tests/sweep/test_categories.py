@@ -84,3 +84,9 @@ def test_a_root_that_nobody_named_is_asked_for() -> None:
 def test_experiments_that_vary_say_nothing_of_the_data_set() -> None:
     found = with_categories(["sweep=categories", "experiment=quick,fast"])
     assert found[-1] == "dataset.category=brick,grass,gravel"
+
+
+def test_what_is_yet_to_be_downloaded_has_the_published_categories(tmp_path: Path) -> None:
+    given = ["sweep=categories", "dataset=btad", "dataset.download=true"]
+    found = with_categories([*given, f"dataset.root={tmp_path}/no"])
+    assert found[-1] == "dataset.category='01','02','03'"
