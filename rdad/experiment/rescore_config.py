@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
-from rdad.config.schema import DATASETS, DatasetConfig
+from rdad.config.schema import DATASETS
 from rdad.model.precision import AUTO, IN_LIGHTNING
 from rdad.runs.files import resolved
 
@@ -47,7 +47,7 @@ def configuration(
         ConfigError: an option is not allowed, or no images are named.
     """
     if run is not None and not OmegaConf.is_dict(run.get("dataset")):
-        raise ConfigError("the run's configuration is cut off, or not of this program: no dataset")
+        run = None  # its configuration is cut off: the network alone is known
     named = [one for one in options if one.startswith("dataset=")]
     if run is None and not named:
         raise ConfigError(
@@ -108,9 +108,8 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
     plain.pop("download", None)
     own = {"calibration": 0} | plain
     if not with_dataset:
-        shared = {one.name for one in fields(DatasetConfig)}
         left = {*FINDING, *SPLITTING} - {"calibration"}
-        own = {key: own[key] for key in own if key in shared - left}
+        own = {key: own[key] for key in own if key in cfg.dataset and key not in left}
     try:
         cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
         for node in ("artifacts", "evaluation", "thresholds"):

@@ -232,7 +232,7 @@ REFUSED = [
     (("~dataset.validation",), "dataset.validation must be given"),
     (("objective=3",), "test/aupro, train_seconds; found 3"),
     (("objective=[]",), "test/aupro, train_seconds; found []"),
-    (("model.loss=3",), "loose_chained; found 3"),
+    (("model.loss=3",), f"model.loss must be one of {', '.join(LOSSES)}; found 3"),
     (("+foo=1",), "a key of the configuration must be one of model, dataset, trainer"),
     (("+dataset.foo=1",), "a key of dataset must be one of _target_, image_size"),
     (("dataset=mvtec_ad",), "dataset.category, dataset.root must be given, as in dataset.categ"),
