@@ -17,14 +17,8 @@ from PIL import Image
 from fuzz.changes import words
 from fuzz.overwhelming import overwhelming
 from fuzz.trials import REFUSED, RIGHT
-from rdad.data.images import (
-    DEFAULT_LIMIT,
-    DataError,
-    decode_classes,
-    load_image,
-    pixels_said,
-    resize_image,
-)
+from rdad.data.images import DataError, decode_classes, load_image, resize_image
+from rdad.data.limit import DEFAULT_LIMIT, pixels_said
 from rdad.data.samples import IMAGE_SUFFIXES
 
 MODES = {  # of each format of Pillow, with the options that are drawn from
@@ -102,7 +96,7 @@ def _assert_same(found: NDArray[np.uint8], expected: NDArray[np.uint8], made: Wr
 
 def _check_as_mask(path: Path, size: tuple[int, int]) -> None:
     try:
-        mask, classes = decode_classes(path.read_bytes(), path)
+        mask, classes, _ = decode_classes(path.read_bytes(), path)
     except DataError as error:
         said = error.problems[0]
         assert said.startswith(f"{path}: ")

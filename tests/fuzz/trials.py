@@ -118,12 +118,12 @@ class _Child:
 
     def attempt(self, seed: int, patience: float) -> Outcome:
         started = time.monotonic()
-        self._pipe.send(seed)
         try:
+            self._pipe.send(seed)
             if self._pipe.poll(patience):
                 return self._pipe.recv()
             fault = "it hangs"
-        except EOFError:
+        except (EOFError, ConnectionError):
             self._process.join()
             fault = f"the process died: {self._process.exitcode}"
         return Outcome(seed, fault, time.monotonic() - started)
