@@ -1,4 +1,4 @@
-"""`dataset.category=all`: the categories that are under the root, found before the sweep."""
+"""`dataset.category=all`: the categories that are under the root, found before a run or sweep."""
 
 from collections.abc import Sequence
 
@@ -11,28 +11,32 @@ from rdad.data.samples import existing_folder, subfolders
 
 KEY, ALL = "dataset.category", "all"
 SWEEPS = ("sweep=benchmark", "sweep=categories")
+JOINT = ("dataset.joint=true", "experiment=joint")  # all categories as one
 OF_CATEGORY = ("train", "OK")  # folders that a category has
 
 
 def with_categories(arguments: Sequence[str]) -> list[str]:
     """The arguments, with the names of all categories where all are asked for.
 
-    They are by `dataset.category=all`, and by a sweep over categories that names none.
+    They are by `dataset.category=all`, and by a sweep over categories, or one network for all of
+    them, that names none. For one network they are a list, else a sweep's values.
 
     Raises:
         ConfigError: there is none, or it cannot be known for this data set.
         FileNotFoundError: there is no such root.
     """
     given = [one for one in arguments if one.startswith(f"{KEY}=")]
-    sweeping = any(one in SWEEPS for one in arguments) and not given
-    if not sweeping and f"{KEY}={ALL}" not in given:
+    joint = any(one in JOINT for one in arguments) and "dataset.joint=false" not in arguments
+    unnamed = not given and (joint or any(one in SWEEPS for one in arguments))
+    if not unnamed and f"{KEY}={ALL}" not in given:
         return list(arguments)
     of_dataset = [
         one for one in arguments if one.startswith(("dataset=", "dataset.")) and one not in given
     ]
     node = load_config(*of_dataset, f"{KEY}={ALL}").dataset
     names = ",".join(quoted(name) if not name.isidentifier() else name for name in categories(node))
-    return [*(one for one in arguments if one not in given), f"{KEY}={names}"]
+    asked = f"[{names}]" if joint else names
+    return [*(one for one in arguments if one not in given), f"{KEY}={asked}"]
 
 
 def categories(dataset: DictConfig) -> list[str]:

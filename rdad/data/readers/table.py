@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from rdad import data  # whose classes are loaded at their first use
-from rdad.data.datasets import Loading
+from rdad.data.datasets import Loading, one_or_joint
 from rdad.data.images import listed
+from rdad.data.joint import Category
 from rdad.data.readers.trees import DEFECT, sample, trained_on_good
 from rdad.data.samples import GOOD, Sample, Samples, fitting
 
@@ -29,13 +30,15 @@ Row = Mapping[str, str]
 def table(
     file: str | Path,
     root: str | Path | None = None,
-    category: str | None = None,
+    category: Category | None = None,
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """The images that a table lists, see `read_table`; results are called by category or file."""
-    read = partial(read_table, Path(file).expanduser(), root, category)
-    label = fitting(category or Path(file).stem)
-    return data.AnomalyDataModule(read, name="table", category=label, **loading)
+    read = partial(read_table, Path(file).expanduser(), root)
+    if category or loading.get("joint"):
+        return one_or_joint("table", read, category or [], loading)
+    loading.pop("joint", None)
+    return data.AnomalyDataModule(read, name="table", category=fitting(Path(file).stem), **loading)
 
 
 def read_table(file: Path, root: str | Path | None = None, category: str | None = None) -> Samples:
