@@ -154,7 +154,7 @@ def _check_dataset(cfg: DictConfig) -> None:
     ranged = [key for key in RANGES if key in typed and key not in elsewhere]
     try:
         check_ranges(**{key: typed[key] for key in ranged})
-        check_joint(given.get("category"), typed.joint)
+        check_joint(typed.category, typed.joint)
         Tiling.of((1, 1) if typed.tile is None else typed.tile, typed.tile_overlap)
         if typed._target_ == "rdad.data.textures":
             from rdad.data.texture_photographs import check_category

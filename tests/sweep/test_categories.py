@@ -34,9 +34,17 @@ def test_the_textures_are_all_there() -> None:
 
 
 @pytest.mark.parametrize(
+    "given", [["experiment=joint"], ["dataset.joint=true", "dataset.category=all"]]
+)
+def test_one_network_for_all_gets_them_as_a_list(given: list[str]) -> None:
+    assert with_categories(given)[-1] == "dataset.category=[brick,grass,gravel]"
+
+
+@pytest.mark.parametrize(
     "given",
     [
         ["sweep=benchmark", "dataset=visa", "dataset.category=pcb1,pcb2"],
+        ["experiment=joint", "dataset.category=[brick,grass]"],
         ["sweep=seeds"],
         ["dataset=visa", "dataset.root=nowhere"],
     ],
