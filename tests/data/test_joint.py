@@ -90,7 +90,7 @@ def test_where_a_category_is_only_a_name_there_is_nothing_to_join(
     for place in ("train/good", "train/bad", "test/good", "test/bad"):
         write_image(f"{place}/0.png")
     module = vad(tmp_path, ["a", "b"], joint=True, cache_dir=tmp_path / "cache")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="a and b have the same images, as .*/train/good/0.png"):
+    with pytest.raises(ValueError, match=r"a and b have the same images, as .*/train/good/0\.png"):
         module.prepare()
 
 
