@@ -1,6 +1,7 @@
 """`dataset.category=all`: the categories that are under the root, found before a run or sweep."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -44,12 +45,17 @@ def categories(dataset: DictConfig) -> list[str]:
 
     Raises:
         ConfigError, FileNotFoundError: as `with_categories`.
+        ValueError: a table cannot be read, or names none.
     """
     name = dataset._target_.rpartition(".")[2]
     if name == "textures":
         from rdad.data.texture_photographs import CATEGORIES
 
         return list(CATEGORIES)
+    if name == "table":
+        from rdad.data.readers.table import categories_of
+
+        return categories_of(Path(dataset.file).expanduser())
     if "root" not in dataset or name == "folder":
         raise ConfigError(f"{KEY}={ALL}: {name} has no folders of categories; name them: {KEY}=a,b")
     root = existing_folder(dataset.root)

@@ -10,6 +10,7 @@ import pytest
 
 from rdad.data import AnomalyDataModule, mvtec_ad
 from rdad.data.joint import label
+from rdad.data.readers.table import table
 from rdad.data.readers.vad import vad
 
 Write = Callable[..., Path]
@@ -113,3 +114,20 @@ def test_a_list_and_joint_go_together(
 
 def test_many_names_are_counted() -> None:
     assert label(["a", "b"]) == "a+b" and label([f"category {n}" for n in range(9)]) == "joint of 9"
+
+
+def test_categories_of_a_table_are_joined(mvtec_root: Path) -> None:
+    rows = [
+        f"{path.relative_to(mvtec_root)},{path.parent.name},{path.parts[-3]},{category}"
+        for path in sorted(mvtec_root.glob("nut/t*/*/*.png"))
+        for category in ["odd" if path.stem in {"001", "003"} else "even"]
+    ]
+    file = mvtec_root / "parts.csv"
+    file.write_text("\n".join(["image,defect_type,split,category", *rows]))
+    given = {"image_size": (8, 6), "cache_dir": mvtec_root / "cache", "joint": True}
+    joint = table(file, category=["odd", "even"], **given)
+    joint.prepare()
+    assert Counter(one.category for one in joint.train_samples) == {"odd": 2, "even": 3}
+    assert joint.name == "table" and joint.category == "odd+even"
+    with pytest.raises(ValueError, match=r"joint takes a list .*; found \[\]"):
+        table(file, **given)

@@ -63,6 +63,17 @@ def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
         with_categories(["sweep=benchmark", "dataset=visa", f"dataset.root={tmp_path}/no"])
 
 
+def test_those_of_a_table_stand_in_its_column(tmp_path: Path) -> None:
+    file = tmp_path / "parts.csv"
+    rows = ["a.png,good,train,nut 2", "b.png,good,train,bolt", "c.png,dent,test,nut 2"]
+    file.write_text("\n".join(["image,defect_type,split,category", *rows]))
+    given = ["dataset=table", f"dataset.file={file}", "dataset.joint=true"]
+    assert with_categories(given)[-1] == "dataset.category=['nut 2',bolt]"
+    file.write_text("image,defect_type,split\na.png,good,train\n")
+    with pytest.raises(ValueError, match=r"parts\.csv names no category"):
+        with_categories(given)
+
+
 def test_own_folders_have_no_categories(tmp_path: Path) -> None:
     given = ["sweep=categories", "dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=a"]
     with pytest.raises(ConfigError, match="folder has no folders of categories"):

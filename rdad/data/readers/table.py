@@ -56,8 +56,6 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
         FileNotFoundError: there is no such file.
         ValueError: a column is missing, or rows say what is not allowed; all are listed.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"no table {file} (absolute: {file.absolute()})")
     rows = _of_category(file, _rows(file), category)
     base = file.parent if root is None else Path(root).expanduser()
     splits: dict[str, list[Sample]] = {"train": [], "test": [], "calibration": []}
@@ -72,7 +70,22 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
     return trained_on_good(**splits)
 
 
+def categories_of(file: Path) -> list[str]:
+    """All that the table names, in the order of their first rows.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read, or names none.
+    """
+    found = list(dict.fromkeys(row["category"] for row in _rows(file) if row.get("category")))
+    if not found:
+        raise ValueError(f"{file} names no category: it needs a column category that is not empty")
+    return found
+
+
 def _rows(file: Path) -> list[Row]:
+    if not file.is_file():
+        raise FileNotFoundError(f"no table {file} (absolute: {file.absolute()})")
     try:
         found, columns = _content(file)
     except (csv.Error, ValueError, OSError) as error:
