@@ -25,8 +25,9 @@ def _is_name(value: object) -> bool:
 
 
 def _listed(category: Category) -> Sequence[str]:
-    several = isinstance(category, Sequence) and not isinstance(category, str)
-    return category if several else [category]
+    if isinstance(category, str) or not isinstance(category, Sequence):
+        return [category]
+    return category
 
 
 RANGES = {
@@ -113,12 +114,13 @@ def one_or_joint(
     Raises:
         ValueError: a list of categories without `joint`, or `joint` without a list.
     """
-    joint = loading.pop("joint", False)
+    further: dict[str, Any] = {**loading}
+    joint = further.pop("joint", False)
     check_ranges(category=category)
     check_joint(category, joint)
     names = tuple(_listed(category))
     found = partial(joined, read, names) if joint else partial(read, *names)
-    return data.AnomalyDataModule(found, name=name, category=label(category), **loading)
+    return data.AnomalyDataModule(found, name=name, category=label(category), **further)
 
 
 def folder(
@@ -139,16 +141,21 @@ def folder(
     test images that are training images too are a warning, and no error.
     """
     check_ranges(holdout=holdout)
-    if loading.pop("joint", False):
-        raise ValueError("joint is for data sets of several categories; a folder is one")
     split_seed = loading.get("split_seed", 0)
     found = (root, normal, normal_test, defects, masks, holdout, split_seed, recursive)
     read = partial(read_folder, *found)
-    label = fitting(category or resolved(expanded(root)).name)
+    named = fitting(category or resolved(expanded(root)).name)
     refuse = not allow_duplicates
     return data.AnomalyDataModule(
-        read, name="folder", category=label, refuse_duplicates=refuse, **loading
+        read, name="folder", category=named, refuse_duplicates=refuse, **as_one(loading)
     )
+
+
+def as_one(loading: Loading) -> dict[str, Any]:
+    """What a module of images without categories takes; raises ValueError where they are joined."""
+    if loading.get("joint", False):
+        raise ValueError("joint takes a data set with categories; these images have none")
+    return {name: value for name, value in loading.items() if name != "joint"}
 
 
 def _counted(

@@ -50,14 +50,14 @@ def label(category: Category) -> str:
 
 def check_joint(category: Category | None, joint: bool) -> None:
     """Raises ValueError where a list is not asked for as one, or what is, is no list."""
-    several = category is not None and not isinstance(category, str)
-    if several and not joint:
+    named = None if category is None or isinstance(category, str) else [*category]
+    if named is not None and not joint:
         raise ValueError(
-            f"category is a list, {', '.join(category)}: one network for all of them takes "
+            f"category is a list, {', '.join(named)}: one network for all of them takes "
             "joint=true; a network for each takes the names with commas and -m"
         )
-    if joint and (not several or not category or len({*category}) < len(category)):
-        found = [*category] if several else category
+    if joint and (not named or len({*named}) < len(named)):
+        found = category if named is None else named
         raise ValueError(
             f"joint takes a list of different categories, as in category=[a,b]; found {found!r}"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rdad.data import AnomalyDataModule, mvtec_ad
+from rdad.data import AnomalyDataModule, folder, mvtec_ad
 from rdad.data.joint import label
 from rdad.data.readers.table import table
 from rdad.data.readers.vad import vad
@@ -129,5 +129,7 @@ def test_categories_of_a_table_are_joined(mvtec_root: Path) -> None:
     joint.prepare()
     assert Counter(one.category for one in joint.train_samples) == {"odd": 2, "even": 3}
     assert joint.name == "table" and joint.category == "odd+even"
-    with pytest.raises(ValueError, match=r"joint takes a list .*; found \[\]"):
+    with pytest.raises(ValueError, match="joint takes a data set with categories"):
         table(file, **given)
+    with pytest.raises(ValueError, match="joint takes a data set with categories"):
+        folder(mvtec_root, "nut/train/good", **given)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from rdad import data  # whose classes are loaded at their first use
-from rdad.data.datasets import Loading, one_or_joint
+from rdad.data.datasets import Loading, as_one, one_or_joint
 from rdad.data.images import listed
 from rdad.data.joint import Category
 from rdad.data.readers.trees import DEFECT, sample, trained_on_good
@@ -35,10 +35,10 @@ def table(
 ) -> "data.AnomalyDataModule":
     """The images that a table lists, see `read_table`; results are called by category or file."""
     read = partial(read_table, Path(file).expanduser(), root)
-    if category or loading.get("joint"):
-        return one_or_joint("table", read, category or [], loading)
-    loading.pop("joint", None)
-    return data.AnomalyDataModule(read, name="table", category=fitting(Path(file).stem), **loading)
+    if category:
+        return one_or_joint("table", read, category, loading)
+    label = fitting(Path(file).stem)
+    return data.AnomalyDataModule(read, name="table", category=label, **as_one(loading))
 
 
 def read_table(file: Path, root: str | Path | None = None, category: str | None = None) -> Samples:
