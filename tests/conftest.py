@@ -21,7 +21,7 @@ SLOW = {  # folders and files of tests that start processes or train, which make
     "test_predict_command",
     *("test_rd4ad_checkpoint", "test_report_page", "test_reuse", "test_served_model"),
     *("test_streaming_evaluation", "test_submit", "test_sweep_configs", "test_textures"),
-    *("test_allowed", "test_version_0_1_0", "test_writer"),
+    *("test_allowed", "test_download", "test_main", "test_version_0_1_0", "test_writer"),
 }
 
 

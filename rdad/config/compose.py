@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig, of_joint
-from rdad.data.datasets import RANGES, check_ranges
+from rdad.data.datasets import RANGES, check_ranges, check_texture
 from rdad.data.joint import check_joint
 from rdad.data.layouts import category_folder
 from rdad.data.samples import existing_folder, folders_under
@@ -98,7 +98,8 @@ def check_places(cfg: DictConfig) -> None:
     """
     _check_is_there(OmegaConf.to_container(cfg, resolve=True))
     given, weights = cfg.dataset, cfg.model.weights
-    if given._target_ in DATASETS and given.get("root") is not None:
+    to_come = given.get("download") and not expanded(given.root).exists()
+    if given._target_ in DATASETS and given.get("root") is not None and not to_come:
         base = existing_folder(given.root)
         if given._target_ == "rdad.data.mvtec_ad":
             try:
@@ -157,10 +158,8 @@ def _check_dataset(cfg: DictConfig) -> None:
         check_joint(typed.category, typed.joint)
         Tiling.of((1, 1) if typed.tile is None else typed.tile, typed.tile_overlap)
         if typed._target_ == "rdad.data.textures":
-            from rdad.data.texture_photographs import check_category
-
             for category in typed.category if several else [typed.category]:
-                check_category(category)
+                check_texture(category)
     except ValueError as error:
         raise ConfigError(f"dataset.{error}") from error
     for key, found in given.items():

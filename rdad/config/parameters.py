@@ -30,7 +30,7 @@ AFTER_TRAINING = {
 
 COUNTED_BY_CONTENT = {
     *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap", "bits")),
-    "dataset.allow_duplicates",
+    *("dataset.allow_duplicates", "dataset.download"),
     "model.weights",
 } - {"dataset.validation"}
 """What digests of the images that are trained on, and of the encoder's weights, hold already."""
@@ -39,7 +39,7 @@ UNTOLD = {
     *("model.pre_trained", "model.beta1", "model.beta2", "model.weight_decay"),
     *("model.warmup_steps", "dataset.image_size", "dataset.seed"),
     *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap", "bits")),
-    "dataset.allow_duplicates",
+    *("dataset.allow_duplicates", "dataset.download"),
     *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
     *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks", "logger"),
     *("tracking", "artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs"),

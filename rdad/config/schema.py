@@ -104,8 +104,9 @@ def of_joint(schema: type[DatasetConfig]) -> type[DatasetConfig]:
 
 
 @dataclass
-class MVTecADConfig(DatasetConfig):
+class PublicConfig(DatasetConfig):
     root: str = text("a folder")
+    download: bool = False
 
 
 @dataclass
@@ -121,7 +122,7 @@ class FolderConfig(DatasetConfig):
 
 
 @dataclass
-class UnsplitConfig(MVTecADConfig):
+class UnsplitConfig(PublicConfig):
     """Of data sets of which no split is published."""
 
     holdout: float = MISSING
@@ -135,23 +136,23 @@ class TableConfig(DatasetConfig):
 
 DATASETS: dict[str, type[DatasetConfig]] = {
     "rdad.data.textures": DatasetConfig,
-    "rdad.data.mvtec_ad": MVTecADConfig,
+    "rdad.data.mvtec_ad": PublicConfig,
     "rdad.data.folder": FolderConfig,
     "rdad.data.readers.table.table": TableConfig,
-    "rdad.data.readers.btad.btad": MVTecADConfig,
-    "rdad.data.readers.dagm.dagm": MVTecADConfig,
+    "rdad.data.readers.btad.btad": PublicConfig,
+    "rdad.data.readers.dagm.dagm": PublicConfig,
     "rdad.data.readers.kolektor.kolektor_sdd": UnsplitConfig,
-    "rdad.data.readers.kolektor.kolektor_sdd2": MVTecADConfig,
+    "rdad.data.readers.kolektor.kolektor_sdd2": PublicConfig,
     "rdad.data.readers.magnetic_tile.magnetic_tile": UnsplitConfig,
-    "rdad.data.readers.mvtec_3d.mvtec_3d": MVTecADConfig,
-    "rdad.data.readers.mvtec_ad_2.mvtec_ad_2": MVTecADConfig,
-    "rdad.data.readers.mvtec_layout.goodsad": MVTecADConfig,
-    "rdad.data.readers.mvtec_layout.mpdd": MVTecADConfig,
-    "rdad.data.readers.mvtec_loco.autovi": MVTecADConfig,
-    "rdad.data.readers.mvtec_loco.mvtec_loco": MVTecADConfig,
-    "rdad.data.readers.real_iad.real_iad": MVTecADConfig,
-    "rdad.data.readers.vad.vad": MVTecADConfig,
-    "rdad.data.readers.visa.visa": MVTecADConfig,
+    "rdad.data.readers.mvtec_3d.mvtec_3d": PublicConfig,
+    "rdad.data.readers.mvtec_ad_2.mvtec_ad_2": PublicConfig,
+    "rdad.data.readers.mvtec_layout.goodsad": PublicConfig,
+    "rdad.data.readers.mvtec_layout.mpdd": PublicConfig,
+    "rdad.data.readers.mvtec_loco.autovi": PublicConfig,
+    "rdad.data.readers.mvtec_loco.mvtec_loco": PublicConfig,
+    "rdad.data.readers.real_iad.real_iad": PublicConfig,
+    "rdad.data.readers.vad.vad": PublicConfig,
+    "rdad.data.readers.visa.visa": PublicConfig,
 }
 
 

@@ -14,6 +14,7 @@ from rdad.data.samples import Samples, existing_folder, fitting
 from rdad.runs.files import resolved
 from rdad.runs.names import expanded
 
+TEXTURES = ("brick", "grass", "gravel")  # categories of the embedded data set
 Validation = Literal["none", "split", "test"]
 
 LARGEST_SEED = 2**32 - 1  # numpy's
@@ -54,6 +55,12 @@ def check_ranges(**given: Any) -> None:
             raise ValueError(f"{key} must be {allowed}; found {found!r}")
 
 
+def check_texture(category: str) -> None:
+    """Raises ValueError for a category that the embedded data set has not."""
+    if category not in TEXTURES:
+        raise ValueError(f"category must be one of {', '.join(TEXTURES)}; found {category!r}")
+
+
 class Loading(TypedDict, total=False):
     """Parameters of AnomalyDataModule that every format takes; see there."""
 
@@ -71,18 +78,28 @@ class Loading(TypedDict, total=False):
     joint: bool
 
 
+class Public(Loading, total=False):
+    """Parameters that the public data sets take beside `root` and `category`.
+
+    With `download` a root that is not there is made, see `rdad.data.download`: that accepts the
+    data set's licence.
+    """
+
+    download: bool
+
+
 def textures(category: Category = "brick", **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
     """The embedded data set: photographs of brick, grass or gravel, defects drawn in."""
-    from rdad.data.texture_photographs import check_category, read_textures
+    from rdad.data.texture_photographs import read_textures
 
     for one in _listed(category):
-        check_category(one)
+        check_texture(one)
     read = partial(read_textures, cache_dir=loading.get("cache_dir"))
     return one_or_joint("textures", read, category, loading)
 
 
 def mvtec_ad(
-    root: str | Path, category: Category, **loading: Unpack[Loading]
+    root: str | Path, category: Category, **loading: Unpack[Public]
 ) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
     return public("mvtec_ad", read_mvtec_ad, root, category, loading)
@@ -93,7 +110,7 @@ def public(
     read: Callable[[Path, str], Samples],
     root: str | Path,
     category: Category,
-    loading: Loading,
+    loading: Public,
 ) -> "data.AnomalyDataModule":
     """A category of a public data set; the log says where its counts are not those published.
 
@@ -103,7 +120,9 @@ def public(
         name: The data set's, as in `dataset=<name>`.
         read: Finds the images of a category under the root, which exists.
     """
-    return one_or_joint(name, partial(_counted, name, read, root), category, loading)
+    found = partial(_counted, name, read, root, fetch=loading.get("download", False))
+    further: Any = {key: value for key, value in loading.items() if key != "download"}
+    return one_or_joint(name, found, category, further)
 
 
 def one_or_joint(
@@ -159,8 +178,12 @@ def as_one(loading: Loading) -> dict[str, Any]:
 
 
 def _counted(
-    name: str, read: Callable[[Path, str], Samples], root: str | Path, category: str
+    name: str, read: Callable[[Path, str], Samples], root: str | Path, category: str, fetch: bool
 ) -> Samples:
+    if fetch and not expanded(root).is_dir():
+        from rdad.data.download import download  # what opens archives is slow
+
+        download(name, expanded(root), accept=True)
     samples = read(existing_folder(root), category)
     warn_of_counts(name, category, samples)
     return samples

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rdad.data.datasets import TEXTURES
 from rdad.data.layouts import read_mvtec_ad
 from rdad.data.samples import GOOD, Samples
 from rdad.data.store import default_cache_dir, lock
@@ -22,7 +23,6 @@ from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
 
-CATEGORIES = ("brick", "grass", "gravel")
 DEFECTS: dict[str, Draw] = {"foreign": foreign, "scratch": scratch, "stain": stain}
 FOREIGN = {"brick": ("grass", "gravel"), "grass": ("brick",), "gravel": ("brick",)}  # told apart
 BOLDNESS = {"brick": 1.0, "grass": 1.5, "gravel": 1.5}
@@ -34,12 +34,6 @@ TRAIN_IMAGES = 72
 GOOD_TEST_IMAGES = 20
 IMAGES_A_DEFECT = 12
 MANIFEST = "SHA256SUMS"
-
-
-def check_category(category: str) -> None:
-    """Raises ValueError for a category that does not exist."""
-    if category not in CATEGORIES:
-        raise ValueError(f"category must be one of {', '.join(CATEGORIES)}; found {category!r}")
 
 
 def read_textures(category: str, cache_dir: str | Path | None = None) -> Samples:
@@ -98,7 +92,7 @@ def _with_defect(category: str, defect: str, random: Random) -> tuple[Grey, Grey
 
 def _random(category: str, part: int, index: int) -> Random:
     """A stream of its own for each image, of the kind that NumPy keeps the same for ever."""
-    return np.random.RandomState([CATEGORIES.index(category), part, index])
+    return np.random.RandomState([TEXTURES.index(category), part, index])
 
 
 @cache

@@ -47,7 +47,7 @@ def configuration(
         ConfigError: an option is not allowed, or no images are named.
     """
     if run is not None and not OmegaConf.is_dict(run.get("dataset")):
-        raise ConfigError("the run's configuration is cut off, or not of this program: no dataset")
+        run = None  # its configuration is cut off: the network alone is known
     named = [one for one in options if one.startswith("dataset=")]
     if run is None and not named:
         raise ConfigError(
@@ -105,7 +105,7 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
     own = {"calibration": 0} | plain
     if not with_dataset:
         left = {*FINDING, *SPLITTING} - {"calibration"}
-        own = {key: own[key] for key in own if key not in left}
+        own = {key: own[key] for key in own if key in cfg.dataset and key not in left}
     try:
         cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
         for node in ("artifacts", "evaluation", "thresholds"):
@@ -118,9 +118,8 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
 def _refuse_other_reading(options: Sequence[str], schema: type) -> None:
     """Of the run's own images only their place may be another, and how many are scored at once."""
     keys = {one.partition("=")[0].removeprefix("dataset.") for one in options}
-    if found := sorted(
-        keys & {one.name for one in fields(schema)} - {*FINDING, *OF_SCORING, "allow_duplicates"}
-    ):
+    free = {*FINDING, *OF_SCORING, "allow_duplicates", "download"}
+    if found := sorted(keys & {one.name for one in fields(schema)} - free):
         raise ConfigError(
             f"dataset.{found[0]} decides which of the run's images were trained on, or how they "
             "are read, and cannot be another now; with other images, named by dataset=..., it can "

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from rdad.config.compose import ConfigError, load_config
 from rdad.config.spelling import quoted
+from rdad.data.datasets import TEXTURES
 from rdad.data.readers.published import PUBLISHED
 from rdad.data.samples import existing_folder, subfolders
 
@@ -49,9 +50,7 @@ def categories(dataset: DictConfig) -> list[str]:
     """
     name = dataset._target_.rpartition(".")[2]
     if name == "textures":
-        from rdad.data.texture_photographs import CATEGORIES
-
-        return list(CATEGORIES)
+        return list(TEXTURES)
     if name == "table":
         from rdad.data.readers.table import categories_of
 

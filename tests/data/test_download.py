@@ -15,8 +15,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from rdad import download as command
+from rdad.config.build import build, prepared
+from rdad.config.compose import check, load_config
 from rdad.data import download as module
 from rdad.data.download import DownloadError, download
 from rdad.data.sources import SOURCES, Source
@@ -238,6 +241,23 @@ def test_a_licence_is_shown_and_has_to_be_accepted(
     )
     assert command.main(["small", f"root={tmp_path}", "accept=true"]) == 0
     assert f"dataset=small dataset.root={tmp_path / 'small'}" in capsys.readouterr().out
+
+
+def test_a_data_set_that_is_not_there_is_fetched_where_that_is_asked_for(
+    offer: Callable[[bytes], None], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), "grey").save(picture, "PNG")
+    splits = ("train/good", "test/good", "test/hole")
+    places = [f"set/{category}/{split}" for category in ("bolt", "nut") for split in splits]
+    offer(tar({f"{place}/000.png": picture.getvalue() for place in places}))
+    monkeypatch.setitem(SOURCES, "mvtec_ad", SOURCES["small"])
+    chosen = ["dataset=mvtec_ad", f"dataset.root={tmp_path}/new", "dataset.category=bolt"]
+    check(cfg := load_config(*chosen, "dataset.download=true"))
+    images = prepared(build(cfg.dataset))
+    assert [one.image.parent for one in images.train_samples] == [tmp_path / "new/bolt/train/good"]
+    prepared(build(cfg.dataset))
+    assert len(server.asked) == 1
 
 
 def test_a_set_behind_a_form_says_where_to_go(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_a_mask_of_colours_is_read_in_bands_that_are_few_bytes_a_pixel() -> None
     content = io.BytesIO()
     Image.fromarray(values).save(content, "png")
     tracemalloc.start()
-    grey, classes = decode_classes(content.getvalue(), Path("mask.png"))
+    grey, classes, _ = decode_classes(content.getvalue(), Path("mask.png"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert ((np.asarray(grey) > 127) == values.any(axis=2)).all()

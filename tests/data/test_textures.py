@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from rdad.data.datasets import TEXTURES
 from rdad.data.layouts import read_mvtec_ad
 from rdad.data.texture_defects import Draw, foreign, scratch, stain
 from rdad.data.texture_photographs import (
-    CATEGORIES,
     CROP_PX,
     MANIFEST,
     TEST_COLUMNS,
@@ -34,7 +34,7 @@ GOLDEN = {
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("textures")
-    for category in CATEGORIES:
+    for category in TEXTURES:
         write_textures(category, folder)
     return folder
 
@@ -50,7 +50,7 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", TEXTURES)
 def test_golden_pixels(written: Path, category: str) -> None:
     digest = hashlib.sha256()
     for path in sorted((written / category).rglob("*.png")):
@@ -59,7 +59,7 @@ def test_golden_pixels(written: Path, category: str) -> None:
     assert digest.hexdigest() == GOLDEN[category]
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", TEXTURES)
 def test_a_category_has_training_images_and_three_defect_types(
     written: Path, category: str
 ) -> None:
@@ -77,7 +77,7 @@ def test_training_and_test_images_share_no_pixel_of_the_photograph() -> None:
     assert all(right - left > CROP_PX for left, right in (TRAIN_COLUMNS, TEST_COLUMNS))
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", TEXTURES)
 def test_no_image_is_there_twice(written: Path, category: str) -> None:
     images = [pixels(path).tobytes() for path in (written / category).rglob("[0-9][0-9][0-9].png")]
     assert len(images) == 72 + 20 + 36
@@ -101,7 +101,7 @@ def test_a_defect_changes_what_its_mask_marks_and_only_a_rim_beyond(
         assert not changed[~ndimage.binary_dilation(mask, square, iterations=5)].any()
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", TEXTURES)
 def test_defects_stand_out_from_their_surroundings(written: Path, category: str) -> None:
     for path in sorted((written / category / "ground_truth").rglob("*.png")):
         mask = pixels(path) > 0

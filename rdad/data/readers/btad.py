@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rdad.data.datasets import Loading, public
+from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import unpacked_categories
 from rdad.data.samples import GOOD, Samples, check_masks, images_of, labelled, named
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LAYOUT = "{01, 02, 03}/{train/ok, test/{ok, ko}, ground_truth/ko}"
 
 
-def btad(root: str | Path, category: str, **loading: Unpack[Loading]) -> "AnomalyDataModule":
+def btad(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
     """A category of BTAD: 01, 02 or 03."""
     return public("btad", read_btad, root, category, loading)
 

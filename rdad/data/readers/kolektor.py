@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rdad.data.datasets import Loading, check_ranges, public
+from rdad.data.datasets import Public, check_ranges, public
 from rdad.data.decoding import marking
 from rdad.data.readers.trees import DEFECT, sample, trained_on_good, unpacked
 from rdad.data.samples import Sample, Samples, draw, images_of, list_images, subfolders
@@ -22,7 +22,7 @@ def kolektor_sdd(
     root: str | Path,
     category: str = "kolektor_sdd",
     holdout: float = 0.5,
-    **loading: Unpack[Loading],
+    **loading: Unpack[Public],
 ) -> "AnomalyDataModule":
     """KolektorSDD, commutators. It has no split: `holdout` of the items, drawn, are tested on."""
     check_ranges(holdout=holdout)
@@ -31,7 +31,7 @@ def kolektor_sdd(
 
 
 def kolektor_sdd2(
-    root: str | Path, category: str = "kolektor_sdd2", **loading: Unpack[Loading]
+    root: str | Path, category: str = "kolektor_sdd2", **loading: Unpack[Public]
 ) -> "AnomalyDataModule":
     """KolektorSDD2, a surface, in its own split."""
     return public("kolektor_sdd2", read_kolektor_sdd2, root, category, loading)

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rdad.data.datasets import Loading, check_ranges, public
+from rdad.data.datasets import Public, check_ranges, public
 from rdad.data.decoding import marking
 from rdad.data.readers.trees import sample, told_left_out, unpacked
 from rdad.data.samples import Sample, Samples, draw, images_of, named, subfolders
@@ -22,7 +22,7 @@ def magnetic_tile(
     root: str | Path,
     category: str = "magnetic_tile",
     holdout: float = 0.2,
-    **loading: Unpack[Loading],
+    **loading: Unpack[Public],
 ) -> "AnomalyDataModule":
     """Magnetic tiles. They have no split: `holdout` of the good ones, drawn, are tested on."""
     check_ranges(holdout=holdout)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rdad.data.datasets import Loading, public
+from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import unpacked_categories
 from rdad.data.samples import (
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LAYOUT = "<category>/{train, validation, test}/<type>/{rgb, gt}"
 
 
-def mvtec_3d(root: str | Path, category: str, **loading: Unpack[Loading]) -> "AnomalyDataModule":
+def mvtec_3d(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
     """A category of MVTec 3D-AD, without its depth."""
     return public("mvtec_3d", read_mvtec_3d, root, category, loading)
 

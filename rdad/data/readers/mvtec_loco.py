@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rdad.data.datasets import Loading, public
+from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import sample, unpacked_categories
 from rdad.data.samples import (
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 LAYOUT = "<category>/{train/good, test/<type>, ground_truth/<type>/<stem>/000.png}"
 
 
-def mvtec_loco(root: str | Path, category: str, **loading: Unpack[Loading]) -> "AnomalyDataModule":
+def mvtec_loco(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
     """A category of MVTec LOCO AD: `logical_anomalies` and `structural_anomalies`."""
     return public("mvtec_loco", read_mvtec_loco, root, category, loading)
 
 
-def autovi(root: str | Path, category: str, **loading: Unpack[Loading]) -> "AnomalyDataModule":
+def autovi(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
     """A category of AutoVI, parts of a car on its assembly line."""
     return public("autovi", read_mvtec_loco, root, category, loading)
 

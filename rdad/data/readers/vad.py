@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rdad.data.datasets import Loading, public
+from rdad.data.datasets import Public, public
 from rdad.data.readers.trees import trained_on_good, unpacked
 from rdad.data.samples import GOOD, Sample, Samples, images_of, labelled
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rdad.data import AnomalyDataModule
 
 
-def vad(root: str | Path, category: str = "vad", **loading: Unpack[Loading]) -> "AnomalyDataModule":
+def vad(root: str | Path, category: str = "vad", **loading: Unpack[Public]) -> "AnomalyDataModule":
     """VAD, a piezo with wires and solder: no masks; defects in its training folder are left out."""
     return public("vad", read_vad, root, category, loading)
 

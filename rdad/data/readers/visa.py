@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from rdad.data.datasets import Loading, public
+from rdad.data.datasets import Public, public
 from rdad.data.readers.mvtec_layout import read_mvtec_layout
 from rdad.data.readers.trees import sample, trained_on_good, unpacked
 from rdad.data.samples import Sample, Samples
@@ -16,7 +16,7 @@ LIST = Path("split_csv", "1cls.csv")
 DEFECT = "bad"  # as in the other layout
 
 
-def visa(root: str | Path, category: str, **loading: Unpack[Loading]) -> "AnomalyDataModule":
+def visa(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
     """A category of VisA: candle, capsules, cashew and so on."""
     return public("visa", read_visa, root, category, loading)
 
