@@ -15,6 +15,7 @@ from rdad.config.compose import ConfigError
 from rdad.evaluate import main as evaluate
 from rdad.experiment.run import RunResult
 from rdad.metrics import auroc
+from rdad.results.text_table import metrics_table
 
 PERIODS = {"fine": 1.5, "wide": 6.0}  # of the stripes
 
@@ -77,6 +78,15 @@ def test_figures_are_those_of_the_scores_of_each_category_and_their_mean(joint: 
         assert len(rows) == 8 and joint.metrics[f"test/image_auroc/{category}"] == each[-1]
     assert joint.metrics["test/image_auroc"] == pytest.approx(sum(each) / 2)
     assert {"test/aupro/fine", "test/image_recall/wide", "test/seg_f1"} <= joint.metrics.keys()
+
+
+def test_the_summary_has_a_line_a_category(joint: RunResult) -> None:
+    said = metrics_table(joint.metrics, joint.thresholds)
+    (line,) = (one for one in said.splitlines() if one.split()[:1] == ["fine"])
+    names = ("image_auroc", "pixel_auroc", "aupro")
+    assert line.split()[1:] == [f"{joint.metrics[f'test/{name}/fine']:.4f}" for name in names]
+    alone = {"test/image_auroc": 0.5, "test/image_auroc/scratch": 0.4, "test/pixel_auroc": 0.6}
+    assert "scratch" not in metrics_table(alone, None)
 
 
 def test_files_of_both_categories_stand_apart(joint: RunResult) -> None:
