@@ -91,7 +91,7 @@ def test_one_network_for_several_categories_is_a_line_for_each(tmp_path: Path) -
     for seed, value in ((1, 0.9), (2, 0.8)):
         each = {f"image_auroc/{one}": value for one in categories}
         each |= {"image_auroc/cable": value + 0.06, "image_auroc/cable/bent": 0.1}
-        metrics = {"image_auroc": 0.5, **each}
+        metrics: dict[str, float | None] = {"image_auroc": 0.5, **each}
         changed = {"dataset": "mvtec_ad", "category": "joint of 15", "seed": seed}
         job = make_job(tmp_path, str(seed), metrics, **changed)
         config = {"evaluation": OWN, "dataset": {"category": categories, "joint": True}}
@@ -109,7 +109,11 @@ def test_networks_for_one_and_for_several_categories_have_tables_of_their_own(
     tmp_path: Path,
 ) -> None:
     make(tmp_path / "apart", {("cable", 1): 0.98, ("pill", 1): 0.97})
-    metrics = {"image_auroc/cable": 0.5, "image_auroc/pill": 0.6, "image_auroc": 0.55}
+    metrics: dict[str, float | None] = {
+        "image_auroc/cable": 0.5,
+        "image_auroc/pill": 0.6,
+        "image_auroc": 0.55,
+    }
     job = make_job(tmp_path, "joint", metrics, dataset="mvtec_ad", category="cable+pill")
     config = {"evaluation": OWN, "dataset": {"category": ["cable", "pill"], "joint": True}}
     (job / CONFIG_FILE).write_text(yaml.safe_dump(config))
