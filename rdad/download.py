@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
@@ -13,6 +12,7 @@ from rdad.data.download import download, source_of
 from rdad.data.samples import subfolders
 from rdad.data.sources import SOURCES
 from rdad.results.text_table import short
+from rdad.runs.names import expanded
 
 COMMAND = Command(
     name="download",
@@ -41,7 +41,7 @@ ConfigStore.instance().store(name="download_schema", node=DownloadConfig)
 
 def download_set(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Download the named set; gives the exit code."""
-    name, root = arguments[0], Path(cfg.root).expanduser()
+    name, root = arguments[0], expanded(cfg.root)
     source_of(name)
     folder = download(name, root / name, accept=cfg.accept)
     inside = [sub.name for sub in subfolders(folder)]

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from rdad.config.allowed import number
 from rdad.config.command import BAD_INPUT, Command
 from rdad.config.compose import ConfigError, check_values
-from rdad.config.schema import number
+from rdad.runs.files import resolved
+from rdad.runs.names import expanded
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -64,7 +66,7 @@ def submit(sources: Sequence[str], cfg: DictConfig) -> int:
 
     device = chosen_device(cfg.device)
     runs, root = _opened(sources, cfg)
-    folder = Path(cfg.output).expanduser().resolve()
+    folder = resolved(expanded(cfg.output))
     stay_in(folder)
     _refuse_what_is_there(folder, root, runs, overwrite=cfg.overwrite)
     for category, trained in runs.items():
@@ -108,11 +110,14 @@ def _opened(sources: Sequence[str], cfg: DictConfig) -> "tuple[dict[str, Trained
             raise ConfigError(
                 f"{source} has no pixel threshold: no good images were held back for it"
             )
+        root = cfg.root or OmegaConf.select(run.cfg, "dataset.root")
+        if root is None:
+            raise ConfigError(f"{source} does not say where its data set is: give root=…")
         runs |= dict.fromkeys(categories, run.trained)
-        roots[str(cfg.root or OmegaConf.select(run.cfg, "dataset.root"))] = source
+        roots[str(root)] = source
     if len(roots) > 1:
         raise ConfigError(f"the runs name several data sets, {', '.join(roots)}: give root=…")
-    return runs, Path(next(iter(roots))).expanduser()
+    return runs, expanded(next(iter(roots)))
 
 
 def _refuse_what_is_there(

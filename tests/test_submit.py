@@ -214,13 +214,17 @@ def test_runs_that_cannot_be_submitted_are_refused(
     brick, elsewhere = (alike(can, tmp_path / name) for name in ("brick", "elsewhere"))
     write_config(brick, "{root: x, category: brick}")
     write_config(elsewhere, "{root: elsewhere, category: vial}")
+    listed = alike(can, tmp_path / "listed")
+    write_config(listed, "{file: parts.csv, root: null, category: can}")
     for runs, said in (
+        ([listed], "does not say where its data set is: give root="),
         ([uncalibrated], "has no pixel threshold"),
         ([brick], "of the category brick; allowed: can, vial"),
         ([can, can], "the second run of can"),
         ([can, elsewhere], f"several data sets, {place / 'data'}, elsewhere: give root="),
         ([can / "model.pt"], "does not say its category"),
         ([can, "root=nowhere"], "folder nowhere does not exist"),
+        ([can, "root=~nobody-of-that-name"], "no home folder is known"),
     ):
         assert command(*runs, f"output={tmp_path / 'out'}") == 1
         assert said in capsys.readouterr().err

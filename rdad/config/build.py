@@ -56,10 +56,13 @@ def prepared(datamodule: "AnomalyDataModule") -> "AnomalyDataModule":
     return datamodule
 
 
-def build_known(dataset: DictConfig) -> "AnomalyDataModule":
+def build_known(dataset: DictConfig, *, fetch: bool = False) -> "AnomalyDataModule":
     """`rdad.config.build.build` of a loaded run's `cfg.dataset`: calls what rdad offers alone.
 
     Nothing is trained on its images, so that duplicates among them are told, and not refused.
+
+    Args:
+        fetch: Whether a `download: true` in it counts, which accepts a licence.
 
     Raises:
         ConfigError, FileNotFoundError: as `build`; or the node would call something else.
@@ -74,6 +77,8 @@ def build_known(dataset: DictConfig) -> "AnomalyDataModule":
             f"Name the images yourself, or, where you trust it, its modules by the environment "
             f"variable {TRUSTED}"
         )
+    if own and not fetch:
+        plain.pop("download", None)
     if hasattr(DATASETS.get(plain["_target_"]), "allow_duplicates"):
         plain["allow_duplicates"] = True
     node: Any = OmegaConf.create(plain)

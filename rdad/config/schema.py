@@ -84,7 +84,6 @@ class DatasetConfig:
     """What the constructors in `rdad.data` have in common; `rdad.data.datasets` has its ranges."""
 
     _target_: str = MISSING
-    category: str | None = MISSING
     image_size: list[int] = sides()
     batch_size: int = MISSING
     validation: str = MISSING
@@ -104,14 +103,21 @@ def of_joint(schema: type[DatasetConfig]) -> type[DatasetConfig]:
 
 
 @dataclass
+class TexturesConfig(DatasetConfig):
+    category: str = MISSING
+
+
+@dataclass
 class PublicConfig(DatasetConfig):
     root: str = text("a folder")
+    category: str = MISSING
     download: bool = False
 
 
 @dataclass
 class FolderConfig(DatasetConfig):
     root: str = text("a folder")
+    category: str | None = MISSING
     normal: Any = folders(least=1)
     normal_test: Any = folders()
     defects: Any = folders()
@@ -132,10 +138,11 @@ class UnsplitConfig(PublicConfig):
 class TableConfig(DatasetConfig):
     file: str = MISSING
     root: str | None = MISSING
+    category: str | None = MISSING
 
 
 DATASETS: dict[str, type[DatasetConfig]] = {
-    "rdad.data.textures": DatasetConfig,
+    "rdad.data.textures": TexturesConfig,
     "rdad.data.mvtec_ad": PublicConfig,
     "rdad.data.folder": FolderConfig,
     "rdad.data.readers.table.table": TableConfig,
@@ -161,7 +168,7 @@ class TrainerConfig:
     """The arguments of `lightning.pytorch.Trainer` that a run may set; others are the run's own."""
 
     FURTHER: ClassVar[tuple[str, ...]] = (  # with a +, as in +trainer.gradient_clip_val=1
-        *("fast_dev_run", "min_epochs", "max_steps", "min_steps", "max_time", "overfit_batches"),
+        *("fast_dev_run", "min_epochs", "min_steps", "max_time", "overfit_batches"),
         *("limit_train_batches", "limit_test_batches", "limit_predict_batches", "plugins"),
         *("val_check_interval", "accumulate_grad_batches", "gradient_clip_val", "profiler"),
         *("gradient_clip_algorithm", "deterministic", "benchmark", "inference_mode", "barebones"),

@@ -12,7 +12,7 @@ from rdad.config.compose import ConfigError
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 NAMES = {
-    *("dataset.root", "dataset.category", "dataset.normal", "dataset.normal_test"),
+    *("dataset.root", "dataset.file", "dataset.category", "dataset.normal", "dataset.normal_test"),
     *("dataset.defects", "dataset.masks", "model.weights", "tracking.uri", "tracking.experiment"),
     *("hydra.run.dir", "hydra.sweep.dir"),
 }

@@ -145,7 +145,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
         samples, decoded = decode_splits(samples, size, self.cache_dir, self._bits)
         self.bits = samples.train[0].bits
         train, test, *calibration = decoded
-        check_duplicates(samples, train.digests, test.digests, refuse=self._refuse_duplicates)
+        digests = [one.digests for one in decoded]
+        check_duplicates(samples, digests, refuse=self._refuse_duplicates)
         self._split(samples, train, test, next(iter(calibration), None))
         self._log_counts()
 

@@ -15,6 +15,7 @@ from rdad.data.samples import Folder
 from rdad.data.sources import SOURCES, Source
 from rdad.data.store import lock
 from rdad.runs.files import explained, write_json
+from rdad.runs.names import expanded
 
 if TYPE_CHECKING:
     import requests
@@ -53,7 +54,7 @@ def download(name: str, folder: Folder, *, accept: bool) -> Path:
             breaks again and again; the archive is not the published one, or not safe to unpack.
         ValueError: no such set.
     """
-    source, target = source_of(name), Path(folder).expanduser()
+    source, target = source_of(name), expanded(folder)
     terms = f"{source.title}: licence {source.licence}; cite {source.cite}"
     if (target / RECEIPT).is_file():
         log.info("%s is in %s already", source.title, target)

@@ -60,7 +60,8 @@ def facts_of(image: Image.Image, *, paged: bool, deep: bool) -> Facts:
     """Of a file that Pillow has loaded, before it is turned; `deep` as `has_16_bits`."""
     brightest = int(np.asarray(image).max()) if image.mode.startswith("I") else 0
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) in TURNING
-    dark = deep and not brightest and max(np.ravel(image.convert("RGB").getextrema())) < 16
+    coloured = deep and not image.mode.startswith("I")
+    dark = coloured and max(np.ravel(image.convert("RGB").getextrema())) < 16
     return Facts(brightest, turned, paged, bool(dark))
 
 

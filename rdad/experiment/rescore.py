@@ -56,7 +56,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     of_map = cfg.model.sigma, cfg.model.anomaly_map_mode, cfg.model.score_share
     trained.model.anomaly_map = AnomalyMapGenerator(had.image_size, *of_map)
     same_map = of_map == (had.sigma, had.mode, had.score_share)
-    images = prepared(build_known(cfg.dataset))
+    images = prepared(build_known(cfg.dataset, fetch=True))
     asked_overlaps(images, cfg.evaluation, check=True)
     known = parameters(cfg, str(images.name), images.category)
     scoring = Scoring(

@@ -100,8 +100,12 @@ def _option_of(run: DictConfig | None) -> str:
 
 
 def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
-    """How images are read is the run's also where others are named; which are held back is not."""
+    """How images are read is the run's also where others are named; which are held back is not.
+
+    Whether images may be downloaded is said for each evaluation anew.
+    """
     plain: Any = OmegaConf.to_container(run.dataset, resolve=True)
+    plain.pop("download", None)
     own = {"calibration": 0} | plain
     if not with_dataset:
         left = {*FINDING, *SPLITTING} - {"calibration"}

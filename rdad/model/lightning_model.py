@@ -129,11 +129,16 @@ class ReverseDistillation(L.LightningModule):
             key = np.random.SeedSequence(place).generate_state(1, np.uint64)[0]
             torch.manual_seed(int(key >> np.uint64(1)))
 
-    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Lightning's own refuses fused optimisers in bf16, though that scales no gradient."""
-        if self.clip_norm is not None:
-            trained = [one for group in optimizer.param_groups for one in group["params"]]
-            nn.utils.clip_grad_norm_(trained, self.clip_norm)
+    def configure_gradient_clipping(self, optimizer: Any, *given: Any, **named: Any) -> None:
+        """By `clip_norm`; without it as a Trainer's `gradient_clip_val` says.
+
+        Lightning's own refuses fused optimisers in bf16, though that scales no gradient.
+        """
+        if self.clip_norm is None:
+            super().configure_gradient_clipping(optimizer, *given, **named)
+            return
+        trained = [one for group in optimizer.param_groups for one in group["params"]]
+        nn.utils.clip_grad_norm_(trained, self.clip_norm)
 
     def training_step(self, batch: Batch, batch_index: int = 0) -> Tensor:
         if self.features is not None:

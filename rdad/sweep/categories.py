@@ -1,20 +1,22 @@
 """`dataset.category=all`: the categories that are under the root, found before a run or sweep."""
 
+import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import ConfigError, load_config
 from rdad.config.spelling import quoted
 from rdad.data.datasets import TEXTURES
 from rdad.data.readers.published import PUBLISHED
 from rdad.data.samples import existing_folder, subfolders
+from rdad.runs.names import expanded
 
 KEY, ALL = "dataset.category", "all"
 SWEEPS = ("sweep=benchmark", "sweep=categories")
 JOINT = ("dataset.joint=true", "experiment=joint")  # all categories as one
-OF_CATEGORY = ("train", "OK")  # folders that a category has
+OF_DATASET = re.compile(r"dataset[=.].*|experiment=[^,]*")  # an experiment may name a data set
+OF_CATEGORY = ("train", "Train", "OK")  # folders that a category has
 
 
 def with_categories(arguments: Sequence[str]) -> list[str]:
@@ -32,9 +34,7 @@ def with_categories(arguments: Sequence[str]) -> list[str]:
     unnamed = not given and (joint or any(one in SWEEPS for one in arguments))
     if not unnamed and f"{KEY}={ALL}" not in given:
         return list(arguments)
-    of_dataset = [
-        one for one in arguments if one.startswith(("dataset=", "dataset.")) and one not in given
-    ]
+    of_dataset = [one for one in arguments if OF_DATASET.fullmatch(one) and one not in given]
     node = load_config(*of_dataset, f"{KEY}={ALL}").dataset
     names = ",".join(quoted(name) if not name.isidentifier() else name for name in categories(node))
     asked = f"[{names}]" if joint else names
@@ -44,6 +44,8 @@ def with_categories(arguments: Sequence[str]) -> list[str]:
 def categories(dataset: DictConfig) -> list[str]:
     """Those of a data set's node whose folders are there: published ones first, in their order.
 
+    Where the root is yet to be downloaded, all that are published.
+
     Raises:
         ConfigError, FileNotFoundError: as `with_categories`.
         ValueError: a table cannot be read, or names none.
@@ -52,11 +54,17 @@ def categories(dataset: DictConfig) -> list[str]:
     if name == "textures":
         return list(TEXTURES)
     if name == "table":
+        if OmegaConf.is_missing(dataset, "file"):
+            raise ConfigError("dataset.file must be given, as in dataset.file=…")
         from rdad.data.readers.table import categories_of
 
-        return categories_of(Path(dataset.file).expanduser())
+        return categories_of(expanded(dataset.file))
+    if OmegaConf.is_missing(dataset, "root"):
+        raise ConfigError("dataset.root must be given, as in dataset.root=…")
     if "root" not in dataset or name == "folder":
         raise ConfigError(f"{KEY}={ALL}: {name} has no folders of categories; name them: {KEY}=a,b")
+    if dataset.get("download") and name in PUBLISHED and not expanded(dataset.root).exists():
+        return list(PUBLISHED[name])
     root = existing_folder(dataset.root)
     for place in [root, *subfolders(root)]:  # archives often hold one folder that holds all
         inside = subfolders(place)

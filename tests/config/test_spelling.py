@@ -18,11 +18,14 @@ def test_a_name_is_taken_as_it_stands(name: str) -> None:
     given = spelled(["dataset=folder", f"dataset.root={name}", f"dataset.normal={name}"])
     cfg = load_config(*given)
     assert (cfg.dataset.root, cfg.dataset.normal) == (name, name)
+    listed = load_config(*spelled(["dataset=table", f"dataset.file={name}"]))
+    assert listed.dataset.file == name
 
 
 def test_every_key_of_names_is_there() -> None:
     keys = {key for key in NAMES if key.startswith("dataset.")}
-    assert {key.partition(".")[2] for key in keys} <= set(load_config("dataset=folder").dataset)
+    known = {key for name in ("folder", "table") for key in load_config(f"dataset={name}").dataset}
+    assert {key.partition(".")[2] for key in keys} <= known
 
 
 @pytest.mark.parametrize(

@@ -384,6 +384,17 @@ def test_colours_of_16_bits_that_are_nearly_black_are_said(
     assert caplog.text.count(said) == (highest == 4095)
 
 
+def test_a_black_image_of_16_bit_grey_is_no_colour_image(
+    write_deep: Write, write_image: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(3):
+        write_deep(f"n/{index}.png", 65535)
+    Image.fromarray(np.zeros((12, 10), np.uint16)).save(tmp_path / "n" / "black.png")
+    write_image("bad/0.png")
+    own(tmp_path).prepare()
+    assert "colour images of 16 bits" not in caplog.text
+
+
 def test_files_that_are_turned_or_have_pages_are_said_once_with_the_first(
     make: Make, mvtec_root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -284,3 +284,8 @@ def test_each_source_can_be_checked_or_says_where_to_go(name: str) -> None:
     else:
         kind, _, digest = (source.digest or "").partition(":")
         assert len(bytes.fromhex(digest)) == {"sha256": 32, "md5": 16}[kind]
+
+
+def test_a_home_that_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["btad", "root=~nobody-of-that-name"]) == 1
+    assert "no home folder is known" in capsys.readouterr().err

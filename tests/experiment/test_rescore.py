@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from rdad import load_config, load_run, run
+from rdad.config.build import build_known
 from rdad.config.compose import ConfigError
 from rdad.detector.calibration import image_threshold
 from rdad.evaluate import main
@@ -298,6 +300,50 @@ def test_other_images_are_judged_by_the_runs_thresholds(
     )
     assert thresholds_in(folder) == load_run(finished).thresholds
     assert all(Path(row["image"]).is_relative_to(root) for row in rows(folder))
+
+
+def test_a_run_on_folders_is_scored_on_a_data_set_of_another_layout(
+    finished: Path, evaluate: Evaluate, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    config = tmp_path / "run" / ".hydra" / "config.yaml"
+    cfg = OmegaConf.load(config)
+    own = ("dataset=folder", f"dataset.root={trained_on(finished)}/part", "dataset.normal=train")
+    cfg.dataset = load_config(*own, "dataset.image_size=[64,64]", "dataset.batch_size=5").dataset
+    OmegaConf.save(cfg, config)
+    named = ("dataset=mvtec_ad", f"dataset.root={trained_on(finished)}", "dataset.category=part")
+    folder = evaluate(*named, source=tmp_path / "run")
+    record = json.loads((folder / "evaluation.json").read_text())
+    assert record["dataset"]["batch_size"] == 5
+    assert (folder / "scores.csv").read_bytes() == (finished / "scores.csv").read_bytes()
+
+
+def test_images_that_are_gone_are_downloaded_only_if_that_is_asked_for_again(
+    finished: Path,
+    evaluate: Evaluate,
+    refused: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    config = tmp_path / "run" / ".hydra" / "config.yaml"
+    cfg = OmegaConf.load(config)
+    cfg.dataset.root, cfg.dataset.download = str(tmp_path / "gone"), True
+    OmegaConf.save(cfg, config)
+    fetched: list[str] = []
+
+    def fetch(name: str, folder: Path, *, accept: bool) -> None:
+        fetched.append(name)
+        shutil.copytree(trained_on(finished), folder)
+
+    monkeypatch.setattr("rdad.data.download.download", fetch)
+    assert "gone does not exist" in refused(source=tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match="gone does not exist"):
+        build_known(load_run(tmp_path / "run").cfg.dataset).prepare()
+    assert not fetched
+    again = evaluate("dataset.download=true", source=tmp_path / "run")
+    assert fetched == ["mvtec_ad"]
+    assert thresholds_in(again) == load_run(finished).thresholds
 
 
 def test_thresholds_do_not_carry_over_to_other_images_in_another_mode(

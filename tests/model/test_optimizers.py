@@ -101,12 +101,15 @@ class Seen(L.Callback):
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
 
-def trained(folder: Path, precision: Any = "32-true", **options: Any) -> Seen:
+def trained(
+    folder: Path, precision: Any = "32-true", trainer_clip: float | None = None, **options: Any
+) -> Seen:
     """Five steps, of two in an epoch."""
     seen, batch = Seen(), {"images": pixels(), "indices": torch.arange(2)}
     trainer = L.Trainer(
         accelerator="cpu",
         precision=precision,
+        gradient_clip_val=trainer_clip,
         max_epochs=-1,
         max_steps=5,
         logger=False,
@@ -135,3 +138,8 @@ def test_the_gradient_is_cut_to_the_length_that_is_allowed(tmp_path: Path, preci
     cut = trained(tmp_path, precision, clip_norm=limit).lengths
     assert cut[0] == pytest.approx(limit, rel=1e-3)
     assert max(cut) <= limit * 1.001
+
+
+def test_a_trainers_own_limit_cuts_the_gradient_too(tmp_path: Path) -> None:
+    limit = trained(tmp_path).lengths[0] / 2
+    assert trained(tmp_path, trainer_clip=limit).lengths[0] == pytest.approx(limit, rel=1e-3)

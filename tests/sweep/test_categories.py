@@ -29,6 +29,16 @@ def test_a_folder_that_holds_all_is_looked_into(tmp_path: Path) -> None:
     assert "dataset.category=all" not in found and found[-1] == "dataset.category='01','02'"
 
 
+def test_an_experiment_may_say_which_data_set_it_is(tmp_path: Path) -> None:
+    given = ["sweep=categories", "experiment=paper", root(tmp_path, "wood/train", "tile/train")]
+    assert with_categories(given)[-1] == "dataset.category=tile,wood"
+
+
+def test_folders_that_are_called_train_with_a_capital_are_found(tmp_path: Path) -> None:
+    given = ["sweep=categories", "dataset=dagm", root(tmp_path, "Class1/Train", "Class2/Train")]
+    assert with_categories(given)[-1] == "dataset.category=Class1,Class2"
+
+
 def test_the_textures_are_all_there() -> None:
     assert with_categories(["sweep=categories"])[-1] == "dataset.category=brick,grass,gravel"
 
@@ -78,3 +88,24 @@ def test_own_folders_have_no_categories(tmp_path: Path) -> None:
     given = ["sweep=categories", "dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=a"]
     with pytest.raises(ConfigError, match="folder has no folders of categories"):
         with_categories(given)
+
+
+def test_a_table_has_no_folders_of_categories() -> None:
+    with pytest.raises(ConfigError, match="table has no folders of categories; name them"):
+        with_categories(["sweep=categories", "dataset=table", "dataset.file=parts.csv"])
+
+
+def test_a_root_that_nobody_named_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"^dataset\.root must be given"):
+        with_categories(["sweep=categories", "dataset=visa"])
+
+
+def test_experiments_that_vary_say_nothing_of_the_data_set() -> None:
+    found = with_categories(["sweep=categories", "experiment=quick,fast"])
+    assert found[-1] == "dataset.category=brick,grass,gravel"
+
+
+def test_what_is_yet_to_be_downloaded_has_the_published_categories(tmp_path: Path) -> None:
+    given = ["sweep=categories", "dataset=btad", "dataset.download=true"]
+    found = with_categories([*given, f"dataset.root={tmp_path}/no"])
+    assert found[-1] == "dataset.category='01','02','03'"

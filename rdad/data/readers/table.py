@@ -13,6 +13,7 @@ from rdad.data.images import listed
 from rdad.data.joint import Category
 from rdad.data.readers.trees import DEFECT, sample, trained_on_good
 from rdad.data.samples import GOOD, Sample, Samples, fitting
+from rdad.runs.names import expanded
 
 SPLITS = {
     "train": "train",
@@ -34,7 +35,7 @@ def table(
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """The images that a table lists, see `read_table`; results are called by category or file."""
-    read = partial(read_table, Path(file).expanduser(), root)
+    read = partial(read_table, expanded(file), root)
     if category:
         return one_or_joint("table", read, category, loading)
     label = fitting(Path(file).stem)
@@ -57,7 +58,7 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
         ValueError: a column is missing, or rows say what is not allowed; all are listed.
     """
     rows = _of_category(file, _rows(file), category)
-    base = file.parent if root is None else Path(root).expanduser()
+    base = file.parent if root is None else expanded(root)
     splits: dict[str, list[Sample]] = {"train": [], "test": [], "calibration": []}
     problems = []
     for number, row in rows:

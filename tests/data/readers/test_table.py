@@ -45,6 +45,17 @@ def test_a_row_says_split_label_type_masks_and_part(
     assert (images.name, images.category) == ("table", "nut")
 
 
+def test_validation_images_that_are_tested_on_too_are_said(
+    listed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with listed.open("a") as file:
+        file.write("a/2.png,,0,,test,nut,p3\n")
+    table(listed, category="nut", image_size=SIZE, cache_dir=listed.parent / "cache").prepare()
+    place = listed.parent / "a" / "2.png"
+    said = "1 of 1 calibration images are training or test images as well, byte for byte, the first"
+    assert caplog.text.count(f"{said} is {place}, as {place}: thresholds") == 1
+
+
 def test_without_a_category_all_rows_are_taken_and_paths_may_count_from_a_root(
     listed: Path, tmp_path: Path
 ) -> None:
@@ -111,3 +122,10 @@ def test_a_missing_column_or_file_is_named(listed: Path) -> None:
         read_table(listed.with_suffix(".parquet"))
     with pytest.raises(FileNotFoundError, match=r"no table nowhere\.csv"):
         read_table(Path("nowhere.csv"))
+
+
+def test_a_home_that_is_not_known_is_said(listed: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"~nobody-of-that-name.*: no home folder"):
+        table("~nobody-of-that-name/a.csv")
+    with pytest.raises(FileNotFoundError, match="no home folder"):
+        read_table(listed, root="~nobody-of-that-name")
