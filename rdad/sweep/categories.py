@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import ConfigError, load_config
 from rdad.config.spelling import quoted
@@ -53,6 +53,8 @@ def categories(dataset: DictConfig) -> list[str]:
 
         return list(CATEGORIES)
     if name == "table":
+        if OmegaConf.is_missing(dataset, "file"):
+            raise ConfigError("dataset.file must be given, as in dataset.file=…")
         from rdad.data.readers.table import categories_of
 
         return categories_of(Path(dataset.file).expanduser())
