@@ -90,8 +90,8 @@ def test_own_folders_have_no_categories(tmp_path: Path) -> None:
         with_categories(given)
 
 
-def test_a_table_has_no_folders_of_categories() -> None:
-    with pytest.raises(ConfigError, match="table has no folders of categories; name them"):
+def test_a_table_that_is_not_there_is_refused() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no table parts\.csv"):
         with_categories(["sweep=categories", "dataset=table", "dataset.file=parts.csv"])
 
 
