@@ -96,14 +96,16 @@ def _opened(sources: Sequence[str], cfg: DictConfig) -> "tuple[dict[str, Trained
         run = open_model(source, weights=cfg.weights, tracking_uri=cfg.tracking_uri)
         if not isinstance(run, LoadedRun):
             raise ConfigError(f"{source} is no run: it does not say its category")
-        category = str(OmegaConf.select(run.cfg, "dataset.category"))
-        if category not in IMAGES:
-            allowed = ", ".join(IMAGES)
-            raise ConfigError(f"{source} is of the category {category}; allowed: {allowed}")
-        if category in runs:
-            raise ConfigError(
-                f"{source} is the second run of {category}; name one of each category"
-            )
+        named = OmegaConf.select(run.cfg, "dataset.category")
+        categories = [*named] if OmegaConf.is_list(named) else [str(named)]
+        for category in categories:
+            if category not in IMAGES:
+                allowed = ", ".join(IMAGES)
+                raise ConfigError(f"{source} is of the category {category}; allowed: {allowed}")
+            if category in runs:
+                raise ConfigError(
+                    f"{source} is the second run of {category}; name one of each category"
+                )
         if run.thresholds is None:
             raise ConfigError(
                 f"{source} has no pixel threshold: no good images were held back for it"
@@ -111,7 +113,7 @@ def _opened(sources: Sequence[str], cfg: DictConfig) -> "tuple[dict[str, Trained
         root = cfg.root or OmegaConf.select(run.cfg, "dataset.root")
         if root is None:
             raise ConfigError(f"{source} does not say where its data set is: give root=…")
-        runs[category] = run.trained
+        runs |= dict.fromkeys(categories, run.trained)
         roots[str(root)] = source
     if len(roots) > 1:
         raise ConfigError(f"the runs name several data sets, {', '.join(roots)}: give root=…")

@@ -90,6 +90,19 @@ def test_each_private_image_has_its_map_in_float16_and_its_mask(place: Path, wri
     assert 0 < min(shares) <= max(shares) < 1
 
 
+def test_one_run_of_both_categories_serves_for_both(
+    place: Path, written: Path, tmp_path: Path
+) -> None:
+    both = alike(place / "runs" / "can", tmp_path / "both")
+    write_config(both, f"{{root: {place / 'data'}, category: [can, vial], joint: true}}")
+    assert command(both, f"output={tmp_path / 'whole'}") == 0
+    files = [
+        {path.relative_to(folder) for path in folder.rglob("*.*")}
+        for folder in (tmp_path / "whole", written)
+    ]
+    assert files[0] == files[1]
+
+
 def test_the_archive_holds_the_two_trees_in_a_folder_of_its_name(written: Path) -> None:
     with tarfile.open(written.with_name("submission.tar.gz")) as archive:
         names = archive.getnames()

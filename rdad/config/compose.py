@@ -14,8 +14,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig
+from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig, of_joint
 from rdad.data.datasets import RANGES, check_ranges, check_texture
+from rdad.data.joint import check_joint
 from rdad.data.layouts import category_folder
 from rdad.data.samples import existing_folder, folders_under
 from rdad.data.tiling import Tiling
@@ -102,7 +103,8 @@ def check_places(cfg: DictConfig) -> None:
         base = existing_folder(given.root)
         if given._target_ == "rdad.data.mvtec_ad":
             try:
-                category_folder(base, given.category)
+                for category in given.category if given.get("joint") else [given.category]:
+                    category_folder(base, category)
             except ValueError as error:
                 raise ConfigError(f"dataset.category: {error}") from error
         for key in ("normal", "normal_test", "defects", "masks"):
@@ -146,15 +148,18 @@ def _check_dataset(cfg: DictConfig) -> None:
         return
     given: Any = OmegaConf.to_container(cfg.dataset, resolve=True)
     check_keys("dataset", given, schema)
-    typed = _typed(schema, given)
+    several = isinstance(given.get("category"), list)
+    typed = _typed(of_joint(schema) if several else schema, given)
     check_values(schema, typed, "dataset.")
     elsewhere = {"image_size"} | ({"seed"} if typed.seed == cfg.seed else set())
     ranged = [key for key in RANGES if key in typed and key not in elsewhere]
     try:
         check_ranges(**{key: typed[key] for key in ranged})
+        check_joint(typed.category, typed.joint)
         Tiling.of((1, 1) if typed.tile is None else typed.tile, typed.tile_overlap)
         if typed._target_ == "rdad.data.textures":
-            check_texture(typed.category)
+            for category in typed.category if several else [typed.category]:
+                check_texture(category)
     except ValueError as error:
         raise ConfigError(f"dataset.{error}") from error
     for key, found in given.items():

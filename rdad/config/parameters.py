@@ -14,7 +14,7 @@ from rdad.config.schema import ModelConfig, TrainConfig, TrainerConfig
 
 FINDING = (
     *("_target_", "root", "file", "category", "normal", "normal_test", "defects", "masks"),
-    "recursive",
+    *("recursive", "joint"),
 )
 """Keys of `dataset` that say where its images are."""
 

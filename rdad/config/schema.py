@@ -1,6 +1,6 @@
 """What a configuration may hold: its keys, their types, and the values that are allowed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
@@ -94,6 +94,12 @@ class DatasetConfig:
     tile: list[int] | None = sides()
     tile_overlap: float = MISSING
     bits: Any = MISSING  # auto, or a number
+    joint: bool = False
+
+
+def of_joint(schema: type[DatasetConfig]) -> type[DatasetConfig]:
+    """The same for several categories as one, whose names are a list."""
+    return make_dataclass(schema.__name__, [("category", list[str], MISSING)], bases=(schema,))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One category of images as Lightning wants it: splits, and batches of them."""
+"""One category of images, or several as one, as Lightning wants it: splits, and their batches."""
 
 import hashlib
 import logging
@@ -16,7 +16,7 @@ from rdad.data.datasets import Validation, check_ranges
 from rdad.data.decoded import Decoded, decode_splits
 from rdad.data.depth import FULL, Bits
 from rdad.data.duplicates import check_duplicates
-from rdad.data.samples import Sample, Samples
+from rdad.data.samples import Sample, Samples, defect_types_of
 from rdad.data.splitting import item_numbers, split
 from rdad.data.store import default_cache_dir
 from rdad.data.tiles import Tiles
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class AnomalyDataModule(lightning.LightningDataModule):
-    """Training, validation and test batches of one category.
+    """Training, validation and test batches of one category, or of several as one.
 
     A batch is a dictionary: `images` uint8 (B, 3, H, W), RGB, not normalised; `labels` int64
     (B,), 0 normal and 1 anomalous; `masks` bool (B, 1, H, W); `indices` int64 (B,), into the
@@ -37,9 +37,11 @@ class AnomalyDataModule(lightning.LightningDataModule):
     `calibration_sizes` and `test_sizes`, the (height, width) of each such image's file;
     `defect_types`, the sorted anomalous types of the test images; `has_masks`, whether test images
     have masks; `test_parts`, int64, one number for all views of an item, None where no item is seen
-    in several images; `content_digest`, of the content and order of the images that are trained on,
-    and of how they are read and cut; `train_length`, what an epoch trains on: so many images or
-    tiles; `bits`, how many of its bits a 16-bit grey file uses.
+    in several images; `categories` in their order, empty where there is only one;
+    `test_categories`, int64, the place there of each test image's, None with only one;
+    `content_digest`, of the content and order of the images that are trained on, and of how they
+    are read and cut; `train_length`, what an epoch trains on: so many images or tiles; `bits`, how
+    many of its bits a 16-bit grey file uses.
 
     With a tile, training and validation batches hold tiles, and `indices` count them; they carry
     their part of the mask, and label and type of their image. Calibration and test batches hold
@@ -186,6 +188,11 @@ class AnomalyDataModule(lightning.LightningDataModule):
     def train_length(self) -> int:
         return len(self._prepared("train"))
 
+    def beside_test(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What metrics take of these test images beside what is in their batch."""
+        known = {"parts": self.test_parts, "categories": self.test_categories}
+        return {name: of[indices.cpu()] for name, of in known.items() if of is not None}
+
     def _scored_loader(self, split: str) -> DataLoader[Batch]:
         """Whole images have sizes of their own, so each is a batch."""
         batch_size = self.batch_size if self.tiling is None else 1
@@ -220,9 +227,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.test_sizes = test.sizes
         viewed = any(sample.part for sample in samples.test)
         self.test_parts = torch.tensor(item_numbers(samples.test)) if viewed else None
-        self.defect_types = types = tuple(
-            sorted({one.defect_type for one in samples.test if one.label})
-        )
+        self.categories = tuple(filter(None, dict.fromkeys(one.category for one in samples.test)))
+        places = [self.categories.index(one.category) for one in samples.test if one.category]
+        self.test_categories = torch.tensor(places) if places else None
+        self.defect_types = types = defect_types_of(samples.test)
         self.has_masks = any(sample.mask for sample in samples.test)
         how = repr(self.tiling) if self.tiling else ""
         how += f" {self.bits} bits" if self.bits != FULL else ""

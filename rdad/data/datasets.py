@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from rdad import data  # whose classes are loaded at their first use
 from rdad.data.depth import Bits, is_bits
+from rdad.data.joint import Category, Read, check_joint, joined, label
 from rdad.data.layouts import read_folder, read_mvtec_ad
 from rdad.data.readers.published import warn_of_counts
 from rdad.data.samples import Samples, existing_folder, fitting
@@ -19,10 +20,21 @@ Validation = Literal["none", "split", "test"]
 LARGEST_SEED = 2**32 - 1  # numpy's
 MOST_IMAGES = 1_000_000  # in a batch
 
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value not in ("", ".", "..") and "/" not in value
+
+
+def _listed(category: Category) -> Sequence[str]:
+    if isinstance(category, str) or not isinstance(category, Sequence):
+        return [category]
+    return category
+
+
 RANGES = {
     "category": (  # of results too: nothing is written beside the run's folder
         "a folder's name, without /",
-        lambda v: v is None or (v not in ("", ".", "..") and "/" not in v),
+        lambda v: v is None or all(map(_is_name, _listed(v))),
     ),
     "image_size": ("[height, width], both 1 or more", lambda v: len(v) == 2 and min(v) >= 1),
     "batch_size": (f"in [1, {MOST_IMAGES}]", lambda v: 1 <= v <= MOST_IMAGES),
@@ -63,6 +75,7 @@ class Loading(TypedDict, total=False):
     tile_overlap: float
     bits: Bits
     cache_dir: str | Path | None
+    joint: bool
 
 
 class Public(Loading, total=False):
@@ -75,17 +88,18 @@ class Public(Loading, total=False):
     download: bool
 
 
-def textures(category: str = "brick", **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
+def textures(category: Category = "brick", **loading: Unpack[Loading]) -> "data.AnomalyDataModule":
     """The embedded data set: photographs of brick, grass or gravel, defects drawn in."""
     from rdad.data.texture_photographs import read_textures
 
-    check_texture(category)
-    read = partial(read_textures, category, loading.get("cache_dir"))
-    return data.AnomalyDataModule(read, name="textures", category=category, **loading)
+    for one in _listed(category):
+        check_texture(one)
+    read = partial(read_textures, cache_dir=loading.get("cache_dir"))
+    return one_or_joint("textures", read, category, loading)
 
 
 def mvtec_ad(
-    root: str | Path, category: str, **loading: Unpack[Public]
+    root: str | Path, category: Category, **loading: Unpack[Public]
 ) -> "data.AnomalyDataModule":
     """A category of MVTec AD, or of any data set in its layout."""
     return public("mvtec_ad", read_mvtec_ad, root, category, loading)
@@ -95,19 +109,37 @@ def public(
     name: str,
     read: Callable[[Path, str], Samples],
     root: str | Path,
-    category: str,
+    category: Category,
     loading: Public,
 ) -> "data.AnomalyDataModule":
     """A category of a public data set; the log says where its counts are not those published.
+
+    With `joint` several, as of `one_or_joint`.
 
     Args:
         name: The data set's, as in `dataset=<name>`.
         read: Finds the images of a category under the root, which exists.
     """
-    fetch = loading.get("download", False)
-    found = partial(_counted, name, read, root, category, fetch)
+    found = partial(_counted, name, read, root, fetch=loading.get("download", False))
     further: Any = {key: value for key, value in loading.items() if key != "download"}
-    return data.AnomalyDataModule(found, name=name, category=fitting(category), **further)
+    return one_or_joint(name, found, category, further)
+
+
+def one_or_joint(
+    name: str, read: Read, category: Category, loading: Loading
+) -> "data.AnomalyDataModule":
+    """A category, or with `joint` several as one, see `rdad.data.joint`.
+
+    Raises:
+        ValueError: a list of categories without `joint`, or `joint` without a list.
+    """
+    further: dict[str, Any] = {**loading}
+    joint = further.pop("joint", False)
+    check_ranges(category=category)
+    check_joint(category, joint)
+    names = tuple(_listed(category))
+    found = partial(joined, read, names) if joint else partial(read, *names)
+    return data.AnomalyDataModule(found, name=name, category=label(category), **further)
 
 
 def folder(
@@ -131,11 +163,18 @@ def folder(
     split_seed = loading.get("split_seed", 0)
     found = (root, normal, normal_test, defects, masks, holdout, split_seed, recursive)
     read = partial(read_folder, *found)
-    label = fitting(category or resolved(expanded(root)).name)
+    named = fitting(category or resolved(expanded(root)).name)
     refuse = not allow_duplicates
     return data.AnomalyDataModule(
-        read, name="folder", category=label, refuse_duplicates=refuse, **loading
+        read, name="folder", category=named, refuse_duplicates=refuse, **as_one(loading)
     )
+
+
+def as_one(loading: Loading) -> dict[str, Any]:
+    """What a module of images without categories takes; raises ValueError where they are joined."""
+    if loading.get("joint", False):
+        raise ValueError("joint takes a data set with categories; these images have none")
+    return {name: value for name, value in loading.items() if name != "joint"}
 
 
 def _counted(

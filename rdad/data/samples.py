@@ -33,7 +33,8 @@ class Sample:
     `name` is unique within a split and defect type, letter case ignored: it names artifacts.
     Where a defect has several mask files, what any of them marks is defect. Images with the same
     `part`, if it is not empty, are views of one item, which is scored by its worst view. `bits`,
-    which the data module sets, is how many of its bits a 16-bit grey file uses.
+    which the data module sets, is how many of its bits a 16-bit grey file uses. `category` is empty
+    but where several are trained on together: `name` and `defect_type` are then its own.
     """
 
     image: Path
@@ -44,6 +45,7 @@ class Sample:
     more_masks: tuple[Path, ...] = ()
     part: str = ""
     bits: int = FULL
+    category: str = ""
 
     @property
     def masks(self) -> tuple[Path, ...]:
@@ -70,6 +72,11 @@ class Samples:
     def of_bits(self, bits: int) -> "Samples":
         """The same, all of so many bits."""
         return Samples(*(tuple(replace(one, bits=bits) for one in part) for part in self.splits))
+
+
+def defect_types_of(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """The types of the anomalous samples, sorted."""
+    return tuple(sorted({one.defect_type for one in samples if one.label}))
 
 
 def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None) -> list[Sample]:

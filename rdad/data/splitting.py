@@ -13,12 +13,15 @@ Rows = list[int]
 def split(
     samples: Sequence[Sample], *, validation: float, calibration: float, seed: int
 ) -> tuple[Rows, Rows, Rows]:
-    """As `split_rows`, but all views of an item go the same way."""
-    items = item_numbers(samples)
-    drawn = split_rows(len(set(items)), validation=validation, calibration=calibration, seed=seed)
-    trained, held, calibrated = (
-        [row for row, item in enumerate(items) if item in part] for part in map(set, drawn)
-    )
+    """As `split_rows` of each category, but all views of an item go the same way."""
+    trained, held, calibrated = Rows(), Rows(), Rows()
+    for category in dict.fromkeys(sample.category for sample in samples):
+        rows = [row for row, sample in enumerate(samples) if sample.category == category]
+        items = item_numbers([samples[row] for row in rows])
+        count = len(set(items))
+        drawn = split_rows(count, validation=validation, calibration=calibration, seed=seed)
+        for part, chosen in zip((trained, held, calibrated), map(set, drawn), strict=True):
+            part += [row for row, item in zip(rows, items, strict=True) if item in chosen]
     return trained, held, calibrated
 
 

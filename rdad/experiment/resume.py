@@ -18,6 +18,7 @@ from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.foreign import plain_overrides
 from rdad.config.parameters import later_options, parameters
 from rdad.config.spelling import quoted
+from rdad.data.joint import label
 from rdad.model.precision import AUTO
 from rdad.runs.files import read_metrics
 from rdad.runs.record import (
@@ -84,7 +85,8 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
         return None
     record = read_record(run_dir, "params")
     was, category = later_options() | record["params"], cfg.dataset.get("category")
-    now = parameters(cfg, str(was.get("dataset")), str(category or was.get("category")))
+    named = label(category) if category else str(was.get("category"))
+    now = parameters(cfg, str(was.get("dataset")), named)
     changed = [
         f"{name}={now[name]} (was {was[name]})"
         for name in now

@@ -34,6 +34,14 @@ def groups_of(groups: Groups, defect_types: Sequence[str]) -> dict[str, tuple[st
     return found
 
 
+def groups_among(groups: Groups, defect_types: Sequence[str]) -> Groups:
+    """The groups with these types alone, and without those that are empty then."""
+    if groups is None or isinstance(groups, str):
+        return groups
+    kept = {name: [one for one in of if one in defect_types] for name, of in groups.items()}
+    return {name: of for name, of in kept.items() if of}
+
+
 def group_mean(
     name: str, figures: Mapping[str, float], groups: Collection[str], undefined: dict[str, str]
 ) -> dict[str, float]:

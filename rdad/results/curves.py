@@ -41,6 +41,9 @@ def write_test_curves(run_dir: Path, gathered: Gathered) -> None:
     if samples:
         types = [sample.defect_type for sample in samples]
         _save(run_dir, "score_histogram", score_histogram(scores, types))
+    if any(sample.category for sample in samples):
+        log.info("no ROC curve: the figures are means over categories")
+        return
     drawn = {name: curve for name, curve in found.items() if curve.fpr.size}
     if "image_roc" not in drawn:
         log.info("no ROC curve: it needs normal and anomalous test images")

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rdad.config.compose import ConfigError
+from rdad.data.samples import defect_types_of
 from rdad.detector.calibration import CalibrationPixels, advice, calibrate
 from rdad.detector.scoring import Batch, ScoredBatch, score
 from rdad.metrics import AnomalyMetrics
 from rdad.metrics.groups import groups_of
+from rdad.metrics.joint import JointMetrics, RunMetrics, ScoredCategory
 from rdad.model.precision import Precision
 from rdad.model.torch_model import ReverseDistillationModel
-from rdad.results.saturated import SaturatedOverlaps, overlaps_for
+from rdad.results.saturated import JointOverlaps, SaturatedOverlaps, overlaps_for
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.files import CALIBRATION_FILE, write_metrics, write_table
 
@@ -62,25 +64,36 @@ def metrics_for(
     streaming: bool = False,
     spro_limit: float | None = None,
     **limits: Any,
-) -> AnomalyMetrics:
+) -> RunMetrics:
     """The metrics of the data module's test images, by the configuration's node `evaluation`.
 
     What is not said here is as `AnomalyMetrics` takes it; `spro_limit` is for `asked_overlaps`.
     Maps of images that are cut into tiles are of any size, and all together may be too much to
-    keep: there they are always streaming.
+    keep: there they are always streaming. Of several categories they are each category's.
     """
-    return AnomalyMetrics(
-        defect_types=datamodule.defect_types,
-        thresholds=thresholds,
-        parts=datamodule.test_parts is not None,
-        streaming=streaming or datamodule.tiling is not None,
+    given: dict[str, Any] = {
+        "defect_types": datamodule.defect_types,
+        "thresholds": thresholds,
+        "parts": datamodule.test_parts is not None,
+        "streaming": streaming or datamodule.tiling is not None,
         **limits,
-    )
+    }
+    if not datamodule.categories:
+        return AnomalyMetrics(**given)
+    by_category = {
+        name: [one for one in datamodule.test_samples if one.category == name]
+        for name in datamodule.categories
+    }
+    categories = [
+        ScoredCategory(name, defect_types_of(of), any(one.mask for one in of))
+        for name, of in by_category.items()
+    ]
+    return JointMetrics(categories, **given)
 
 
 def asked_overlaps(
     datamodule: "AnomalyDataModule", evaluation: Mapping[str, Any], *, check: bool = False
-) -> SaturatedOverlaps | None:
+) -> SaturatedOverlaps | JointOverlaps | None:
     """AU-sPRO of the data module's test images, by the configuration's node `evaluation`.
 
     Args:
@@ -105,11 +118,11 @@ def evaluate_into(
     folder: Path,
     model: ReverseDistillationModel,
     datamodule: "AnomalyDataModule",
-    metrics: AnomalyMetrics,
+    metrics: RunMetrics,
     writer: ArtifactWriter,
     *,
     precision: Precision = nullcontext,
-    overlaps: SaturatedOverlaps | None = None,
+    overlaps: SaturatedOverlaps | JointOverlaps | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """All metrics over the test images, with metrics.json and what the writer leaves.
 
@@ -132,11 +145,11 @@ def evaluate_into(
 def evaluate(
     model: ReverseDistillationModel,
     datamodule: "AnomalyDataModule",
-    metrics: AnomalyMetrics,
+    metrics: RunMetrics,
     writer: ArtifactWriter | None = None,
     *,
     precision: Precision = nullcontext,
-    overlaps: SaturatedOverlaps | None = None,
+    overlaps: SaturatedOverlaps | JointOverlaps | None = None,
 ) -> dict[str, float]:
     """All metrics over the test images; `writer`, if there is one, gets every map and score.
 
@@ -144,14 +157,13 @@ def evaluate(
     """
     for scored in _scored(model, datamodule, datamodule.test_dataloader(), precision):
         batch, maps, scores = scored.batch, scored.maps.cpu(), scored.scores.cpu()
-        parts = datamodule.test_parts
         metrics.update(
             scores=scores,
             labels=batch["labels"],
             maps=maps,
             masks=batch["masks"] if datamodule.has_masks else None,
             defect_types=batch["defect_types"],
-            parts=None if parts is None else parts[batch["indices"]],
+            **datamodule.beside_test(batch["indices"]),
         )
         if writer is not None:
             found = zip(batch["indices"].tolist(), maps[:, 0].numpy(), scores.tolist(), strict=True)

@@ -23,17 +23,18 @@ def most_telling(
 ) -> list[int]:
     """Numbers of the images to look at first, ascending; at most `limit` of them.
 
-    Turns go round the defect types, the normal images' first. In its turns a type gives its worst
-    image, its best, its second worst and so on: of normal images the highest score is the worst,
-    of a defect the lowest. Of equal scores the earlier image comes first.
+    Turns go round the defect types of each category, the normal images' first. In its turns a type
+    gives its worst image, its best, its second worst and so on: of normal images the highest score
+    is the worst, of a defect the lowest. Of equal scores the earlier image comes first.
     """
     if limit is None:
         return list(range(len(samples)))
-    by_type: dict[tuple[int, str], list[int]] = {}
+    by_type: dict[tuple[int, str, str], list[int]] = {}
     for number, sample in enumerate(samples):
-        by_type.setdefault((sample.label, sample.defect_type), []).append(number)
+        kind = (sample.label, sample.category, sample.defect_type)
+        by_type.setdefault(kind, []).append(number)
     turns = []
-    for (label, _), numbers in sorted(by_type.items()):
+    for (label, _, _), numbers in sorted(by_type.items()):
         sign = 1 if label else -1
         turns.append(_from_both_ends(sorted(numbers, key=lambda n, s=sign: s * scores[n])))
     in_turn = [number for turn in zip_longest(*turns) for number in turn if number is not None]
@@ -51,7 +52,8 @@ def overlay_names(samples: "Sequence[Sample]") -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for sample in samples:
-        stem = f"{sample.defect_type}_{sample.name}".replace("/", "_")
+        words = filter(None, (sample.category, sample.defect_type, sample.name))
+        stem = "_".join(words).replace("/", "_")
         names.append(f"{distinct(stem, taken)}.png")
     return names
 
@@ -74,7 +76,7 @@ def draw_overlay(path: Path, gathered: Gathered, number: int, *, category: str) 
     marked = decode_union(sample)
     mask = None if marked is None else np.asarray(marked[0]) > 127
     texts = {
-        "title": f"{category}  {sample.defect_type}/{sample.name}",
+        "title": f"{sample.category or category}  {sample.defect_type}/{sample.name}",
         "caption": f"score {gathered.scores[number]:.4g}",
     }
     picture = overlay(image, anomaly_map, mask, *gathered.limits, **texts)

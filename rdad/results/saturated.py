@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rdad.data.images import DataError
+from rdad.data.samples import defect_types_of
 from rdad.data.saturation import DEFECTS_CONFIG, Saturation, read_regions, read_saturations
 from rdad.detector.scoring import stretched_map
-from rdad.metrics.groups import Groups, group_mean, groups_of
+from rdad.metrics.groups import Groups, group_mean, groups_among, groups_of
+from rdad.metrics.joint import over_categories
 from rdad.metrics.spro import SaturatedOverlap
 
 if TYPE_CHECKING:
@@ -23,23 +25,27 @@ NAME = "au_spro"
 
 def overlaps_for(
     datamodule: "AnomalyDataModule", *, fpr_limit: float = 0.05, groups: Groups = None
-) -> "SaturatedOverlaps | None":
+) -> "SaturatedOverlaps | JointOverlaps | None":
     """For the test images of a prepared data module; None where nothing says what is enough.
+
+    Of several categories they are those of each for which something does.
 
     Raises:
         rdad.data.DataError: what is said cannot be read.
         ValueError: as `groups_of`.
     """
-    path = _defects_config(datamodule.test_samples)
-    if path is None or not datamodule.has_masks:
-        return None
-    return SaturatedOverlaps(
-        datamodule.test_samples,
-        datamodule.test_sizes,
-        read_saturations(path),
-        groups_of(groups, datamodule.defect_types),
-        fpr_limit=fpr_limit,
-    )
+    groups_of(groups, datamodule.defect_types)
+    members = {}
+    for category in datamodule.categories or ("",):
+        images = zip(datamodule.test_samples, datamodule.test_sizes, strict=True)
+        samples, sizes = zip(*(one for one in images if one[0].category == category), strict=True)
+        path, types = _defects_config(samples), defect_types_of(samples)
+        if path is not None and any(one.mask for one in samples):
+            own = groups_of(groups_among(groups, types), types)
+            saturations = read_saturations(path)
+            overlaps = SaturatedOverlaps(samples, sizes, saturations, own, fpr_limit=fpr_limit)
+            members[category] = overlaps
+    return JointOverlaps(members) if members and datamodule.categories else members.get("")
 
 
 class SaturatedOverlaps:
@@ -102,6 +108,33 @@ class SaturatedOverlaps:
         lost = [name for name, value in figures.items() if math.isnan(value)]
         self.undefined = dict.fromkeys(lost, "there is no defect, or no normal pixel")
         return figures | group_mean(NAME, figures, self._groups, self.undefined)
+
+
+class JointOverlaps:
+    """`SaturatedOverlaps` of several categories, named as `over_categories` does."""
+
+    def __init__(self, members: Mapping[str, SaturatedOverlaps]) -> None:
+        self.undefined: dict[str, str] = {}
+        self._members = members
+
+    def check(self) -> None:
+        """As `SaturatedOverlaps.check`, of one category behind the other."""
+        for overlaps in self._members.values():
+            overlaps.check()
+
+    def add(
+        self, sample: "Sample", size: tuple[int, int], anomaly_map: "NDArray[np.float32]"
+    ) -> None:
+        """As `SaturatedOverlaps.add`, for the category of the sample."""
+        if (overlaps := self._members.get(sample.category)) is not None:
+            overlaps.add(sample, size, anomaly_map)
+
+    def compute(self) -> dict[str, float]:
+        """All figures by name, in [0, 1] or nan; `undefined` then maps a name to the reason."""
+        found = {name: overlaps.compute() for name, overlaps in self._members.items()}
+        reasons = {name: overlaps.undefined for name, overlaps in self._members.items()}
+        figures, self.undefined = over_categories(found, reasons)
+        return figures
 
 
 def _is_among(sample: "Sample", types: set[str]) -> bool:

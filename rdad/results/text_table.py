@@ -15,19 +15,38 @@ unmarked: Mark = "{}".format
 starred: Mark = "{}*".format
 bold: Mark = "**{}**".format
 
+BY_CATEGORY = ("image_auroc", "pixel_auroc", "aupro")
 LESS_IS_BETTER = "false_alarm_rate"
 
 
 def metrics_table(metrics: Mapping[str, float], thresholds: "Thresholds | None") -> str:
-    """The metrics over all defect types, a line each, and the thresholds that some of them use."""
+    """The metrics over all defect types, a line each, and the thresholds that some of them use.
+
+    Of several categories the metrics are means, and a line a category stands behind them.
+    """
     overall = {name: value for name, value in metrics.items() if name.count("/") == 1}
     width = max(map(len, overall))
     lines = [
         "",
         *(f"  {name:<{width}}  {figure(value, '.4f')}" for name, value in overall.items()),
         "",
+        *_by_category(metrics),
     ]
     return "\n".join([*lines, f"thresholds  {thresholds or 'none'}"])
+
+
+def _by_category(metrics: Mapping[str, float]) -> list[str]:
+    """A table and an empty line; nothing for one category, whose pixels have one figure alone."""
+    only = f"test/{BY_CATEGORY[1]}/"
+    categories = [name.removeprefix(only) for name in metrics if name.startswith(only)]
+    if not categories:
+        return []
+    rows = [
+        [one, *(figure(metrics[f"test/{name}/{one}"], ".4f") for name in BY_CATEGORY)]
+        for one in categories
+    ]
+    table = aligned([["category", *BY_CATEGORY], *rows])
+    return [*(f"  {line}" for line in table.splitlines()), ""]
 
 
 def short(path: Path) -> Path:

@@ -2,9 +2,10 @@
 
 scores.csv                                               a row an image: raw score, normalised
                                                          score and predicted label; and its part,
-                                                         where items are seen in several images
+                                                         where items are seen in several images;
+                                                         and its category, where there are several
 anomaly_maps/<category>/test/<defect type>/<name>.tiff   raw float32, at the original image's size
-overlays/<defect type>_<name>.png                        the images that tell most
+overlays/[<category>_]<defect type>_<name>.png           the images that tell most
 curves/                                                  see `rdad.results.curves`
 report.html                                              see `rdad.results.report`
 """
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rdad.data.samples import Sample
-    from rdad.metrics import AnomalyMetrics
+    from rdad.metrics.joint import RunMetrics
     from rdad.metrics.thresholds import Thresholds
     from rdad.results.report.contents import ReportSubject
 
@@ -51,7 +52,7 @@ class ArtifactWriter:
     to write does not stop the test; `close` raises it.
 
     Args:
-        category: The folder's name under `anomaly_maps/`.
+        category: The folder's name under `anomaly_maps/`, but of samples that have one.
         maps: Whether TIFF files are written.
         overlays: The most overlays that are drawn, chosen by `rdad.results.overlays.most_telling`;
             None draws all.
@@ -117,7 +118,8 @@ class ArtifactWriter:
         self._gathered.add(sample, float(score), values)
         self._attempt(self._run_dir, lambda: self._gathered.maps.append(values))
         if self._maps:
-            folder = self._run_dir / MAPS_FOLDER / self._category / "test" / sample.defect_type
+            category = sample.category or self._category
+            folder = self._run_dir / MAPS_FOLDER / category / "test" / sample.defect_type
             path = folder / f"{sample.name}.tiff"
             pixels = max(math.prod(size), values.size)
             self._waiting.enter(pixels)
@@ -125,7 +127,7 @@ class ArtifactWriter:
             written = self._threads.submit(self._attempt, path, write)
             written.add_done_callback(lambda _: self._waiting.leave(pixels))
 
-    def take_curves(self, metrics: "AnomalyMetrics") -> None:
+    def take_curves(self, metrics: "RunMetrics") -> None:
         """Take the curves of metrics that have been computed of what was added."""
         self._gathered.curves, self._gathered.areas = metrics.curves, metrics.curve_areas
 
@@ -172,16 +174,16 @@ class ArtifactWriter:
 
     def _write_scores(self) -> None:
         found = self._gathered
-        parts = any(sample.part for sample in found.samples)
+        optional = ("part", "category")
+        further = [name for name in optional if any(getattr(one, name) for one in found.samples)]
         rows = [
             (
                 *(sample.image, "test", sample.defect_type, sample.label, score),
-                *(*self._verdict(score), *([sample.part] if parts else [])),
+                *(*self._verdict(score), *(getattr(sample, name) for name in further)),
             )
             for sample, score in zip(found.samples, found.scores, strict=True)
         ]
-        columns = (*SCORE_COLUMNS, "part") if parts else SCORE_COLUMNS
-        write_table(self._run_dir / SCORES_FILE, columns, rows)
+        write_table(self._run_dir / SCORES_FILE, (*SCORE_COLUMNS, *further), rows)
 
     def _verdict(self, score: float) -> tuple[float, int] | tuple[str, str]:
         if self._gathered.thresholds is None:

@@ -3,16 +3,20 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rdad.data.readers.published import PUBLISHED
+from rdad.runs.files import read_metrics
 from rdad.runs.record import CONFIG_FILE, read_yaml
 from rdad.sweep.comparison import SEED, setting_name
 from rdad.sweep.jobs import Job
 from rdad.sweep.published import MEAN, METRICS, Published, groups, published
 
 CATEGORY = "category"
+SAID = ("dataset.category", "dataset.joint")
+"""What says of which categories a job is, and so is no part of its setting."""
+
 ROUNDING = 0.05  # published figures have one decimal
 CONFIDENCE = 0.95
 
@@ -90,14 +94,41 @@ class Benchmark:
 
 
 def benchmarks(jobs: Sequence[Job]) -> list[Benchmark]:
-    """A table for each setting of each data set of which several categories were asked for."""
-    found: dict[tuple[str, str], list[Job]] = {}
+    """A table for each setting of each data set of which several categories were asked for.
+
+    A network for several categories is a line for each of them, in a table of such networks.
+    """
+    found: dict[tuple[str, str, bool], list[Job]] = {}
     for job in jobs:
         dataset = str(job.params.get("dataset") or job.changed.get("dataset") or "")
-        setting = setting_name(job.setting, without=[SEED, CATEGORY, "dataset.category"])
-        found.setdefault((dataset, setting), []).append(job)
-    tables = [_benchmark(dataset, setting, of) for (dataset, setting), of in found.items()]
+        setting = setting_name(job.setting, without=[SEED, CATEGORY, *SAID])
+        categories = _joint_categories(job)
+        one_each = [_of_category(job, name) for name in categories] or [job]
+        found.setdefault((dataset, setting, bool(categories)), []).extend(one_each)
+    tables = [_benchmark(dataset, setting, of) for (dataset, setting, _), of in found.items()]
     return [table for table in tables if table.lines]
+
+
+def _joint_categories(job: Job) -> list[str]:
+    """Those of one network for several; none for another, or where nothing says."""
+    try:
+        dataset: Any = read_yaml(job.folder / CONFIG_FILE)["dataset"]
+        return [*map(str, dataset["category"])] if dataset.get("joint") else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _of_category(job: Job, category: str) -> Job:
+    """A job of several categories as if it were one's, with the figures of that."""
+    figures: dict[str, float] = {}
+    if job.finished:
+        ending = f"/{category}"
+        figures = {
+            name.removeprefix("test/").removesuffix(ending): value
+            for name, value in read_metrics(job.folder).items()
+            if name.endswith(ending) and name.count("/") == 2
+        }
+    return replace(job, params={**job.params, CATEGORY: category}, metrics=figures)
 
 
 def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> Benchmark:
@@ -120,7 +151,8 @@ def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> Benchmark:
             lines.append(_mean(name, members, results, known))
     failed = {_category(job): job.reason for job in jobs if not job.finished}
     missing = {one: failed.get(one, "not in the sweep") for one in order if one not in results}
-    title = dataset if setting == "all jobs" else f"{dataset}, {setting}"
+    said = [dataset, *([] if setting == "all jobs" else [setting])]
+    title = ", ".join([*said, *(["one network for all"] if _joint_categories(jobs[0]) else [])])
     seeds = max(map(len, results.values()), default=0)
     return Benchmark(title, tuple(lines), missing, known.sources, seeds)
 

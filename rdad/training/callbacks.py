@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from rdad.config.compose import ConfigError
 from rdad.data import AnomalyDataModule
-from rdad.metrics import AnomalyMetrics
+from rdad.metrics.joint import RunMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.results.evaluation import evaluate
 from rdad.runs.files import append_history, write_atomic
@@ -208,7 +208,7 @@ class WatchedMetrics(Callback):
     Where batches hold tiles, the images are scored after them, blended.
     """
 
-    def __init__(self, metrics: AnomalyMetrics, datamodule: AnomalyDataModule) -> None:
+    def __init__(self, metrics: RunMetrics, datamodule: AnomalyDataModule) -> None:
         self.metrics, self.datamodule = metrics, datamodule
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -226,14 +226,14 @@ class WatchedMetrics(Callback):
         if self.datamodule.tiling is not None:
             return
         assert isinstance(pl_module, ReverseDistillation)
-        maps, parts = outputs["anomaly_maps"], self.datamodule.test_parts
+        maps = outputs["anomaly_maps"]
         self.metrics.update(
             scores=pl_module.model.anomaly_map.scores(maps).cpu(),
             labels=batch["labels"].cpu(),
             maps=maps.cpu(),
             masks=batch["masks"].cpu() if self.datamodule.has_masks else None,
             defect_types=batch["defect_types"].cpu(),
-            parts=None if parts is None else parts[batch["indices"].cpu()],
+            **self.datamodule.beside_test(batch["indices"]),
         )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -29,6 +29,8 @@ def missing(cfg: DictConfig) -> list[str]:
 def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
     group, _, name = option.rpartition("/")
     asked_for = missing(load_config(f"{group}={name}"))
+    if option == "experiment/joint":
+        asked_for.append("dataset.category=[brick,grass]")
     check(load_config(f"{group}={name}", *asked_for))
 
 
@@ -47,7 +49,7 @@ def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
         "trainer": "auto cpu gpu ddp",
         "tracking": "mlflow off",
         "sweep": "mode backbone_mode layers categories seeds",
-        "experiment": "quick fast paper",
+        "experiment": "quick fast paper joint",
         "precision": "float32 bf16 auto",
     }.items(),
 )
@@ -229,6 +231,9 @@ REFUSED = [
     (("dataset.batch_size=null",), "dataset.batch_size: "),
     (("dataset.batch_size='4'",), "dataset.batch_size must be 4; found '4'"),
     ((*MVTEC_AD[:2], "dataset.category=5"), "dataset.category must be '5'; found 5 (quotes"),
+    (("dataset.joint=true",), "dataset.joint takes a list of different categories, as in"),
+    (("dataset.category=[brick,grass]",), "dataset.category is a list, brick, grass: one network"),
+    (("dataset.joint=true", "dataset.category=[brick,wood]"), "one of brick, grass, gravel; found"),
     (("~dataset.validation",), "dataset.validation must be given"),
     (("objective=3",), "test/aupro, train_seconds; found 3"),
     (("objective=[]",), "test/aupro, train_seconds; found []"),

@@ -1,6 +1,7 @@
 """AU-sPRO of a test at the images' own sizes, from a folder in MVTec's layout."""
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from rdad.config.compose import ConfigError, load_config
-from rdad.data import AnomalyDataModule, DataError
+from rdad.data import AnomalyDataModule, DataError, mvtec_ad
 from rdad.data.layouts import read_mvtec_ad
 from rdad.detector.scoring import stretched_map
 from rdad.metrics import AnomalyMetrics, au_spro
@@ -110,6 +111,35 @@ def test_each_group_is_scored_with_all_good_images_at_full_size(
 
 def test_without_groups_there_is_one_figure(category: Path) -> None:
     assert [one for one in scored(data(category), groups=None) if "spro" in one] == ["au_spro"]
+
+
+def test_of_several_categories_each_is_scored_by_its_own_sizes_of_enough(category: Path) -> None:
+    shutil.copytree(category, category.parent / "bag")
+    entry = {"defect_name": "", "saturation_threshold": 1, "relative_saturation": True}
+    config = [entry | {"pixel_value": value} for value in (7, 200)]
+    (category.parent / "bag" / "defects_config.json").write_text(json.dumps(config))
+    given = {"image_size": [12, 16], "cache_dir": category.parent.parent / "cache"}
+    joint, bag = (
+        mvtec_ad(category.parent, names, joint=joint, **given)
+        for names, joint in ((["box", "bag"], True), ("bag", False))
+    )
+    bag.prepare()
+    joint.prepare()
+    maps = np.random.default_rng(1).random((8, 12, 16)).astype(np.float32)
+    together, box, alone = (areas(images, maps) for images in (joint, data(category), bag))
+    for name in ("au_spro", "au_spro_group_mean"):
+        assert together[f"{name}/box"] == box[name] != alone[name] == together[f"{name}/bag"]
+        assert together[name] == pytest.approx((box[name] + alone[name]) / 2)
+    assert together["au_spro/bag/logical"] == alone["au_spro/logical"]
+
+
+def areas(images: AnomalyDataModule, maps: np.ndarray) -> dict[str, float]:
+    """Of a category's test images, which have these maps, or of several whose images have."""
+    overlaps = asked_overlaps(images, evaluation(), check=True)
+    assert overlaps is not None
+    for number, sample in enumerate(images.test_samples):
+        overlaps.add(sample, images.test_sizes[number], maps[number % len(maps)])
+    return overlaps.compute()
 
 
 def test_a_data_set_that_says_nothing_of_it_has_no_such_figure(category: Path) -> None:

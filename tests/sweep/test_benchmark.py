@@ -86,6 +86,42 @@ def test_one_category_makes_no_table(tmp_path: Path) -> None:
     assert benchmarks(read_jobs([make(tmp_path, {("bottle", 1): 0.9, ("bottle", 2): 0.8})])) == []
 
 
+def test_one_network_for_several_categories_is_a_line_for_each(tmp_path: Path) -> None:
+    categories = list(PUBLISHED["mvtec_ad"])
+    for seed, value in ((1, 0.9), (2, 0.8)):
+        each = {f"image_auroc/{one}": value for one in categories}
+        each |= {"image_auroc/cable": value + 0.06, "image_auroc/cable/bent": 0.1}
+        metrics: dict[str, float | None] = {"image_auroc": 0.5, **each}
+        changed = {"dataset": "mvtec_ad", "category": "joint of 15", "seed": seed}
+        job = make_job(tmp_path, str(seed), metrics, **changed)
+        config = {"evaluation": OWN, "dataset": {"category": categories, "joint": True}}
+        (job / CONFIG_FILE).write_text(yaml.safe_dump(config))
+    (table,) = benchmarks(read_jobs([tmp_path]))
+    lines = {line.name: line for line in table.lines}
+    assert table.title == "mvtec_ad, one network for all" and table.seeds == 2
+    assert lines["cable"].figures["image_auroc"] == pytest.approx([96, 86])
+    assert lines["cable"].published == {"image_auroc": 84.1}
+    assert lines["mean"].mean("image_auroc") == pytest.approx(85.4)
+    assert lines["mean"].published["image_auroc"] == 94.6
+
+
+def test_networks_for_one_and_for_several_categories_have_tables_of_their_own(
+    tmp_path: Path,
+) -> None:
+    make(tmp_path / "apart", {("cable", 1): 0.98, ("pill", 1): 0.97})
+    metrics: dict[str, float | None] = {
+        "image_auroc/cable": 0.5,
+        "image_auroc/pill": 0.6,
+        "image_auroc": 0.55,
+    }
+    job = make_job(tmp_path, "joint", metrics, dataset="mvtec_ad", category="cable+pill")
+    config = {"evaluation": OWN, "dataset": {"category": ["cable", "pill"], "joint": True}}
+    (job / CONFIG_FILE).write_text(yaml.safe_dump(config))
+    apart, joint = benchmarks(read_jobs([tmp_path]))
+    assert (apart.title, joint.title) == ("mvtec_ad", "mvtec_ad, one network for all")
+    assert joint.lines[0].figures["image_auroc"] == [50]
+
+
 @pytest.mark.parametrize(
     ("values", "theirs", "expected"),
     [

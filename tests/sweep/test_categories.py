@@ -44,9 +44,17 @@ def test_the_textures_are_all_there() -> None:
 
 
 @pytest.mark.parametrize(
+    "given", [["experiment=joint"], ["dataset.joint=true", "dataset.category=all"]]
+)
+def test_one_network_for_all_gets_them_as_a_list(given: list[str]) -> None:
+    assert with_categories(given)[-1] == "dataset.category=[brick,grass,gravel]"
+
+
+@pytest.mark.parametrize(
     "given",
     [
         ["sweep=benchmark", "dataset=visa", "dataset.category=pcb1,pcb2"],
+        ["experiment=joint", "dataset.category=[brick,grass]"],
         ["sweep=seeds"],
         ["dataset=visa", "dataset.root=nowhere"],
     ],
@@ -65,14 +73,25 @@ def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
         with_categories(["sweep=benchmark", "dataset=visa", f"dataset.root={tmp_path}/no"])
 
 
+def test_those_of_a_table_stand_in_its_column(tmp_path: Path) -> None:
+    file = tmp_path / "parts.csv"
+    rows = ["a.png,good,train,nut 2", "b.png,good,train,bolt", "c.png,dent,test,nut 2"]
+    file.write_text("\n".join(["image,defect_type,split,category", *rows]))
+    given = ["dataset=table", f"dataset.file={file}", "dataset.joint=true"]
+    assert with_categories(given)[-1] == "dataset.category=['nut 2',bolt]"
+    file.write_text("image,defect_type,split\na.png,good,train\n")
+    with pytest.raises(ValueError, match=r"parts\.csv names no category"):
+        with_categories(given)
+
+
 def test_own_folders_have_no_categories(tmp_path: Path) -> None:
     given = ["sweep=categories", "dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=a"]
     with pytest.raises(ConfigError, match="folder has no folders of categories"):
         with_categories(given)
 
 
-def test_a_table_has_no_folders_of_categories() -> None:
-    with pytest.raises(ConfigError, match="table has no folders of categories; name them"):
+def test_a_table_that_is_not_there_is_refused() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no table parts\.csv"):
         with_categories(["sweep=categories", "dataset=table", "dataset.file=parts.csv"])
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from rdad import data  # whose classes are loaded at their first use
-from rdad.data.datasets import Loading
+from rdad.data.datasets import Loading, as_one, one_or_joint
 from rdad.data.images import listed
+from rdad.data.joint import Category
 from rdad.data.readers.trees import DEFECT, sample, trained_on_good
 from rdad.data.samples import GOOD, Sample, Samples, fitting
 from rdad.runs.names import expanded
@@ -30,13 +31,15 @@ Row = Mapping[str, str]
 def table(
     file: str | Path,
     root: str | Path | None = None,
-    category: str | None = None,
+    category: Category | None = None,
     **loading: Unpack[Loading],
 ) -> "data.AnomalyDataModule":
     """The images that a table lists, see `read_table`; results are called by category or file."""
-    read = partial(read_table, expanded(file), root, category)
-    label = fitting(category or Path(file).stem)
-    return data.AnomalyDataModule(read, name="table", category=label, **loading)
+    read = partial(read_table, expanded(file), root)
+    if category:
+        return one_or_joint("table", read, category, loading)
+    label = fitting(Path(file).stem)
+    return data.AnomalyDataModule(read, name="table", category=label, **as_one(loading))
 
 
 def read_table(file: Path, root: str | Path | None = None, category: str | None = None) -> Samples:
@@ -54,8 +57,6 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
         FileNotFoundError: there is no such file.
         ValueError: a column is missing, or rows say what is not allowed; all are listed.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"no table {file} (absolute: {file.absolute()})")
     rows = _of_category(file, _rows(file), category)
     base = file.parent if root is None else expanded(root)
     splits: dict[str, list[Sample]] = {"train": [], "test": [], "calibration": []}
@@ -70,7 +71,22 @@ def read_table(file: Path, root: str | Path | None = None, category: str | None 
     return trained_on_good(**splits)
 
 
+def categories_of(file: Path) -> list[str]:
+    """All that the table names, in the order of their first rows.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read, or names none.
+    """
+    found = list(dict.fromkeys(row["category"] for row in _rows(file) if row.get("category")))
+    if not found:
+        raise ValueError(f"{file} names no category: it needs a column category that is not empty")
+    return found
+
+
 def _rows(file: Path) -> list[Row]:
+    if not file.is_file():
+        raise FileNotFoundError(f"no table {file} (absolute: {file.absolute()})")
     try:
         found, columns = _content(file)
     except (csv.Error, ValueError, OSError) as error:

@@ -48,7 +48,7 @@ def _described(gathered: Gathered, number: int) -> dict[str, Any]:
     finite = math.isfinite(score)
     return {
         "name": sample.name,
-        "type": sample.defect_type,
+        "type": " ".join(filter(None, (sample.category, sample.defect_type))),
         "label": sample.label,
         "path": str(sample.image),
         "score": score if finite else None,
