@@ -15,6 +15,7 @@ from rdad.data import AnomalyDataModule, DataError, mvtec_ad
 from rdad.data.layouts import read_mvtec_ad
 from rdad.detector.scoring import stretched_map
 from rdad.metrics import AnomalyMetrics, au_spro
+from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.results.evaluation import asked_overlaps, evaluate
 
 SIZE = (24, 30)  # twice what the network sees, and wider
@@ -28,6 +29,7 @@ class Brightness(torch.nn.Module):
         super().__init__()
         self.encoder = torch.nn.Module()
         self.encoder.register_buffer("pixel_mean", torch.zeros(1))
+        self.anomaly_map = AnomalyMapGenerator((12, 16))
 
     def folded(self) -> "Brightness":
         return self
