@@ -20,6 +20,7 @@ from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.samples import Sample, Samples, named
 from rdad.results.evaluation import evaluate
 from rdad.metrics import AnomalyMetrics
+from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.metrics import streaming as streaming_metrics
 
 streaming_metrics.KEPT_PIXELS = 2**19  # 57 of these images: a hundred are past it
@@ -31,6 +32,7 @@ class Brightness(torch.nn.Module):
         super().__init__()
         self.encoder = torch.nn.Module()
         self.encoder.register_buffer("pixel_mean", torch.zeros(1))
+        self.anomaly_map = AnomalyMapGenerator((SIDE, SIDE))
 
     def folded(self):
         return self
