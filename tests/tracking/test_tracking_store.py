@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from mlflow import MlflowClient
 from mlflow_stores import all_runs, contents, new_store, server_over
 from run_folders import make_run_folder, read_record
 
@@ -159,7 +158,7 @@ def test_a_certificate_that_mlflows_variables_trust_is_taken(
     value = {"INSECURE_TLS": "true", "SERVER_CERT_PATH": str(certificate)}[variable]
     monkeypatch.setenv(f"MLFLOW_TRACKING_{variable}", value)
     with https_server(certificate) as address:
-        assert isinstance(Store(address).open(), MlflowClient)
+        assert callable(Store(address).open().create_run)
 
 
 def test_a_client_shows_its_certificate_where_the_variable_names_one(
@@ -170,4 +169,4 @@ def test_a_client_shows_its_certificate_where_the_variable_names_one(
         with pytest.raises(ConnectionError, match="MLFLOW_TRACKING_CLIENT_CERT_PATH names"):
             Store(address).open()
         monkeypatch.setenv("MLFLOW_TRACKING_CLIENT_CERT_PATH", str(certificate))
-        assert isinstance(Store(address).open(), MlflowClient)
+        assert callable(Store(address).open().create_run)
