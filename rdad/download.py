@@ -17,7 +17,7 @@ from rdad.runs.names import expanded
 COMMAND = Command(
     name="download",
     summary=(
-        "Fetch a public data set, check it against its published checksum, and unpack it into\n"
+        "Fetch a public data set, check it against its known checksum, and unpack it into\n"
         "<root>/<set>. Its licence is shown, and accepted by accept=true. What was cut off goes\n"
         f"on with the same command. Sets: {', '.join(SOURCES)}."
     ),
