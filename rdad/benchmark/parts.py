@@ -71,9 +71,7 @@ def image_rows(subject: Subject) -> Iterator[Row]:
         data.prepare()
         list(chain(data.train_dataloader(), data.test_dataloader()))
 
-    def plainly() -> None:
-        list(DataLoader(plain_images))
-
+    plainly = partial(list, DataLoader(plain_images))
     yield row("decode, first time", for_the_first_time, plainly)
     yield row("decode, from the cache", from_the_cache, plainly)
 

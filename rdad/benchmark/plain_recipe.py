@@ -8,11 +8,14 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import timm
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from skimage.measure import label, regionprops
+from sklearn.metrics import auc, roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -171,8 +174,6 @@ def plain_figures(
 
 def plain_auroc(scores: Sequence[float], labels: Sequence[int]) -> float:
     """scikit-learn's area under the ROC curve; nan with one class only."""
-    from sklearn.metrics import roc_auc_score
-
     return float(roc_auc_score(labels, scores)) if len(set(labels)) > 1 else float("nan")
 
 
@@ -182,10 +183,6 @@ def plain_aupro(anomaly_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> fl
     As published: 200 thresholds, and at each of them the regions are found anew, every pixel is
     counted, and the table of results is made anew with one row more.
     """
-    import pandas as pd
-    from skimage.measure import label, regionprops
-    from sklearn.metrics import auc
-
     lowest, highest = float(anomaly_map.min()), float(anomaly_map.max())
     curve = pd.DataFrame()
     for threshold in np.arange(lowest, highest, (highest - lowest) / AUPRO_THRESHOLDS):

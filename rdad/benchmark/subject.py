@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,10 +45,8 @@ class Subject:
         self.data = self.data_in(folder)
         self.data.prepare()
         torch.manual_seed(cfg.seed)
-        size, model = list(cfg.image_size), cfg.model
-        module = ReverseDistillation(
-            size, model.backbone, LAYERS, "add", LR, *BETAS, weights=model.weights
-        )
+        given: list[Any] = [list(cfg.image_size), cfg.model.backbone, LAYERS, "add", LR, *BETAS]
+        module = ReverseDistillation(*given, weights=cfg.model.weights)
         self.module = module.to(self.device)
 
     def data_in(self, cache: Path) -> AnomalyDataModule:
