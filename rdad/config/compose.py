@@ -128,6 +128,15 @@ def _check_own_parts(cfg: DictConfig) -> None:
         for key, node in cfg[place].items():
             if not (isinstance(node, Mapping) and "_target_" in node):
                 raise ConfigError(f"{place}.{key} must be a node with a _target_; found {node!r}")
+            watched = str(node.get("monitor", ""))
+            if watched.startswith("watch/") or (
+                watched.startswith("val/") and cfg.dataset.get("validation") != "split"
+            ):
+                raise ConfigError(
+                    f"{place}.{key} decides by {watched}, which must be of good images that are "
+                    "neither trained nor tested on: val/loss with dataset.validation=split; found "
+                    f"dataset.validation={cfg.dataset.get('validation')}"
+                )
 
 
 def _check_is_there(plain: Any, place: str = "") -> None:

@@ -41,7 +41,6 @@ OF_HYDRA = (
 
 NODES = {"model", "dataset", "trainer", "artifacts", "evaluation", "thresholds"}
 FOLDER_NAMES = "hydra.job.config.override_dirname.exclude_keys"  # Hydra keeps it with each sweep
-OWN_GROUPS = ("callbacks", "logger")  # rdad has no option of theirs
 LONGEST = 1000  # characters of a value that refers to another, and of that other
 _CALLS = re.compile(r"_(target|args|partial|recursive|convert)_")
 
@@ -163,7 +162,7 @@ def _faults(text: str, conf_dirs: Sequence[Path]) -> Iterator[str]:
     if one.package is not None or not re.fullmatch(r"[\w-]+([./][\w-]+)*", key):
         yield f"{key!r} is no plain key"
     folders = [folder / key for folder in conf_dirs if (folder / key).is_dir()]
-    if folders or key in OWN_GROUPS:
+    if folders:
         yield from (f"{key} has no option {name}" for name in _missing_options(one, folders))
     elif re.match(r"hydra\b", key):
         if not _is_of_jobs(one):

@@ -29,7 +29,8 @@ from rdad.runs.files import irregular
 
 SHOWN_PROBLEMS = 20
 MOST_COLOURS = 256  # that are counted in a mask
-JPEG_START = b"\xff\xd8"
+JPEG_START, JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
+MOST_SCANS = 500  # of a JPEG: ten are usual, and each of thousands costs as much as the whole image
 BAND_ROWS = 64
 
 
@@ -231,6 +232,8 @@ def _open(content: bytes) -> tuple[Image.Image, Facts]:
             raise Image.DecompressionBombError(f"{found} pixels")
         if image.format == "EPS":
             raise ValueError("EPS is a program, which Ghostscript would run; save as PNG")
+        if image.format in ("JPEG", "MPO") and (scans := content.count(JPEG_SCAN)) > MOST_SCANS:
+            raise ValueError(f"a JPEG of {scans} scans; allowed are {MOST_SCANS}")
         paged, deep = has_pages(image), has_16_bits(image)
         image.verify()  # a PNG's checksums, which loading ignores
     with Image.open(io.BytesIO(content)) as image:

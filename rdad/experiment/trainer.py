@@ -4,7 +4,7 @@ import logging
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import torch
@@ -71,7 +71,8 @@ def make_trainer(
     if cfg.cache_features != "none":
         callbacks.append(CachedFeatures(datamodule, cfg.cache_features))
     callbacks += [epoch_report, Checkpoint(run_dir, every=cfg.checkpoint_every_n_epochs)]
-    callbacks += [build(node) for node in cfg.callbacks.values()]
+    callbacks = [*_own("callbacks", cfg), *callbacks]  # what they log is in the epoch's report
+    loggers = _own("logger", cfg, save_dir=str(run_dir))
     if (steps := cfg.trainer.max_steps) is not None:
         callbacks.insert(0, StepLimit(steps))
     _quiet_lightning()
@@ -82,7 +83,7 @@ def make_trainer(
             max_steps=-1,
             callbacks=callbacks,
             default_root_dir=str(run_dir),
-            logger=[build(node) for node in cfg.logger.values()] or False,
+            logger=loggers or False,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,
@@ -92,6 +93,22 @@ def make_trainer(
         )
     except (ConfigError, InstantiationException) as error:
         raise ConfigError(f"trainer: {error.__cause__ or error}") from error
+
+
+def _own(group: str, cfg: DictConfig, **defaults: str) -> list[Any]:
+    """What the nodes of `callbacks` or `logger` name; `defaults` are for what is null in them.
+
+    Raises:
+        ConfigError: one cannot be made.
+    """
+    made = []
+    for name, node in cfg[group].items():
+        lacking = {key: value for key, value in defaults.items() if key in node and not node[key]}
+        try:
+            made.append(build(node, **lacking))
+        except (ConfigError, InstantiationException) as error:
+            raise ConfigError(f"{group}.{name}: {error.__cause__ or error}") from error
+    return made
 
 
 def _quiet_lightning() -> None:

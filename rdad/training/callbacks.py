@@ -90,6 +90,15 @@ class EpochReport(Callback):
             log.info("epoch %d/%d: %s, %.1f s", epoch + 1, epochs_of(trainer), losses, seconds)
 
 
+class LearningRate(Callback):
+    """The learning rate of each epoch's last step, as `train/lr`."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        pl_module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
+
+
 class ProgressBar(Callback):
     """One bar over the whole training, with its loss and remaining time."""
 

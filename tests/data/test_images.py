@@ -118,6 +118,13 @@ def test_the_first_page_of_several_is_read(tmp_path: Path) -> None:
     assert (pixels(path) == 10).all()
 
 
+def many_scans(folder: Path, count: int) -> bytes:
+    """A progressive JPEG whose scans are written again, some times each."""
+    plain = saved(folder, Image.new("RGB", (16, 16), "red"), "a.jpg", progressive=True).read_bytes()
+    start, own = plain.index(b"\xff\xda"), plain.count(b"\xff\xda")
+    return plain[:start] + plain[start:-2] * (count // own) + plain[-2:]
+
+
 def broken(folder: Path) -> dict[str, Path]:
     """Files that cannot be used, by the reason that must be given."""
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 90, 3), np.uint8))
@@ -129,6 +136,7 @@ def broken(folder: Path) -> dict[str, Path]:
         "damaged or unsupported": whole[: len(whole) // 2],
         "damaged or unsupported (image file is truncated": jpeg[: len(jpeg) // 2],
         "damaged or unsupported (": whole[:9000] + bytes(20) + whole[9020:],
+        "a JPEG of 4000 scans; allowed are 500": many_scans(folder, 4000),
         "EPS is a program": saved(folder, noise, "a.eps").read_bytes(),
     }
     found = {"missing": folder / "nowhere.png", "a folder": folder / "folder.png"}
