@@ -28,7 +28,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
 GREY = PIXELS[..., 0]
 
 
-def saved(folder: Path, image: Image.Image, name: str, **options: object) -> Path:
+def saved(folder: Path, image: Image.Image, name: str, **options: Any) -> Path:
     image.save(folder / name, **options)
     return folder / name
 
