@@ -205,7 +205,7 @@ def _mean(
         shared = [metric for metric in METRICS if all(metric in one for one in each)]
         rows.append({metric: statistics.fmean(one[metric] for one in each) for metric in shared})
     if len(there) < len(members):
-        name = f"{name} of {len(there)} of {len(members)}"
+        name = f"{name} ({len(there)} of {len(members)})"
     return Line(name, _figures(rows), _published_mean(there, members, name, known))
 
 

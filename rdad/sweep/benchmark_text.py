@@ -87,9 +87,9 @@ def _notes(one: Benchmark) -> list[str]:
     notes = []
     if one.seeds > 1:
         notes.append(f"Means ± sample standard deviations over {one.seeds} seeds.")
-    if one.missing:
-        lost = "; ".join(f"{name} ({reason})" for name, reason in one.missing.items())
-        notes.append(f"Missing: {lost}.")
+    for reason in dict.fromkeys(one.missing.values()):
+        lost = ", ".join(name for name in one.missing if one.missing[name] == reason)
+        notes.append(f"Missing ({reason}): {lost}.")
     if one.sources:
         notes.append(f"Published figures: {'; '.join(one.sources)}.")
     if one.seeds > 1 and one.sources:

@@ -38,11 +38,11 @@ def test_means_are_of_seeds_then_of_categories_and_groups(tmp_path: Path) -> Non
     (table,) = benchmarks(read_jobs([make(tmp_path, found)]))
     lines = {line.name: line for line in table.lines}
     assert list(lines) == [
-        *("carpet", "screw", "textures of 1 of 5", "objects of 1 of 10", "mean of 2 of 15")
+        *("carpet", "screw", "textures (1 of 5)", "objects (1 of 10)", "mean (2 of 15)")
     ]
     assert lines["carpet"].mean("image_auroc") == pytest.approx(97)
     assert lines["carpet"].deviation("image_auroc") == pytest.approx(math.sqrt(2))
-    mean = lines["mean of 2 of 15"]
+    mean = lines["mean (2 of 15)"]
     assert list(mean.figures["image_auroc"]) == pytest.approx([94, 95])
     assert mean.published["image_auroc"] == pytest.approx((98.9 + 97.0) / 2)
     assert "aupro" not in mean.published
@@ -62,8 +62,9 @@ def test_the_mean_of_all_categories_stands_beside_the_published_mean(tmp_path: P
 def test_a_failed_category_leaves_a_hole_that_is_named(tmp_path: Path) -> None:
     found = {("bottle", 0): 0.9, ("cable", 0): None, ("pill", 0): 0.8}
     page = markdown(benchmarks(read_jobs([make(tmp_path, found)])))
-    assert "cable (no images)" in page and "screw (not in the sweep)" in page
-    assert "| mean of 2 of 15 |" in page
+    assert "Missing (no images): cable." in page
+    assert "screw" in page.partition("Missing (not in the sweep): ")[2].partition("\n")[0]
+    assert "| mean (2 of 15) |" in page
 
 
 def test_a_seed_that_not_all_categories_have_is_left_out_of_the_mean(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_the_command_says_how_far_the_published_figures_are(
     assert "carpet" in printed and "−1.4 within" in printed and "−47.0 unknown" in printed
     with (tmp_path / "benchmark.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["category"] for row in rows} >= {"carpet", "screw", "mean of 2 of 15"}
+    assert {row["category"] for row in rows} >= {"carpet", "screw", "mean (2 of 15)"}
     assert (tmp_path / "benchmark.tex").read_text().count(r"\\") == 6
 
 
@@ -199,4 +200,4 @@ def test_published_means_are_those_of_the_published_categories() -> None:
 def test_verdicts_name_what_is_missing(tmp_path: Path) -> None:
     make(tmp_path, {("candle", 1): 0.98, ("pcb1", 1): 0.9}, dataset="visa")
     said = verdicts(benchmarks(read_jobs([tmp_path])))
-    assert "Missing: capsules (not in the sweep)" in said and "MambaAD" in said
+    assert "Missing (not in the sweep): capsules" in said and "MambaAD" in said
