@@ -1,6 +1,7 @@
 """A sweep's folder as its jobs leave it, made by hand for the tests of the comparison."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ PARTS = {"category": "dataset.category", "sigma": "model.sigma", "weights": "mod
 def make_job(
     sweep_dir: Path,
     name: str,
-    metrics: dict[str, float | None] | None = None,
+    metrics: Mapping[str, float | None] | None = None,
     *,
     record: dict[str, Any] | None = None,
     **changed: Any,
