@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig, of_joint
-from rdad.data.datasets import RANGES, check_ranges, check_texture
+from rdad.data.datasets import RANGES, check_ranges, check_texture, check_tiles
 from rdad.data.joint import check_joint
 from rdad.data.layouts import category_folder
 from rdad.data.samples import existing_folder, folders_under
@@ -98,6 +98,9 @@ def check_places(cfg: DictConfig) -> None:
     """
     _check_is_there(OmegaConf.to_container(cfg, resolve=True))
     given, weights = cfg.dataset, cfg.model.weights
+    ignored = given.get("ignore")
+    if isinstance(ignored, str) and not expanded(ignored).exists():
+        raise FileNotFoundError(f"dataset.ignore: there is no file or folder {ignored}")
     to_come = given.get("download") and not expanded(given.root).exists()
     if given._target_ in DATASETS and given.get("root") is not None and not to_come:
         base = existing_folder(given.root)
@@ -166,6 +169,7 @@ def _check_dataset(cfg: DictConfig) -> None:
         check_ranges(**{key: typed[key] for key in ranged})
         check_joint(typed.category, typed.joint)
         Tiling.of((1, 1) if typed.tile is None else typed.tile, typed.tile_overlap)
+        check_tiles(typed.tile, typed.resize, typed.ignore)
         if typed._target_ == "rdad.data.textures":
             for category in typed.category if several else [typed.category]:
                 check_texture(category)

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from rdad.config.schema import ModelConfig, TrainConfig, TrainerConfig
+from rdad.config.schema import DatasetConfig, ModelConfig, TrainConfig, TrainerConfig
 
 FINDING = (
     *("_target_", "root", "file", "category", "normal", "normal_test", "defects", "masks"),
@@ -30,7 +30,7 @@ AFTER_TRAINING = {
 
 COUNTED_BY_CONTENT = {
     *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile", "tile_overlap", "bits")),
-    *("dataset.allow_duplicates", "dataset.download"),
+    *("dataset.resize", "dataset.ignore", "dataset.allow_duplicates", "dataset.download"),
     "model.weights",
 } - {"dataset.validation"}
 """What digests of the images that are trained on, and of the encoder's weights, hold already."""
@@ -84,7 +84,8 @@ def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | 
 
 def later_options() -> dict[str, str | int | float]:
     """What records that do not know an option mean by that, by the options' names."""
-    known = [one for schema in (ModelConfig, TrainerConfig) for one in fields(schema)]
+    schemas = ModelConfig, DatasetConfig, TrainerConfig
+    known = [one for schema in schemas for one in fields(schema)]
     return {one.name: _text(one.default) for one in known if one.default != MISSING}
 
 
@@ -130,6 +131,6 @@ def _text(value: Any) -> str | int | float:
     if isinstance(value, Mapping):
         return str(value["_target_"]).rpartition(".")[2]
     if isinstance(value, list):
-        numbers = all(isinstance(one, int) for one in value)
+        numbers = all(isinstance(one, int | float) for one in value)
         return ("x" if numbers else "+").join(map(str, value if numbers else sorted(set(value))))
     return "none" if value is None else value

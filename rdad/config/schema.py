@@ -94,6 +94,8 @@ class DatasetConfig:
     tile: list[int] | None = sides()
     tile_overlap: float = MISSING
     bits: Any = MISSING  # auto, or a number
+    resize: str = "stretch"
+    ignore: Any = None  # a path, or a rectangle's edges
     joint: bool = False
 
 

@@ -23,7 +23,7 @@ class ImageSet(Dataset[Batch]):
         defect_types: The names whose places are the codes; normal images get -1.
 
     Attributes:
-        with_pixels: False gives batches of nothing but `indices`.
+        with_pixels: False gives batches of nothing but `indices`, and `valid` where that is.
     """
 
     with_pixels = True
@@ -37,6 +37,7 @@ class ImageSet(Dataset[Batch]):
     ) -> None:
         self.source = source
         self.rows = np.asarray(rows, np.int64)
+        self.valid = source.valid
         chosen = [samples[row] for row in self.rows]
         codes = {name: code for code, name in enumerate(defect_types)}
         self.labels = torch.tensor([one.label for one in chosen], dtype=torch.int64)
@@ -53,9 +54,14 @@ class ImageSet(Dataset[Batch]):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """The batch of these samples; see AnomalyDataModule for its parts."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
+        rows = self.rows[chosen.numpy()]
+        looked_at = {}
+        if self.valid is not None:
+            valid = np.stack([self.valid[row] for row in rows])
+            looked_at = {"valid": torch.from_numpy(valid)[:, None]}  # (B, 1, H, W)
         if not self.with_pixels:
-            return {"indices": chosen}
-        pixels, defects = self.source.batch(self.rows[chosen.numpy()])
+            return {"indices": chosen, **looked_at}
+        pixels, defects = self.source.batch(rows)
         images, masks = torch.from_numpy(pixels), torch.from_numpy(defects)
         return {
             "images": images.permute(0, 3, 1, 2).contiguous(),  # (B, 3, H, W)
@@ -63,6 +69,7 @@ class ImageSet(Dataset[Batch]):
             "masks": masks[:, None],  # (B, 1, H, W)
             "indices": chosen,
             "defect_types": self.codes[chosen],
+            **looked_at,
         }
 
 

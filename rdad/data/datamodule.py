@@ -1,6 +1,5 @@
 """One category of images, or several as one, as Lightning wants it: splits, and their batches."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +11,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
-from rdad.data.datasets import Validation, check_ranges
+from rdad.data.datasets import Ignore, Resize, Validation, check_ranges, check_tiles
 from rdad.data.decoded import Decoded, decode_splits
 from rdad.data.depth import FULL, Bits
 from rdad.data.duplicates import check_duplicates
+from rdad.data.framing import WHOLE
+from rdad.data.ignoring import framing_of, looked_at
 from rdad.data.samples import Sample, Samples, defect_types_of
 from rdad.data.splitting import item_numbers, split
 from rdad.data.store import default_cache_dir
@@ -41,7 +42,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
     `test_categories`, int64, the place there of each test image's, None with only one;
     `content_digest`, of the content and order of the images that are trained on, and of how they
     are read and cut; `train_length`, what an epoch trains on: so many images or tiles; `bits`, how
-    many of its bits a 16-bit grey file uses.
+    many of its bits a 16-bit grey file uses; `framing`, how images come to their size: a trained
+    network's, set before, takes the place of what `resize` and `ignore` say.
+
+    Where that leaves pixels out, batches have `valid` bool (B, 1, H, W), False at what is ignored.
 
     With a tile, training and validation batches hold tiles, and `indices` count them; they carry
     their part of the mask, and label and type of their image. Calibration and test batches hold
@@ -64,6 +68,8 @@ class AnomalyDataModule(lightning.LightningDataModule):
         tile: Sequence[int] | None = None,
         tile_overlap: float = DEFAULT_OVERLAP,
         bits: Bits = "auto",
+        resize: Resize = "stretch",
+        ignore: Ignore = None,
         refuse_duplicates: bool = False,
         cache_dir: str | Path | None = None,
     ) -> None:
@@ -85,6 +91,12 @@ class AnomalyDataModule(lightning.LightningDataModule):
             tile_overlap: The least share of a tile's sides that neighbours have in common.
             bits: How many of its bits a 16-bit grey file uses, 8 to 16; `auto`: as many as the
                 brightest of all these images needs.
+            resize: How images come to `image_size`: `stretch`; or `letterbox`, which keeps their
+                aspect ratio, and what is padded is ignored.
+            ignore: What is not looked at, in training, scores, thresholds and metrics: what is
+                black in a mask, the file of one for all images or a folder with one for each (see
+                `rdad.data.ignoring.find_masks`); or what is outside of a rectangle (top, left,
+                bottom, right), in pixels or, none above 1, in shares of the sides.
             refuse_duplicates: Whether test images that are training images too are an error; by
                 default they are a warning.
             cache_dir: Place of decoded images; by default as `default_cache_dir()` says.
@@ -101,8 +113,11 @@ class AnomalyDataModule(lightning.LightningDataModule):
             validation_fraction=validation_fraction,
             calibration=calibration,
             bits=bits,
+            resize=resize,
+            ignore=ignore,
             seed=seed,
         )
+        check_tiles(tile, resize, ignore)
         self.name = name
         self.category = category
         self.image_size = (int(image_size[0]), int(image_size[1]))
@@ -115,6 +130,9 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.tiling = Tiling.of(tile, tile_overlap)
         self.cache_dir = expanded(cache_dir or default_cache_dir())
         self._bits: Bits = bits
+        self._resize: Resize = resize
+        self._ignore: Ignore = ignore
+        self.framing = WHOLE
         self._refuse_duplicates = refuse_duplicates
         self._read = read
         self._splits: dict[str, ImageSet] = {}
@@ -142,7 +160,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
                 "name some, or hold out a part of the normal ones (holdout > 0)"
             )
         size = None if self.tiling else self.image_size
-        samples, decoded = decode_splits(samples, size, self.cache_dir, self._bits)
+        if self.framing == WHOLE:
+            self.framing = framing_of(self._resize, self._ignore, self.image_size)
+        samples, decoded = decode_splits(samples, size, self.cache_dir, self._bits, self.framing)
+        decoded = looked_at(decoded, samples.splits, self.image_size, self.framing, self._ignore)
         self.bits = samples.train[0].bits
         train, test, *calibration = decoded
         digests = [one.digests for one in decoded]
@@ -178,8 +199,10 @@ class AnomalyDataModule(lightning.LightningDataModule):
 
     @property
     def calibration_pixels(self) -> int:
-        """How many pixels the maps of all calibration images have."""
-        self.prepare()
+        """How many pixels count of the maps of all calibration images."""
+        images = self._prepared("calibration")
+        if images.valid is not None:
+            return sum(int(np.count_nonzero(images.valid[row])) for row in images.rows)
         if self.tiling is None:
             return len(self.calibration_samples) * math.prod(self.image_size)
         return sum(map(math.prod, self.calibration_sizes))
@@ -234,8 +257,7 @@ class AnomalyDataModule(lightning.LightningDataModule):
         self.has_masks = any(sample.mask for sample in samples.test)
         how = repr(self.tiling) if self.tiling else ""
         how += f" {self.bits} bits" if self.bits != FULL else ""
-        contents = "".join(train.digests[row] for row in trained)
-        self.content_digest = hashlib.sha256((contents + how).encode()).hexdigest()
+        self.content_digest = train.digest_of(trained, how)
         self._splits = {
             "train": self._training_set(samples.train, train, trained),
             "val": self._training_set(samples.train, train, held),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rdad.data.decoding import decode_samples, digest_files, files_of
 from rdad.data.depth import FULL, Bits, bits_used
 from rdad.data.facts import Facts, Seen
+from rdad.data.framing import PADDING, WHOLE, Framing
 from rdad.data.images import DataError
 from rdad.data.samples import Sample, Samples
 from rdad.data.store import LIMIT_BYTES, ArrayStore, default_cache_dir, lock
@@ -37,6 +38,7 @@ class Decoded:
     digests: SHA-256 of each image file.
     classes: How many levels of each mask were taken for classes; 0 for a soft mask, or none.
     facts: Of each file, masks among them.
+    valid: bool (H, W) for each image, False at pixels that are ignored; None where all count.
     """
 
     images: NDArray[np.uint8]
@@ -45,6 +47,7 @@ class Decoded:
     digests: tuple[str, ...]
     classes: tuple[int, ...] = ()
     facts: tuple[tuple[Path, Facts], ...] = ()
+    valid: Sequence[NDArray[np.bool_]] | None = None
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Images (B, H, W, 3) and masks (B, H, W) of samples of one size, copied."""
@@ -53,9 +56,21 @@ class Decoded:
             np.stack([self.masks[row] for row in rows]),
         )
 
+    def digest_of(self, rows: Sequence[int], how: str) -> str:
+        """SHA-256 of these images' files, of what of them counts, and of how they are read."""
+        contents = "".join(self.digests[row] for row in rows) + how
+        if self.valid is not None:
+            packed = b"".join(np.packbits(self.valid[row]).tobytes() for row in rows)
+            contents += f" looked at {hashlib.sha256(packed).hexdigest()}"
+        return hashlib.sha256(contents.encode()).hexdigest()
+
 
 def decode_splits(
-    samples: Samples, size: Size | None, cache_dir: Path | None, bits: Bits
+    samples: Samples,
+    size: Size | None,
+    cache_dir: Path | None,
+    bits: Bits,
+    framing: Framing = WHOLE,
 ) -> tuple[Samples, list[Decoded]]:
     """Training and test images, and the set's own for calibration if it has any, as `decode`.
 
@@ -64,15 +79,16 @@ def decode_splits(
     Args:
         bits: How many of its bits a 16-bit grey file uses; `auto`: as many as the brightest of all
             these files needs.
+        framing: How they come to `size`; `rdad.data.ignoring` adds which pixels then count.
 
     Raises:
         DataError: lists the files of all that cannot be used.
     """
     samples = samples.of_bits(FULL if bits == "auto" else bits)
-    decoded = _each(samples, size, cache_dir)
+    decoded = _each(samples, size, cache_dir, framing)
     if bits == "auto" and (used := _bits_found(decoded)) < FULL:
         samples = samples.of_bits(used)
-        decoded = _each(samples, size, cache_dir)
+        decoded = _each(samples, size, cache_dir, framing)
     seen = Seen(samples.train[0].bits)
     for part, of_part in zip(samples.splits, decoded, strict=True):
         _warn_of_masks(part, of_part)
@@ -82,12 +98,14 @@ def decode_splits(
     return samples, decoded
 
 
-def _each(samples: Samples, size: Size | None, cache_dir: Path | None) -> list[Decoded]:
+def _each(
+    samples: Samples, size: Size | None, cache_dir: Path | None, framing: Framing
+) -> list[Decoded]:
     decoded: list[Decoded] = []
     problems: list[str] = []
     for part in samples.splits:
         try:
-            decoded.append(_decode(part, size, cache_dir))
+            decoded.append(_decode(part, size, cache_dir, framing=framing))
         except DataError as error:
             problems += error.problems
     if problems:
@@ -133,12 +151,13 @@ def _decode(
     image_size: Size | None,
     cache_dir: Path | None,
     limit_bytes: int = LIMIT_BYTES,
+    framing: Framing = WHOLE,
 ) -> Decoded:
     digests = digest_files(samples)
     folder = (cache_dir or default_cache_dir()) / "decoded"
     store = ArrayStore(folder, limit_bytes=limit_bytes)
-    key = _key(samples, digests, image_size)
-    make = partial(_arrays, samples, digests, image_size)
+    key = _key(samples, digests, image_size, framing)
+    make = partial(_arrays, samples, digests, image_size, framing)
     arrays = store.load(key)
     if arrays is None:
         with lock(store.path(key).with_suffix(".lock")):
@@ -162,9 +181,12 @@ def _decode(
     return Decoded(images, masks, original_sizes, of_images, levels, of_files)
 
 
-def _key(samples: Sequence[Sample], digests: dict[Path, str], size: Size | None) -> str:
+def _key(
+    samples: Sequence[Sample], digests: dict[Path, str], size: Size | None, framing: Framing
+) -> str:
     content = [[one.bits, *(digests[path] for path in files_of(one))] for one in samples]
-    transform = (DECODER_VERSION, PIL.__version__, size and tuple(size))
+    padded = (PADDING,) if framing.letterbox else ()
+    transform = (DECODER_VERSION, PIL.__version__, size and tuple(size), *padded)
     return hashlib.sha256(repr((transform, content)).encode()).hexdigest()
 
 
@@ -182,7 +204,7 @@ def _saved(
 
 
 def _arrays(
-    samples: Sequence[Sample], digests: dict[Path, str], size: Size | None
+    samples: Sequence[Sample], digests: dict[Path, str], size: Size | None, framing: Framing
 ) -> Iterator[NDArray[Any]]:
     """What the cache holds: images (N, H, W, 3) and their masks (N, H, W), of which there are none
     if no sample has one; or each image and its mask in turn, where they have sizes of their own.
@@ -195,7 +217,7 @@ def _arrays(
     facts = np.empty((count, 2, len(Facts._fields)), np.int64)
     images = np.empty((count, height, width, 3), np.uint8)
     masks = np.zeros((count if any(one.mask for one in samples) else 0, height, width), np.bool_)
-    for row, pixels in enumerate(decode_samples(samples, digests, size)):
+    for row, pixels in enumerate(decode_samples(samples, digests, size, framing)):
         sizes[row], classes[row], facts[row] = pixels.original, pixels.classes, pixels.facts
         if size is None:
             yield from (pixels.image, pixels.mask)

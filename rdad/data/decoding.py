@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from rdad.data.facts import NOTHING, Facts
+from rdad.data.framing import WHOLE, Framing
 from rdad.data.images import (
     DataError,
     decode_classes,
     decode_mask,
     decode_with_facts,
     read_bytes,
-    resize_image,
-    resize_mask,
 )
 from rdad.data.limit import most_pixels, pixels_said
 from rdad.data.samples import Sample
@@ -69,9 +68,15 @@ def digest_files(samples: Sequence[Sample]) -> dict[Path, str]:
 
 
 def decode_samples(
-    samples: Sequence[Sample], digests: dict[Path, str], size: tuple[int, int] | None
+    samples: Sequence[Sample],
+    digests: dict[Path, str],
+    size: tuple[int, int] | None,
+    framing: Framing = WHOLE,
 ) -> Iterator[Pixels]:
     """The samples in turn at `size` (height, width), or each at its own; a few are held at a time.
+
+    Args:
+        framing: How they come to that size.
 
     Raises:
         DataError: after the last sample, lists every file that is no image, is damaged, does not
@@ -83,8 +88,8 @@ def decode_samples(
         image, mask, classes, facts = _open(sample, digests)
         original = (image.height, image.width)
         target = size or original
-        marked = np.zeros((0, 0), np.bool_) if mask is None else resize_mask(mask, target)
-        return Pixels(resize_image(image, target), marked, classes, original, facts)
+        marked = np.zeros((0, 0), np.bool_) if mask is None else framing.fit_mask(mask, target)
+        return Pixels(framing.fit_image(image, target), marked, classes, original, facts)
 
     problems: list[str] = []
     for pixels in _usable(decode, samples, problems, _pixels):

@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -87,8 +87,7 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
     files = list_images(masks) if masks is not None and masks.is_dir() else []
     taken = {resolved(image) for image in images}
     files = [file for file in files if resolved(file) not in taken]
-    owned = {masked_stem(file): file for file in reversed(files)}
-    by_stem = owned | {nfc(file.stem): file for file in reversed(files)}
+    by_stem = masks_by_stem(files)
     stems = {nfc(image.stem) for image in images}
     lone = [file for file in files if not {nfc(file.stem), masked_stem(file)} & stems]
     if lone:
@@ -98,11 +97,22 @@ def labelled(images: Sequence[Path], defect_type: str, masks: Path | None = None
             image=image,
             label=int(defect_type != GOOD),
             defect_type=defect_type,
-            mask=by_stem.get(f"{nfc(image.stem)}_mask", by_stem.get(nfc(image.stem))),
+            mask=mask_named(image, by_stem),
             name=image.stem,
         )
         for image in images
     ]
+
+
+def masks_by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    """Mask files by their stems, and by those of the images that they are named for."""
+    owned = {masked_stem(file) or "": file for file in reversed(files)}
+    return owned | {nfc(file.stem): file for file in reversed(files)}
+
+
+def mask_named(image: Path, by_stem: Mapping[str, Path]) -> Path | None:
+    """The mask of an image among `masks_by_stem`: `<stem>_mask`, or one of the stem itself."""
+    return by_stem.get(f"{nfc(image.stem)}_mask", by_stem.get(nfc(image.stem)))
 
 
 def masked_stem(path: Path) -> str | None:

@@ -54,7 +54,10 @@ class Tiles:
 
     Attributes:
         images: For each tile the row of its image.
+        valid: None: of tiles all pixels count.
     """
+
+    valid = None
 
     def __init__(self, whole: Decoded, tiling: Tiling, size: Size) -> None:
         self._whole, self._tiling, self._size = whole, tiling, size

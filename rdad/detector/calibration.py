@@ -34,9 +34,13 @@ class CalibrationPixels:
         self._medians: list[float] = []
         self._seen = 0
 
-    def add(self, maps: NDArray[np.floating]) -> None:
-        """Take raw maps (B, H, W)."""
-        self._medians += np.median(maps, axis=(1, 2)).tolist()
+    def add(self, maps: NDArray[np.floating], valid: NDArray[np.bool_] | None = None) -> None:
+        """Take raw maps (B, H, W), or those of their pixels alone that are `valid` (B, H, W)."""
+        if valid is None:
+            self._medians += np.median(maps, axis=(1, 2)).tolist()
+        else:
+            self._medians += [float(np.median(m[v])) for m, v in zip(maps, valid, strict=True)]
+            maps = maps[valid]
         self._seen += maps.size
         pixels = np.concatenate([self._highest, maps.ravel().astype(np.float32, copy=False)])
         excess = pixels.size - self._kept

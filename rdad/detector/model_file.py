@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from rdad.config.build import build
 from rdad.config.foreign import TRUSTED, is_trusted
 from rdad.data.depth import FULL, checked_bits
+from rdad.data.framing import WHOLE, Framing
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
 from rdad.metrics.thresholds import Thresholds
@@ -32,6 +33,7 @@ def save_model(
     tiling: Tiling | None = None,
     precision: str = FLOAT32,
     bits: int = FULL,
+    framing: Framing = WHOLE,
 ) -> None:
     """Write a trained network without its encoder, which its weights' name or file gives again.
 
@@ -43,6 +45,7 @@ def save_model(
         tiling: How its images are cut into tiles, if they are.
         precision: In which it is tested, FLOAT32 or BF16.
         bits: How many of its bits a 16-bit grey file uses.
+        framing: How its images come to their size, and what of them is looked at.
     """
     content = {
         "format": FORMAT,
@@ -54,6 +57,7 @@ def save_model(
         "tiling": None if tiling is None else tiling.to_dict(),
         "precision": precision,
         "bits": bits,
+        "framing": None if framing == WHOLE else framing.to_dict(),
     }
     if not arguments["pre_trained"]:
         content["encoder"] = model.encoder.network.state_dict()
@@ -93,6 +97,7 @@ def load_trained_model(
     source = "the file itself" if "encoder" in content else arguments["weights"]
     _check_encoder(model.encoder, content, path, source=source)
     thresholds, tiling = content.get("thresholds"), content.get("tiling")
+    framing = content.get("framing")
     try:
         return TrainedModel(
             model.eval(),
@@ -101,6 +106,7 @@ def load_trained_model(
             None if tiling is None else Tiling.from_dict(tiling),
             checked_precision(content.get("precision", FLOAT32)),  # files of old do not say it
             checked_bits(content.get("bits", FULL)),
+            WHOLE if framing is None else Framing.from_dict(framing),
         )
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{path}: {error}") from error

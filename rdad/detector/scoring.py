@@ -43,6 +43,12 @@ def stretched_map(anomaly_map: NDArray[np.float32], size: tuple[int, int]) -> ND
     return np.asarray(stretched)
 
 
+def stretched_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask (h, w) at `size` (height, width): as its pixel in which the middle of each lies."""
+    height, width = size
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+
+
 @torch.inference_mode()
 def score(
     model: ReverseDistillationModel,
@@ -56,21 +62,23 @@ def score(
 
     Args:
         batches: `images` are of the network's size, and so are the maps; with `tiling` they are
-            uint8 on the CPU, of any size, and the maps are of that size.
+            uint8 on the CPU, of any size, and the maps are of that size. Pixels that are not
+            `valid`, where that is there, are 0 in maps and have no part in scores.
         tiling: How the images are cut into tiles, if they are.
         tiles_at_once: How many tiles the network sees at a time, which bounds its memory.
     """
     model.eval()
     device = model.encoder.pixel_mean.device
     for batch in batches:
-        images = batch["images"]
+        images, valid = batch["images"], batch.get("valid")
+        valid = None if valid is None else valid.to(device, non_blocking=True)
         if tiling is None:
             with precision():
-                maps = model(images.to(device, non_blocking=True))
+                maps = model(images.to(device, non_blocking=True), valid)
         else:
             tiled = [_tiled_map(model, one, tiling, tiles_at_once, precision) for one in images]
             maps = torch.cat(tiled)
-        yield ScoredBatch(batch, maps, model.anomaly_map.scores(maps))
+        yield ScoredBatch(batch, maps, model.anomaly_map.scores(maps, valid))
 
 
 def _tiled_map(

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rdad.data.depth import FULL
-from rdad.data.images import as_rgb, resize_image
+from rdad.data.framing import WHOLE, Framing
+from rdad.data.ignoring import as_mask
+from rdad.data.images import DataError, as_rgb
 from rdad.detector.device import computing_in, has_bf16
 from rdad.detector.scoring import score, stretched_map
 from rdad.model.precision import FLOAT32, Precision
@@ -33,10 +35,13 @@ GOOD, DEFECTIVE = "good", "defective"
 @dataclass(frozen=True, eq=False)
 class PreparedImage:
     """`pixels` uint8 (3, H, W), of the size the network takes or, for tiles, of the image's own
-    `size`, which is (height, width)."""
+    `size`, which is (height, width). Of them only the `valid`, bool (H, W), are looked at; None is
+    all. On `place`, rows and columns, the image itself lies."""
 
     pixels: torch.Tensor
     size: tuple[int, int]
+    place: tuple[slice, slice]
+    valid: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +52,10 @@ class Prediction:
         score: The raw image score: of `network_map` the maximum, or the mean of its highest pixels.
         normalised_score: In [0, 1], 0.5 at the threshold. None without thresholds.
         is_defective: Whether `score` is above the image threshold. None without thresholds.
-        network_map: (h, w), float32, raw, at the size the network works at; with tiles, the
-            image's own.
+        network_map: (h, w), float32, raw, at the size the network works at, without what is
+            padded there; with tiles, the image's own. What is ignored is 0.
         size: (height, width) of the image.
+        valid: Of `network_map`, bool: False at what is ignored; None where nothing is.
     """
 
     score: float
@@ -57,6 +63,7 @@ class Prediction:
     is_defective: bool | None
     network_map: NDArray[np.float32]
     size: tuple[int, int]
+    valid: NDArray[np.bool_] | None = None
 
     @cached_property
     def anomaly_map(self) -> NDArray[np.float32]:
@@ -83,6 +90,7 @@ class TrainedModel:
         precision: In which it was tested and its thresholds were found, and in which it predicts
             where the device has instructions for that.
         bits: How many of its bits a 16-bit grey file uses, as in training.
+        framing: How images come to the network's size, and what of them is looked at.
     """
 
     model: "ReverseDistillationModel"
@@ -91,6 +99,7 @@ class TrainedModel:
     tiling: "Tiling | None" = None
     precision: str = FLOAT32
     bits: int = FULL
+    framing: Framing = WHOLE
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""
@@ -117,14 +126,18 @@ class TrainedModel:
         )
         return computing_in(FLOAT32, device)
 
-    def predict(self, image: ImageSource) -> Prediction:
+    def predict(self, image: ImageSource, ignore: ImageSource | None = None) -> Prediction:
         """The prediction for one image.
+
+        Args:
+            ignore: The mask of this image, black where it is not looked at: for a network that was
+                trained with a mask for each image, and no other.
 
         Raises:
             DataError: the image cannot be used; the message says why.
             TypeError: it is no image and names none.
         """
-        return self.predict_batch([image])[0]
+        return self.predict_prepared([self.prepare(image, ignore)])[0]
 
     def predict_batch(self, images: Sequence[ImageSource]) -> list[Prediction]:
         """The predictions for several images, which the network sees at once.
@@ -137,8 +150,11 @@ class TrainedModel:
             raise TypeError(f"several images, as in a list; found {type(images).__name__}")
         return self.predict_prepared([self.prepare(image) for image in images])
 
-    def prepare(self, image: ImageSource) -> PreparedImage:
+    def prepare(self, image: ImageSource, ignore: ImageSource | None = None) -> PreparedImage:
         """What `predict_prepared` takes; may be called in threads.
+
+        Args:
+            ignore: As of `predict`.
 
         Raises:
             DataError: the image cannot be used.
@@ -146,29 +162,46 @@ class TrainedModel:
         opened = as_rgb(image, bits=self.bits)
         size = (opened.height, opened.width)
         taken = self.model.input_size if self.tiling is None else size
-        pixels = torch.tensor(resize_image(opened, taken))
-        return PreparedImage(pixels.permute(2, 0, 1), size)
+        pixels = torch.tensor(self.framing.fit_image(opened, taken))
+        mask = None if ignore is None else as_mask(ignore)
+        try:
+            valid = self.framing.valid(size, taken, mask)
+        except ValueError as error:
+            name = image if isinstance(image, str | Path) else "image"
+            raise DataError([f"{name}: {error}"]) from error
+        place = self.framing.content(size, taken)
+        return PreparedImage(pixels.permute(2, 0, 1), size, place, valid)
 
     def predict_prepared(self, images: Sequence[PreparedImage]) -> list[Prediction]:
         """As `predict_batch`, of images that `prepare` gave."""
         if not images:
             return []
         together = [images] if self.tiling is None else [[image] for image in images]
-        batches = ({"images": torch.stack([one.pixels for one in some])} for some in together)
+        batches = map(_batch, together)
         scored = list(score(self._folded, batches, tiling=self.tiling, precision=self._computing))
         maps = [one for batch in scored for one in batch.maps.squeeze(1).float().cpu().numpy()]
         scores = [one for batch in scored for one in batch.scores.float().cpu().numpy()]
         return [
-            self._prediction(value, network_map, image.size)
+            self._prediction(value, network_map, image)
             for value, network_map, image in zip(scores, maps, images, strict=True)
         ]
 
     def _prediction(
-        self, value: np.float32, network_map: NDArray[np.float32], size: tuple[int, int]
+        self, value: np.float32, network_map: NDArray[np.float32], image: PreparedImage
     ) -> Prediction:
         normalised, defective = None, None
         if self.thresholds is not None:
             threshold = self.thresholds.image
             normalised = float(threshold.normalise(value))
             defective = bool(threshold.exceeded(value))
-        return Prediction(float(value), normalised, defective, network_map, size)
+        valid = None if image.valid is None else image.valid[image.place]
+        values = float(value), normalised, defective
+        return Prediction(*values, network_map[image.place], image.size, valid)
+
+
+def _batch(images: Sequence[PreparedImage]) -> dict[str, torch.Tensor]:
+    batch = {"images": torch.stack([one.pixels for one in images])}
+    valid = [one.valid for one in images if one.valid is not None]
+    if valid:
+        batch["valid"] = torch.from_numpy(np.stack(valid))[:, None]
+    return batch

@@ -56,7 +56,10 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     of_map = cfg.model.sigma, cfg.model.anomaly_map_mode, cfg.model.score_share
     trained.model.anomaly_map = AnomalyMapGenerator(had.image_size, *of_map)
     same_map = of_map == (had.sigma, had.mode, had.score_share)
-    images = prepared(build_known(cfg.dataset, fetch=True))
+    images = build_known(cfg.dataset, fetch=True)
+    if not any(one.startswith("dataset.ignore=") for one in of_the_run):
+        images.framing = trained.framing
+    images = prepared(images)
     asked_overlaps(images, cfg.evaluation, check=True)
     known = parameters(cfg, str(images.name), images.category)
     scoring = Scoring(
@@ -75,7 +78,9 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
         trained.thresholds,
         scoring,
         options,
-        carries=same_map and images.tiling == trained.tiling and not on_others,
+        carries=same_map
+        and (images.tiling, images.framing) == (trained.tiling, trained.framing)
+        and not on_others,
         held_back=bool(images.calibration_samples) and (own_images or on_others),
     )
     metrics, undefined = scoring.test(thresholds)
@@ -148,7 +153,7 @@ def _thresholds(
         )
     elif stored is not None:
         log.warning(
-            "the run's thresholds do not carry over to another mode, blur, score or tile: verdicts "
-            "need its calibration images, or threshold=…"
+            "the run's thresholds do not carry over to another mode, blur, score, tile or mask: "
+            "verdicts need its calibration images, or threshold=…"
         )
     return found if options.threshold is None else with_image_value(found, options.threshold)

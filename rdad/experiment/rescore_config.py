@@ -69,11 +69,7 @@ def configuration(
         _refuse_other_reading(options, DATASETS[cfg.dataset._target_])
         for key in set(SPLITTING) & set(run.dataset):
             cfg.dataset[key] = run.dataset[key]
-    if list(cfg.dataset.image_size) != list(trained.model.input_size):
-        size = list(trained.model.input_size)
-        raise ConfigError(
-            f"dataset.image_size is {list(cfg.dataset.image_size)}; this network works at {size}"
-        )
+    _check_fit(cfg, trained)
     check(cfg)
     return cfg
 
@@ -131,6 +127,23 @@ def _refuse_other_reading(options: Sequence[str], schema: type) -> None:
         )
 
 
+def _check_fit(cfg: DictConfig, trained: "TrainedModel") -> None:
+    """Raises ConfigError where an option says another size, or another way to it."""
+    if list(cfg.dataset.image_size) != list(trained.model.input_size):
+        size = list(trained.model.input_size)
+        raise ConfigError(
+            f"dataset.image_size is {list(cfg.dataset.image_size)}; this network works at {size}"
+        )
+    if cfg.dataset.resize != _resize(trained):
+        raise ConfigError(
+            f"dataset.resize is {cfg.dataset.resize}; this network works with {_resize(trained)}"
+        )
+
+
+def _resize(trained: "TrainedModel") -> str:
+    return "letterbox" if trained.framing.letterbox else "stretch"
+
+
 def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
     """What the network itself decides."""
     model, tiling = trained.model, trained.tiling
@@ -139,6 +152,7 @@ def _fit(cfg: DictConfig, trained: "TrainedModel") -> None:
     if tiling is not None:
         cfg.dataset.tile_overlap = tiling.overlap
     cfg.dataset.bits = trained.bits
+    cfg.dataset.resize = _resize(trained)
     cfg.model.backbone, cfg.model.layers = model.backbone, list(model.layers)
     cfg.model.anomaly_map_mode = model.anomaly_map.mode
     cfg.model.sigma, cfg.model.score_share = model.anomaly_map.sigma, model.anomaly_map.score_share

@@ -136,6 +136,7 @@ class Training:
             self.images.tiling,
             OF_LIGHTNING[self.cfg.trainer.precision],
             self.images.bits,
+            self.images.framing,
         )
 
     def _fingerprint(self, *, of_any_length: bool = False) -> str:

@@ -56,6 +56,7 @@ class ThresholdMetrics(Metric):
         maps: Tensor,
         masks: Tensor | None = None,
         defect_types: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> None:
         """Add a batch: as `AnomalyMetrics.update`, which checks it."""
         codes = torch.zeros_like(labels)
@@ -66,9 +67,11 @@ class ThresholdMetrics(Metric):
         added = torch.stack([called, torch.ones_like(called)], dim=1)
         self.images = self.images.index_add(0, rows, added)
         above = maps > self.thresholds.pixel.value
-        defects = above[:0] if masks is None else above[masks > 0]
+        counted = torch.ones_like(above) if valid is None else valid
+        defects = above[:0] if masks is None else above[counted & (masks > 0)]
         self.without_mask = self.without_mask + (len(maps) if masks is None else 0)
-        parts = (above[labels == 0], defects, above)
+        good = above[labels == 0][counted[labels == 0]]
+        parts = (good, defects, above[counted])
         counts = [[int(one.sum()), one.numel()] for one in parts]
         self.pixels = self.pixels + self.pixels.new_tensor(counts)
 

@@ -88,16 +88,18 @@ class AnomalyMetrics(MetricCollection):
         masks: Tensor | None = None,
         defect_types: Tensor | None = None,
         parts: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> None:
         """Add a batch: `scores`, `labels`, `defect_types` (B,), `maps` and `masks` (B, 1, H, W).
 
         Without masks the pixel figures are nan. `parts` (B,) have one number for all views of an
-        item. Ranges and errors as in `ImageMetrics.update` and `PixelMetrics.update`.
+        item. Of pixels only those that are True in `valid` (B, 1, H, W) count. Ranges and errors as
+        in `ImageMetrics.update` and `PixelMetrics.update`.
         """
         self._image.update(scores, labels, defect_types)
-        self._pixel.update(maps, masks)
+        self._pixel.update(maps, masks, valid)
         if self._threshold:
-            self._threshold.update(scores, labels, maps, masks, defect_types)
+            self._threshold.update(scores, labels, maps, masks, defect_types, valid)
         if self._part and parts is not None:
             self._part.update(scores, labels, parts)
 

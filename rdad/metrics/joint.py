@@ -81,6 +81,7 @@ class JointMetrics(nn.Module):
         defect_types: Tensor,
         masks: Tensor | None = None,
         parts: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> None:
         """Add a batch: as `AnomalyMetrics.update`, and `categories` (B,), places in the order."""
         for place in categories.unique().tolist():
@@ -93,6 +94,7 @@ class JointMetrics(nn.Module):
                 masks=masks[of] if masks is not None and has_masks else None,
                 defect_types=self._own_codes[place][defect_types[of]],
                 parts=None if parts is None else parts[of],
+                valid=None if valid is None else valid[of],
             )
 
     def compute(self) -> Figures:

@@ -55,12 +55,16 @@ class PixelMetrics(Metric):
             self.add_state(counter, default=torch.tensor(0), dist_reduce_fx="sum")
         self._add_pixel_states()
 
-    def update(self, maps: Tensor, masks: Tensor | None = None) -> None:
+    def update(
+        self, maps: Tensor, masks: Tensor | None = None, valid: Tensor | None = None
+    ) -> None:
         """Add a batch.
 
         Args:
             maps: (B, 1, H, W), raw, any real numbers; kept in float32. Batches may differ in size.
             masks: The same shape, true or 1 at defects; None where the data set has none.
+            valid: The same shape, bool: the pixels that count, all others being left out, also of
+                defects; None where all count.
 
         Raises:
             ValueError: shapes differ, a map holds NaN, or a mask something other than 0 and 1.
@@ -72,12 +76,16 @@ class PixelMetrics(Metric):
         _check(maps, masks)
         self.images = self.images + len(maps)
         maps, masks = maps.detach().float(), masks > 0
+        masks = masks if valid is None else masks & valid
         on_host = masks[:, 0].cpu().numpy()
         areas, count = region_areas(on_host)
         self.regions = self.regions + count
-        self._keep(maps.flatten(), maps[masks], torch.from_numpy(areas).to(maps.device))
+        counted = maps.flatten() if valid is None else maps[valid]
+        self._keep(counted, maps[masks], torch.from_numpy(areas).to(maps.device))
         if self.aupro == "per_image":
-            each = image_aupros(maps[:, 0].cpu().numpy(), on_host, fpr_limit=self.fpr_limit)
+            given = maps[:, 0].cpu().numpy(), on_host
+            counting = None if valid is None else valid[:, 0].cpu().numpy()
+            each = image_aupros(*given, fpr_limit=self.fpr_limit, valid=counting)
             self.each_aupro.append(torch.from_numpy(each).to(maps.device, torch.float32))
 
     def compute(self) -> dict[str, float]:

@@ -29,7 +29,11 @@ def region_areas(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
 
 
 def image_aupros(
-    maps: NDArray[np.floating], masks: NDArray[np.bool_], *, fpr_limit: float
+    maps: NDArray[np.floating],
+    masks: NDArray[np.bool_],
+    *,
+    fpr_limit: float,
+    valid: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """AUPRO of each image with a defect, (anomalous images,), as the authors' program computes it.
 
@@ -41,11 +45,13 @@ def image_aupros(
     test.py, compute_pro.
 
     Where that is not defined (a constant map, no normal pixel, fewer than two points or only rates
-    of 0 below the limit; the authors' program stops there) the value is nan.
+    of 0 below the limit; the authors' program stops there) the value is nan. Pixels that are not
+    `valid` (N, H, W), of which the masks mark none, are left out.
     """
+    valid = np.broadcast_to(np.True_, masks.shape) if valid is None else valid
     return np.array(
         [
-            _image_aupro(maps[index], masks[index], fpr_limit)
+            _image_aupro(maps[index], masks[index], valid[index], fpr_limit)
             for index in np.flatnonzero(masks.any(axis=(1, 2)))
         ],
         dtype=np.float64,
@@ -53,10 +59,13 @@ def image_aupros(
 
 
 def _image_aupro(
-    anomaly_map: NDArray[np.floating], mask: NDArray[np.bool_], fpr_limit: float
+    anomaly_map: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
+    fpr_limit: float,
 ) -> float:
-    lowest, highest = float(anomaly_map.min()), float(anomaly_map.max())
-    normal = np.sort(anomaly_map[~mask])
+    lowest, highest = float(anomaly_map[valid].min()), float(anomaly_map[valid].max())
+    normal = np.sort(anomaly_map[valid & ~mask])
     step = (highest - lowest) / THRESHOLDS_AN_IMAGE
     if not normal.size or not 0 < step < np.inf:
         return float("nan")

@@ -62,18 +62,28 @@ class SaturatedOverlap:
         self._lowest = -np.inf  # below it normal pixels are counted, not kept
         self._given_up = 0  # normal pixels at `_lowest` itself that are not kept
 
-    def add(self, anomaly_map: NDArray[Any], regions: Iterable[Region] = ()) -> None:
+    def add(
+        self,
+        anomaly_map: NDArray[Any],
+        regions: Iterable[Region] = (),
+        valid: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take an image's raw map (H, W), and the regions of its defects; a good image has none.
+
+        Pixels that are not `valid` (H, W) are left out: of a region the rest counts, of which no
+        more is enough than it has; a region without a rest does not count.
 
         Raises:
             ValueError: shapes differ, the map holds NaN, a region has no pixel or fewer than are
                 enough, or more pixels came than were announced.
         """
         self._check(anomaly_map)
-        normal = np.ones(anomaly_map.shape, bool)
+        valid = np.ones(anomaly_map.shape, bool) if valid is None else valid
+        normal = valid.copy()
         for mask, enough in regions:
             _check_region(mask, enough, anomaly_map.shape)
-            self._enough.append(_highest(anomaly_map[mask], enough))
+            if (found := anomaly_map[mask & valid]).size:
+                self._enough.append(_highest(found, enough))
             normal &= ~mask
         pixels = anomaly_map[normal]
         self._normal_count += pixels.size

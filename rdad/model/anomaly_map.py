@@ -1,6 +1,6 @@
 """From two sets of features to one anomaly map."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rdad.model.loss import checked_features, cosine_distance
+from rdad.model.loss import checked_features, cosine_distance, valid_places
 
 Mode = Literal["add", "multiply"]
 
@@ -50,16 +50,34 @@ def _blurred_along(anomaly_map: Tensor, sigma: float, dim: int) -> Tensor:
     return total
 
 
-def image_scores(maps: Tensor, share: float = 0) -> Tensor:
+def image_scores(maps: Tensor, share: float = 0, valid: Tensor | None = None) -> Tensor:
     """What whole images get: the mean over the highest pixels of each map. (B, …, H, W) -> (B,).
 
     Args:
         share: Of the pixels; as few as 0 is one, the maximum, as in the authors' program.
+        valid: As `maps`, bool: where it is False pixels are ignored, and not counted either.
     """
+    if valid is not None:
+        maps = maps.masked_fill(~valid, -torch.inf)
     if not share:
         return maps.amax(dim=tuple(range(1, maps.ndim)))
     pixels = maps.flatten(1)
-    return pixels.topk(max(1, int(share * pixels.shape[1]))).values.mean(1)
+    if valid is None:
+        return pixels.topk(max(1, int(share * pixels.shape[1]))).values.mean(1)
+    counts = (share * valid.flatten(1).sum(1, keepdim=True).double()).long().clamp_min(1)  # (B, 1)
+    highest = pixels.sort(descending=True).values
+    counted = torch.arange(pixels.shape[1], device=maps.device) < counts
+    return highest.masked_fill(~counted, 0).sum(1) / counts[:, 0]
+
+
+def mean_over_valid(mean: Callable[[Tensor], Tensor], maps: Tensor, valid: Tensor) -> Tensor:
+    """What `mean`, with fixed weights of neighbours, makes of maps where only valid ones count.
+
+    Args:
+        valid: As `maps`, 0 or 1. Where all neighbours are 0 the result is 0.
+    """
+    weights = mean(valid)
+    return mean(maps * valid) / weights.clamp_min(torch.finfo(weights.dtype).tiny)
 
 
 class AnomalyMapGenerator(nn.Module):
@@ -67,7 +85,9 @@ class AnomalyMapGenerator(nn.Module):
 
     Called with the student's (decoder's) and the teacher's (encoder's) features, one
     (B, C_k, H_k, W_k) per layer each, it gives (B, 1, H, W), float32, ≥ 0 to rounding, not
-    normalised: with `add` at most 2 per layer.
+    normalised: with `add` at most 2 per layer. With `valid` (B, 1, H, W), bool, it is 0 where that
+    is False, and nothing from there enters what is elsewhere: layers are brought to image size, and
+    blurred, by means over what is valid alone.
 
     Args:
         image_size: (height, width) of the map.
@@ -107,20 +127,22 @@ class AnomalyMapGenerator(nn.Module):
         self.register_buffer("blur_rows", gaussian_matrix(height, sigma), persistent=False)
         self.register_buffer("blur_columns", gaussian_matrix(width, sigma).T, persistent=False)
 
-    def layer_maps(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    def layer_maps(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], valid: Tensor | None = None
+    ) -> Tensor:
         """(layers, B, 1, H, W): each layer's distance at image size, before they are joined."""
         checked_features(student, teacher)
-        return torch.stack(
-            [
-                F.interpolate(
-                    cosine_distance(s, t, dim=1).unsqueeze(1),  # (B, 1, H_k, W_k)
-                    size=self.image_size,
-                    mode="bilinear",
-                    align_corners=True,
-                )
-                for s, t in zip(student, teacher, strict=True)
-            ]
-        )
+        distances = [  # (B, 1, H_k, W_k)
+            cosine_distance(s, t, dim=1).unsqueeze(1) for s, t in zip(student, teacher, strict=True)
+        ]
+        if valid is None:
+            return torch.stack([self._at_image_size(layer) for layer in distances])
+        places = [valid_places(valid, layer) for layer in distances]
+        pairs = zip(distances, places, strict=True)
+        return torch.stack([mean_over_valid(self._at_image_size, *pair) for pair in pairs])
+
+    def _at_image_size(self, layer: Tensor) -> Tensor:
+        return F.interpolate(layer, size=self.image_size, mode="bilinear", align_corners=True)
 
     def blur(self, maps: Tensor) -> Tensor:
         if self.sigma == 0:
@@ -128,14 +150,21 @@ class AnomalyMapGenerator(nn.Module):
         with torch.autocast(maps.device.type, enabled=False):
             return self.blur_rows @ maps @ self.blur_columns
 
-    def unblurred(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    def unblurred(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], valid: Tensor | None = None
+    ) -> Tensor:
         """The layers' distances joined, (B, 1, H, W)."""
-        maps = self.layer_maps(student, teacher)
+        maps = self.layer_maps(student, teacher, valid)
         return maps.sum(0) if self.mode == "add" else maps.prod(0)
 
-    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        return self.blur(self.unblurred(student, teacher))
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], valid: Tensor | None = None
+    ) -> Tensor:
+        maps = self.unblurred(student, teacher, valid)
+        if valid is None:
+            return self.blur(maps)
+        return mean_over_valid(self.blur, maps, valid.float()) * valid
 
-    def scores(self, maps: Tensor) -> Tensor:
+    def scores(self, maps: Tensor, valid: Tensor | None = None) -> Tensor:
         """One score an image, of maps of any size; see `image_scores`."""
-        return image_scores(maps, self.score_share)
+        return image_scores(maps, self.score_share, valid)

@@ -24,7 +24,8 @@ class ReverseDistillation(L.LightningModule):
     """Reverse Distillation with its loss and its optimiser.
 
     Batches are dictionaries: `images` (B, 3, H, W), uint8 pixels or normalised floats; for
-    validation and test also `labels` (B,), 1 for anomalous, and `masks` (B, 1, H, W), bool.
+    validation and test also `labels` (B,), 1 for anomalous, and `masks` (B, 1, H, W), bool. Where
+    not all pixels are looked at, `valid` (B, 1, H, W), bool, is False at those that are ignored.
 
     Args:
         input_size: (height, width).
@@ -35,7 +36,7 @@ class ReverseDistillation(L.LightningModule):
             encoder untrained.
         loss: A name, see `ReverseDistillationLoss`; or what is called in its place, with the
             encoder's and the decoder's features, and gives a scalar. If that has `follow`, as
-            ours, a Trainer's steps call it.
+            ours, a Trainer's steps call it. Where batches have `valid`, it gets that by its name.
         sigma: Standard deviation of the map's blur in pixels.
         optimizer, weight_decay: See `rdad.model.optimizers.optimizer_of`.
         clip_norm: The length that the gradient of all weights together is cut to; None leaves it.
@@ -148,13 +149,19 @@ class ReverseDistillation(L.LightningModule):
         follow = getattr(self.loss, "follow", None)
         if follow is not None and self._trainer is not None:
             follow(self.trainer.global_step / self._steps)
-        loss = self._reconstruction(encoder_features)
+        loss = self._reconstruction(encoder_features, batch.get("valid"))
         self._log("train/loss", loss, len(encoder_features[0]))
         return loss
 
-    def reconstruction_loss(self, encoder_features: Sequence[Tensor]) -> Tensor:
+    def reconstruction_loss(
+        self, encoder_features: Sequence[Tensor], valid: Tensor | None = None
+    ) -> Tensor:
         """What a training step minimises, of features (B, C, h, w) a layer."""
-        return self.loss(encoder_features, self.model.decode(encoder_features))
+        return self._loss(encoder_features, self.model.decode(encoder_features), valid)
+
+    def _loss(self, encoded: Sequence[Tensor], decoded: Sequence[Tensor], valid: Any) -> Tensor:
+        """A loss of somebody's own has to know of `valid` only where there is one."""
+        return self.loss(encoded, decoded, **({} if valid is None else {"valid": valid}))
 
     def compile_training(self, **options: Any) -> None:
         """Let training steps run `reconstruction_loss` through `torch.compile(**options)`."""
@@ -164,9 +171,10 @@ class ReverseDistillation(L.LightningModule):
         """`images`, `anomaly_maps` (B, 1, H, W) raw, `labels`, `masks`, and the batch's `loss`."""
         encoder_features = self.model.encode(batch["images"])
         decoder_features = self.model.decode(encoder_features)
-        loss = self.loss(encoder_features, decoder_features)
+        valid = batch.get("valid")
+        loss = self._loss(encoder_features, decoder_features, valid)
         self._log("val/loss", loss, len(batch["images"]))
-        maps = self.model.anomaly_map(decoder_features, encoder_features)
+        maps = self.model.anomaly_map(decoder_features, encoder_features, valid)
         return {**batch, "anomaly_maps": maps, "loss": loss}
 
     def _log(self, name: str, value: Tensor, batch_size: int) -> None:

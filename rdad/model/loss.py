@@ -5,6 +5,7 @@ from typing import Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 LossName = Literal[
     "global_cosine",
@@ -38,11 +39,25 @@ def cosine_distance(a: Tensor, b: Tensor, *, dim: int | tuple[int, ...]) -> Tens
     return 1 - dot / (norms[0] * norms[1])
 
 
+def valid_places(valid: Tensor, features: Tensor) -> Tensor:
+    """Which places of a layer's map count: those with a valid pixel in their cell.
+
+    Args:
+        valid: (B, 1, H, W), bool, False at the pixels that are ignored.
+        features: (B, C, h, w), where h and w divide H and W.
+
+    Returns:
+        (B, 1, h, w), float32, 0 or 1.
+    """
+    (height, width), (rows, columns) = valid.shape[2:], features.shape[2:]
+    return F.max_pool2d(valid.float(), (height // rows, width // columns))
+
+
 class GradientWeights(nn.Module):
     """How much of the loss's gradient each place of a decoder's map takes: all where it is hard.
 
     Called with a layer's features of encoder and decoder, (B, C, H, W), it gives (B, 1, H, W),
-    float32, without a gradient of its own.
+    float32, without a gradient of its own. With `valid_places` these alone say what is hard.
 
     Args:
         kind: `hard_mining`: none below mean + α standard deviations of the batch's distances, α
@@ -68,12 +83,13 @@ class GradientWeights(nn.Module):
         self.bound.fill_(-3 + 4 * ramp if self.kind == "hard_mining" else 1 - 0.9 * ramp)
 
     @torch.no_grad()
-    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+    def forward(self, encoded: Tensor, decoded: Tensor, places: Tensor | None = None) -> Tensor:
         distances = cosine_distance(encoded, decoded, dim=1).unsqueeze(1)
+        counted = distances if places is None else distances[places > 0]
         if self.kind == "hard_mining":
-            least, otherwise = distances.mean() + self.bound * distances.std(), 0.0
+            least, otherwise = counted.mean() + self.bound * counted.std(), 0.0
         else:
-            hardest_first = distances.flatten().sort(descending=True).values
+            hardest_first = counted.flatten().sort(descending=True).values
             last = (self.bound * len(hardest_first)).round().clamp_min(1).long() - 1
             least, otherwise = hardest_first.index_select(0, last.view(1)), 0.1
         return torch.where(distances >= least, 1.0, otherwise)
@@ -83,7 +99,8 @@ class ReverseDistillationLoss(nn.Module):
     """Disagreement of decoder and encoder, summed over the layers and averaged over the batch.
 
     Called with the encoder's and the decoder's features, one (B, C_k, H_k, W_k) per layer each,
-    it gives a float32 scalar.
+    it gives a float32 scalar. With `valid` (B, 1, H, W), bool, what is False there is ignored: only
+    `valid_places` have a part in the loss and its gradient.
 
     Args:
         kind: `global_cosine` compares each sample's whole feature map as one vector, as the
@@ -118,21 +135,33 @@ class ReverseDistillationLoss(nn.Module):
         return None if self.weights is None else self.weights.follow
 
     def forward(
-        self, encoder_features: Sequence[Tensor], decoder_features: Sequence[Tensor]
+        self,
+        encoder_features: Sequence[Tensor],
+        decoder_features: Sequence[Tensor],
+        valid: Tensor | None = None,
     ) -> Tensor:
         checked_features(decoder_features, encoder_features)
-        dim = 1 if self.kind == "local_cosine" else (1, 2, 3)
         distances = [
-            cosine_distance(self._weighted(encoded, decoded), encoded, dim=dim).mean()
-            for encoded, decoded in zip(encoder_features, decoder_features, strict=True)
+            self._distance(*pair, None if valid is None else valid_places(valid, pair[0]))
+            for pair in zip(encoder_features, decoder_features, strict=True)
         ]
         return torch.stack(distances).sum()
 
-    def _weighted(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+    def _distance(self, encoded: Tensor, decoded: Tensor, places: Tensor | None) -> Tensor:
+        """One layer's part of the loss; where there are `valid_places`, of these alone."""
+        decoded = self._weighted(encoded, decoded, places)
+        if self.kind == "local_cosine":
+            each = cosine_distance(decoded, encoded, dim=1)
+            return each.mean() if places is None else (each * places[:, 0]).sum() / places.sum()
+        if places is not None:
+            decoded, encoded = decoded * places, encoded * places
+        return cosine_distance(decoded, encoded, dim=(1, 2, 3)).mean()
+
+    def _weighted(self, encoded: Tensor, decoded: Tensor, places: Tensor | None) -> Tensor:
         """The decoder's features, whose gradient will be weighted."""
         if self.weights is None or not decoded.requires_grad:
             return decoded
-        weights = self.weights(encoded, decoded)
+        weights = self.weights(encoded, decoded, places)
         if self.kind.endswith("_chained"):
             decoded.register_hook(lambda gradient: gradient * weights.to(gradient.dtype))
             return decoded

@@ -27,7 +27,7 @@ class ReverseDistillationModel(nn.Module):
     Called with images (B, 3, H, W), uint8 pixels or floats normalised as the encoder's training
     images were (`encoder.normalise`). In training mode it gives the encoder's and the decoder's
     features, two lists of (B, C_k, H_k, W_k); in evaluation mode the anomaly maps (B, 1, H, W),
-    raw and smoothed.
+    raw and smoothed, of which pixels that are False in `valid` (B, 1, H, W) have no part.
 
     Args:
         backbone: resnet18, resnet34, resnet50, wide_resnet50_2, efficientnet_lite0, 1 or 2, or
@@ -111,12 +111,14 @@ class ReverseDistillationModel(nn.Module):
         """The student's answer to the teacher's features."""
         return self.decoder(self.bottleneck(encoder_features))
 
-    def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]] | Tensor:
+    def forward(
+        self, images: Tensor, valid: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor]] | Tensor:
         encoder_features = self.encode(images)
         decoder_features = self.decode(encoder_features)
         if self.training:
             return encoder_features, decoder_features
-        return self.anomaly_map(decoder_features, encoder_features)
+        return self.anomaly_map(decoder_features, encoder_features, valid)
 
     def unblurred_maps(self, images: Tensor) -> Tensor:
         """The maps (B, 1, H, W) before the blur, as parts of a larger map that is blurred whole."""

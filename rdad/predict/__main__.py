@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,6 +69,7 @@ class PredictConfig(SourceConfig):
     maps: bool = MISSING
     overwrite: bool = MISSING
     batch_size: int = MISSING
+    ignore: str | None = MISSING
     bits: int | None = MISSING
     device: str = MISSING
 
@@ -82,12 +83,13 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     source, *named = arguments
     images = find_images(named, sys.stdin.buffer)
     trained = _opened(source, cfg)
+    masks = _masks(trained, images, cfg.ignore)
     tally, seen = Tally(len(images)), Seen(trained.bits)
     with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
         stack.callback(lambda: print(tally, file=sys.stderr))
         stack.callback(seen.tell)
         keep, show = _writers(cfg, stack)
-        results = stack.enter_context(closing(_results(trained, images, cfg)))
+        results = stack.enter_context(closing(_results(trained, images, masks, cfg)))
         bar = tqdm(total=len(images), unit="image", disable=None, dynamic_ncols=True)
         stack.enter_context(bar)
         for outcome, files in results:
@@ -114,17 +116,38 @@ def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
 
 
 def _results(
-    trained: "TrainedModel", images: Sequence[Path], cfg: DictConfig
+    trained: "TrainedModel", images: Sequence[Path], masks: Mapping[Path, Path], cfg: DictConfig
 ) -> "Generator[Written, None, None]":
     """What came of each image, once the files that are asked for are written."""
     from rdad.predict.pictures import with_files
     from rdad.predict.stream import outcomes
 
-    found = outcomes(trained, images, batch_size=cfg.batch_size, pictures=cfg.overlays)
+    how = {"batch_size": cfg.batch_size, "pictures": cfg.overlays, "ignore": masks}
+    found = outcomes(trained, images, **how)
     if not (kinds := _file_kinds(cfg)):
         return ((outcome, {}) for outcome in found)
     folder, thresholds = expanded(cfg.output), trained.thresholds
     return with_files(found, images, folder, kinds=kinds, thresholds=thresholds)
+
+
+def _masks(trained: "TrainedModel", images: Sequence[Path], folder: str | None) -> dict[Path, Path]:
+    """The mask of each image, where the network was trained with such; no network goes without.
+
+    Raises:
+        ConfigError: no folder is named for such a network, or one for another.
+        DataError: an image has no mask there.
+    """
+    from rdad.data.ignoring import existing, find_masks
+
+    if trained.framing.each == (folder is None):
+        needed = "with a mask for each image: name their folder by ignore=…"
+        said = needed if folder is None else "without a mask for each image: leave ignore out"
+        raise ConfigError(f"{trained.name} was trained {said}")
+    return (
+        {}
+        if folder is None
+        else dict(zip(images, find_masks(existing(folder), images), strict=True))
+    )
 
 
 def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:

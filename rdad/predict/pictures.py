@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from rdad.data.decoding import in_order
 from rdad.data.samples import distinct
 from rdad.detector.scoring import stretched_map
@@ -92,9 +94,12 @@ def _write_overlay(
     prediction, picture = outcome.prediction, outcome.picture
     assert prediction is not None and picture is not None
     shown, outlined = prediction.network_map, None
-    limits = (float(shown.min()), float(shown.max()))
+    if prediction.valid is not None:
+        shown = np.where(prediction.valid, shown, np.float32(np.nan))
+    limits = (float(np.nanmin(shown)), float(np.nanmax(shown)))
     if thresholds is not None:
-        outlined = thresholds.pixel.exceeded(stretched_map(shown, picture.shape[:2]))
+        stretched = stretched_map(prediction.network_map, picture.shape[:2])
+        outlined = thresholds.pixel.exceeded(stretched)
         shown, limits = thresholds.pixel.normalise(shown), (0.0, 1.0)
     caption = f"score {prediction.score:.4g}  {prediction.label or ''}".rstrip()
     drawn = overlay(picture, shown, outlined, *limits, title=title, caption=caption)

@@ -1,7 +1,7 @@
 """From paths to predictions, batch by batch, with the next images being opened meanwhile."""
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -42,20 +42,29 @@ _Opened: TypeAlias = tuple[Outcome, PreparedImage | None]
 
 
 def outcomes(
-    trained: TrainedModel, paths: Iterable[Path], *, batch_size: int, pictures: bool = False
+    trained: TrainedModel,
+    paths: Iterable[Path],
+    *,
+    batch_size: int,
+    pictures: bool = False,
+    ignore: Mapping[Path, Path] | None = None,
 ) -> Generator[Outcome, None, None]:
     """One for each path, in order; memory does not grow with their number.
 
     Args:
         batch_size: How many images the network sees at once. One that works in tiles sees the
             tiles of one image.
+        ignore: The mask of each image, for a network that needs them.
     """
+    masks = ignore or {}
 
     def opened(path: Path) -> _Opened:
         try:
             image, facts = decode_with_facts(read_bytes(path), path, bits=trained.bits)
             picture = np.asarray(panel(image)) if pictures else None
-            return Outcome(path, picture=picture, facts=facts), trained.prepare(image)
+            return Outcome(path, picture=picture, facts=facts), trained.prepare(
+                image, masks.get(path)
+            )
         except DataError as error:
             reason = "; ".join(error.problems).removeprefix(f"{path}: ")
             return Outcome(path, problem=reason), None

@@ -46,7 +46,9 @@ def calibrate_into(
     pixels = CalibrationPixels(datamodule.calibration_pixels, pixel_rate)
     for scored in _scored(model, datamodule, datamodule.calibration_dataloader(), precision):
         scores += scored.scores.cpu().tolist()
-        pixels.add(scored.maps.squeeze(1).cpu().numpy())
+        valid = scored.batch.get("valid")
+        counted = None if valid is None else valid.squeeze(1).numpy()
+        pixels.add(scored.maps.squeeze(1).cpu().numpy(), counted)
     images = (sample.image for sample in datamodule.calibration_samples)
     rows = zip(images, scores, strict=True)
     write_table(folder / CALIBRATION_FILE, ("image", "score"), rows)
@@ -163,19 +165,19 @@ def evaluate(
             maps=maps,
             masks=batch["masks"] if datamodule.has_masks else None,
             defect_types=batch["defect_types"],
+            valid=batch.get("valid"),
             **datamodule.beside_test(batch["indices"]),
         )
-        if writer is not None:
-            found = zip(batch["indices"].tolist(), maps[:, 0].numpy(), scores.tolist(), strict=True)
-            for index, anomaly_map, value in found:
-                sample, size = datamodule.test_samples[index], datamodule.test_sizes[index]
-                writer.add(sample, size, anomaly_map, value)
-        if overlaps is not None:
-            for index, anomaly_map in zip(
-                batch["indices"].tolist(), maps[:, 0].numpy(), strict=True
-            ):
-                sample, size = datamodule.test_samples[index], datamodule.test_sizes[index]
-                overlaps.add(sample, size, anomaly_map)
+        of_images = zip(batch["indices"].tolist(), scores.tolist(), strict=True)
+        for place, (index, value) in enumerate(of_images):
+            sample, size = datamodule.test_samples[index], datamodule.test_sizes[index]
+            content = datamodule.framing.content(size, tuple(maps.shape[2:]))
+            anomaly_map = maps[place, 0].numpy()[content]
+            valid = batch["valid"][place, 0].numpy()[content] if "valid" in batch else None
+            if writer is not None:
+                writer.add(sample, size, anomaly_map, value, valid)
+            if overlaps is not None:
+                overlaps.add(sample, size, anomaly_map, valid)
     figures = metrics.compute() | (overlaps.compute() if overlaps else {})
     if writer is not None:
         writer.take_curves(metrics)

@@ -20,7 +20,7 @@ class Gathered:
     """The results of a test's images, in their order.
 
     Attributes:
-        maps: Raw, (H, W), one a sample.
+        maps: Raw, (H, W), one a sample; nan where it is ignored.
         fpr_limit: To which the area in the PRO curve goes.
         thresholds: None where the network has none.
         scores: Raw, one a sample.

@@ -16,6 +16,7 @@ TEXT_PX = 15
 SCALE_BAR_PX = 110
 LIMIT_PX = 150  # for the numbers on both sides of the scale
 NARROWEST_PX = 518  # room for the caption under narrow panels
+VEIL = 0.7
 OUTLINE_COLOUR = (0, 255, 190)
 INK, FAINT_INK = (30, 30, 30), (105, 105, 105)
 
@@ -49,8 +50,12 @@ def heat_map(anomaly_map: "NDArray[np.floating]", low: float, high: float) -> "N
 def heat_opacity(
     anomaly_map: "NDArray[np.floating]", low: float, high: float
 ) -> "NDArray[np.float64]":
-    """How much of a picture its heat map hides: the hotter, the more; (H, W) in [0.15, 0.85]."""
-    return 0.15 + 0.7 * normalised(anomaly_map, low, high) ** 0.7
+    """How much of a picture its heat map hides: the hotter, the more; (H, W) in [0.15, 0.85].
+
+    What is not a number is ignored, and veiled.
+    """
+    opacity = 0.15 + 0.7 * normalised(anomaly_map, low, high) ** 0.7
+    return np.where(np.isnan(anomaly_map), VEIL, opacity)
 
 
 def overlay(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rdad.data.images import DataError
 from rdad.data.samples import defect_types_of
 from rdad.data.saturation import DEFECTS_CONFIG, Saturation, read_regions, read_saturations
-from rdad.detector.scoring import stretched_map
+from rdad.detector.scoring import stretched_map, stretched_mask
 from rdad.metrics.groups import Groups, group_mean, groups_among, groups_of
 from rdad.metrics.joint import over_categories
 from rdad.metrics.spro import SaturatedOverlap
@@ -93,14 +93,23 @@ class SaturatedOverlaps:
             raise DataError(problems)
 
     def add(
-        self, sample: "Sample", size: tuple[int, int], anomaly_map: "NDArray[np.float32]"
+        self,
+        sample: "Sample",
+        size: tuple[int, int],
+        anomaly_map: "NDArray[np.float32]",
+        valid: "NDArray[np.bool_] | None" = None,
     ) -> None:
-        """Take a test image's raw map (h, w), to be stretched to its `size` (height, width)."""
+        """Take a test image's raw map (h, w), to be stretched to its `size` (height, width).
+
+        Args:
+            valid: As the map, False at pixels that are left out.
+        """
         stretched = stretched_map(anomaly_map, size)
+        counted = None if valid is None else stretched_mask(valid, size)
         regions = read_regions(sample.masks, self._saturations)
         for name, types in self._types.items():
             if _is_among(sample, types):
-                self._overlaps[name].add(stretched, regions)
+                self._overlaps[name].add(stretched, regions, counted)
 
     def compute(self) -> dict[str, float]:
         """All figures by name, in [0, 1] or nan; `undefined` then maps a name to the reason."""
@@ -123,11 +132,15 @@ class JointOverlaps:
             overlaps.check()
 
     def add(
-        self, sample: "Sample", size: tuple[int, int], anomaly_map: "NDArray[np.float32]"
+        self,
+        sample: "Sample",
+        size: tuple[int, int],
+        anomaly_map: "NDArray[np.float32]",
+        valid: "NDArray[np.bool_] | None" = None,
     ) -> None:
         """As `SaturatedOverlaps.add`, for the category of the sample."""
         if (overlaps := self._members.get(sample.category)) is not None:
-            overlaps.add(sample, size, anomaly_map)
+            overlaps.add(sample, size, anomaly_map, valid)
 
     def compute(self) -> dict[str, float]:
         """All figures by name, in [0, 1] or nan; `undefined` then maps a name to the reason."""

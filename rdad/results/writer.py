@@ -106,6 +106,7 @@ class ArtifactWriter:
         size: tuple[int, int],
         anomaly_map: "NDArray[np.floating]",
         score: float,
+        valid: "NDArray[np.bool_] | None" = None,
     ) -> None:
         """Take an image's results; returns before its map is written.
 
@@ -113,10 +114,12 @@ class ArtifactWriter:
             size: (height, width) of the original image, which its TIFF gets.
             anomaly_map: (H, W), raw, of the network's image size. It is copied.
             score: The raw image score.
+            valid: As `anomaly_map`, False at what is ignored, which pictures show veiled.
         """
         values = np.array(anomaly_map, dtype=np.float32)
-        self._gathered.add(sample, float(score), values)
-        self._attempt(self._run_dir, lambda: self._gathered.maps.append(values))
+        shown = values if valid is None else np.where(valid, values, np.float32(np.nan))
+        self._gathered.add(sample, float(score), shown)
+        self._attempt(self._run_dir, lambda: self._gathered.maps.append(shown))
         if self._maps:
             category = sample.category or self._category
             folder = self._run_dir / MAPS_FOLDER / category / "test" / sample.defect_type

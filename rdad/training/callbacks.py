@@ -235,13 +235,14 @@ class WatchedMetrics(Callback):
         if self.datamodule.tiling is not None:
             return
         assert isinstance(pl_module, ReverseDistillation)
-        maps = outputs["anomaly_maps"]
+        maps, valid = outputs["anomaly_maps"], batch.get("valid")
         self.metrics.update(
-            scores=pl_module.model.anomaly_map.scores(maps).cpu(),
+            scores=pl_module.model.anomaly_map.scores(maps, valid).cpu(),
             labels=batch["labels"].cpu(),
             maps=maps.cpu(),
             masks=batch["masks"].cpu() if self.datamodule.has_masks else None,
             defect_types=batch["defect_types"].cpu(),
+            valid=None if valid is None else valid.cpu(),
             **self.datamodule.beside_test(batch["indices"]),
         )
 

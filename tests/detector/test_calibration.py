@@ -156,3 +156,12 @@ def test_another_rate_needs_the_scores_alone() -> None:
 def test_no_calibration_image_is_said_to_be_none() -> None:
     with pytest.raises(ValueError, match=r"dataset\.calibration"):
         image_threshold(np.zeros(0), 0.02)
+
+
+def test_ignored_pixels_have_no_part_in_the_pixel_threshold() -> None:
+    maps = RANDOM(2).random((3, 10, 12), dtype=np.float32)
+    valid = np.zeros(maps.shape, bool)
+    valid[:, 2:9, 3:7] = True
+    pixels = CalibrationPixels(int(valid.sum()), 0.1)
+    pixels.add(maps * np.where(valid, 1, 9), valid)
+    assert pixels.threshold() == pixels_of(maps[:, 2:9, 3:7], 0.1).threshold()

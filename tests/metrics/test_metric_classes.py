@@ -12,10 +12,13 @@ from torchmetrics import Metric, MetricCollection
 
 from rdad.metrics import AUPRO, AnomalyMetrics, ImageMetrics, PixelMetrics
 from rdad.metrics.exact import aupro, aupro_per_image, auroc, average_precision, f1_max
+from rdad.metrics.thresholds import Threshold, Thresholds
 
 NAMES = ["image_auroc", "image_ap", "image_f1_max"]
 PIXEL_NAMES = ["pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro"]
 ODD = odd_maps()
+AT = Threshold(0.2, 4.0)
+THRESHOLDS = Thresholds(AT, AT, 0.02, 0.001, images=10, guaranteed=False, note="few")
 
 
 def batch(maps, masks):
@@ -253,3 +256,21 @@ def test_what_does_not_fit_is_refused_with_the_reason(changed, message):
     }
     with pytest.raises(ValueError, match=message):
         AnomalyMetrics(defect_types=["bent", "stain"]).update(**inputs | changed)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("definition", ["dataset", "per_image"])
+def test_with_ignored_pixels_all_figures_are_those_of_the_rest_alone(definition, streaming):
+    maps, masks = smooth_maps(6, (40, 48), seed=5)
+    valid = np.zeros(maps.shape, bool)
+    valid[:, 6:34, 10:41] = True
+    options = {"aupro": definition, "streaming": streaming, "thresholds": THRESHOLDS}
+    whole, alone = AnomalyMetrics(**options), AnomalyMetrics(**options)
+    rest = batch(maps[:, 6:34, 10:41].copy(), masks[:, 6:34, 10:41].copy())
+    of_image = {name: rest[name] for name in ("scores", "labels")}
+    whole.update(**batch(maps, masks) | of_image, valid=torch.from_numpy(valid)[:, None])
+    alone.update(**rest)
+    found = whole.compute()
+    assert found == alone.compute()
+    assert found != figures(AnomalyMetrics(**options), maps, masks, size=6)
+    assert 0 < found["pixel_auroc"] < 1 and 0 < found["seg_f1"] < 1

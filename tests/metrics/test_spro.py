@@ -111,3 +111,22 @@ def test_more_pixels_than_announced_are_refused():
     overlap = SaturatedOverlap(3)
     with pytest.raises(ValueError, match="4 pixels came; announced: 3"):
         overlap.add(np.ones((2, 2)))
+
+
+def test_ignored_pixels_are_left_out_of_regions_and_of_normal_pixels():
+    draw = np.random.default_rng(4)
+    maps = draw.random((3, 12, 16))
+    regions = []
+    for _ in maps:
+        mask = draw.random((12, 16)) < 0.2
+        regions.append([(mask, 9)])
+    lost = np.zeros((12, 16), bool)
+    lost[:, 12:] = True
+    valid = np.ones((12, 16), bool)
+    valid[:, 12:] = False
+    overlap, alone = (SaturatedOverlap(maps.size, fpr_limit=0.3) for _ in range(2))
+    for anomaly_map, own in zip(maps, regions, strict=True):
+        overlap.add(anomaly_map, [*own, (lost, 3)], valid)
+        rest = [(mask[:, :12], min(enough, mask[:, :12].sum())) for mask, enough in own]
+        alone.add(anomaly_map[:, :12], rest)
+    assert overlap.area() == alone.area() > 0

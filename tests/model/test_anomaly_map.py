@@ -190,3 +190,61 @@ def test_a_score_is_the_maximum_by_default_and_of_no_other_share_than_one():
     assert torch.equal(AnomalyMapGenerator((8, 8)).scores(maps), maps.amax((1, 2, 3)))
     with pytest.raises(ValueError, match=r"in \[0, 1\]; found 1\.5"):
         AnomalyMapGenerator((8, 8), score_share=1.5)
+
+
+def ragged_valid() -> Tensor:
+    """(2, 1, 64, 64): a disc, and a band with a hole."""
+    rows, columns = np.mgrid[:64, :64]
+    disc = (rows - 30) ** 2 + (columns - 20) ** 2 < 15**2
+    band = (rows > 40) & ~((rows == 50) & (columns > 30))
+    return torch.from_numpy(np.stack([disc, band]))[:, None]
+
+
+@pytest.mark.parametrize("mode", ["add", "multiply"])
+def test_maps_of_valid_pixels_are_means_over_valid_neighbours_alone(mode: str):
+    (student, teacher), valid, sigma = student_and_teacher(), ragged_valid(), 2.0
+    found = AnomalyMapGenerator((64, 64), sigma, mode)(student, teacher, valid).numpy()
+    for index, seen in enumerate(valid[:, 0].numpy()):
+        joined = np.zeros((64, 64)) if mode == "add" else np.ones((64, 64))
+        for s, t in zip(student, teacher, strict=True):
+            distance = (1 - F.cosine_similarity(s[index : index + 1], t[index : index + 1]))[0]
+            side = 64 // len(distance)
+            places = seen.reshape(len(distance), side, -1, side).any(axis=(1, 3))
+            layer = np.zeros((64, 64))
+            for row, column in np.argwhere(seen):  # the four places around a pixel
+                down, across = (at * (len(distance) - 1) / 63 for at in (row, column))
+                weights = np.outer(
+                    *(
+                        np.maximum(0, 1 - np.abs(np.arange(len(distance)) - at))
+                        for at in (down, across)
+                    )
+                )
+                layer[row, column] = np.average(distance.numpy(), weights=weights * places)
+            joined = joined + layer if mode == "add" else joined * layer
+        sums, weights = (gaussian_filter(one * 1.0, sigma)[seen] for one in (joined * seen, seen))
+        np.testing.assert_allclose(found[index, 0][seen], sums / weights, rtol=0, atol=1e-5)
+        assert (found[index, 0][~seen] == 0).all()
+
+
+def test_nothing_of_ignored_places_enters_a_valid_pixels_value():
+    (student, teacher), valid = student_and_teacher(), ragged_valid()
+    generator = AnomalyMapGenerator((64, 64), 4, "add")
+    before = generator(student, teacher, valid)
+    for layer in student:
+        side = 64 // layer.shape[2]
+        layer.masked_fill_(F.max_pool2d(valid.float(), side) == 0, -3)
+    assert torch.equal(generator(student, teacher, valid), before)
+
+
+def test_where_all_is_valid_maps_are_those_of_all():
+    pair, every = student_and_teacher(), torch.ones(2, 1, 64, 64, dtype=torch.bool)
+    generator = AnomalyMapGenerator((64, 64), 4, "add")
+    torch.testing.assert_close(generator(*pair, every), generator(*pair), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0, 0.004, 0.1, 1])
+def test_scores_are_those_of_the_valid_pixels_alone(share: float):
+    maps = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) - 0.5
+    valid = ragged_valid()
+    alone = [image_scores(maps[one][valid[one]][None], share) for one in (0, 1)]
+    torch.testing.assert_close(image_scores(maps, share, valid), torch.cat(alone))

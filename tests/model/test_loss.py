@@ -286,3 +286,69 @@ def test_the_configuration_offers_every_loss():
 def test_unknown_loss_is_refused_with_those_that_are_known(kind):
     with pytest.raises(ValueError, match=f"global_cosine, local_cosine, .*; found {kind!r}"):
         ReverseDistillationLoss(kind)
+
+
+def some_valid(seed: int = 3) -> Tensor:
+    """(3, 1, 10, 6), a third of it: of neither layer all places count, nor none of a sample's."""
+    valid = torch.rand(3, 1, 10, 6, generator=torch.Generator().manual_seed(seed)) < 0.05
+    valid[..., 0, 0] = True
+    return valid
+
+
+def slow_places(valid: Tensor, layer: Tensor) -> np.ndarray:
+    """(B, h, w): whether any pixel of a place's cell is valid."""
+    of, (rows, columns) = valid[:, 0].numpy(), layer.shape[2:]
+    high, wide = of.shape[1] // rows, of.shape[2] // columns
+    found = np.zeros((len(of), rows, columns), bool)
+    for sample, row, column in np.argwhere(of):
+        found[sample, row // high, column // wide] = True
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ignored_places_have_no_part_in_the_loss(kind: LossName):
+    pair, valid = teacher_and_student(), some_valid()
+    expected = 0.0
+    for encoded, decoded in zip(*pair, strict=True):
+        counted = slow_places(valid, encoded)
+        assert 0 < counted.sum() < counted.size
+        samples = []
+        for t, s, places in zip(encoded.numpy(), decoded.numpy(), counted, strict=True):
+            columns = t[:, places].T, s[:, places].T  # (places, C)
+            if kind == "global_cosine":
+                samples.append(1 - cosine(columns[0].ravel(), columns[1].ravel()))
+            else:
+                samples += [1 - cosine(*one) for one in zip(*columns, strict=True)]
+        expected += sum(samples) / len(samples)
+    found = ReverseDistillationLoss(kind)(*pair, valid)
+    assert found.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", get_args(LossName))
+def test_ignored_places_have_no_gradient_and_change_none(kind: LossName):
+    valid = some_valid()
+
+    def gradients(change: float) -> list[Tensor]:
+        teacher, student = teacher_and_student()
+        places = [torch.from_numpy(slow_places(valid, one))[:, None] for one in teacher]
+        for layer, of in zip(student, places, strict=True):
+            layer.add_(change * ~of).requires_grad_()
+        loss = ReverseDistillationLoss(kind)
+        if loss.follow is not None:
+            loss.follow(1)
+        loss(teacher, student, valid).backward()
+        found = [layer.grad for layer in student if layer.grad is not None]
+        assert all((one * ~of == 0).all() for one, of in zip(found, places, strict=True))
+        return found
+
+    for one, other in zip(gradients(0), gradients(5), strict=True):
+        assert one.abs().max() > 0
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", get_args(LossName))
+def test_where_all_is_valid_the_loss_is_that_of_all(kind: LossName):
+    pair = teacher_and_student()
+    loss = ReverseDistillationLoss(kind)
+    every = torch.ones(3, 1, 10, 6, dtype=torch.bool)
+    assert loss(*pair, every).item() == pytest.approx(loss(*pair).item(), abs=1e-6)
