@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdad.config.build import build_known
+from rdad.data.framing import WHOLE, Framing
 from rdad.data.images import as_rgb
 from rdad.data.samples import images_of
 
@@ -40,11 +41,18 @@ class Evidence:
 
 
 def find_evidence(
-    run: "LoadedRun | None", folder: str | None, *, needs_training: bool = False
+    run: "LoadedRun | None",
+    folder: str | None,
+    *,
+    needs_training: bool = False,
+    framing: Framing = WHOLE,
 ) -> Evidence:
     """Images of the named folder; else the run's own; else generated ones, and a warning.
 
     Training images are the run's; where they are not known, those of the folder.
+
+    Args:
+        framing: The network's, which generated images fit.
 
     Raises:
         FileNotFoundError: the folder is not there or holds no images.
@@ -58,7 +66,7 @@ def find_evidence(
         return Evidence(f"images of {folder}", named, training)
     if datamodule is None:
         log.warning("generated images tell less than real ones: name some by images=<folder>")
-        return Evidence("generated images", _generated(), ())
+        return Evidence("generated images", _generated(framing), ())
     test = datamodule.test_samples
     images, labels = [one.image for one in test], [one.label for one in test]
     return Evidence("test images of the run", images, training, labels)
@@ -82,6 +90,7 @@ def _own_data(run: "LoadedRun | None") -> "AnomalyDataModule | None":
         return None
     try:
         datamodule = build_known(run.cfg.dataset)
+        datamodule.framing = run.trained.framing
         datamodule.prepare()
     except (OSError, ValueError) as error:
         log.warning("the run's own images cannot be used: %s", error)
@@ -89,12 +98,14 @@ def _own_data(run: "LoadedRun | None") -> "AnomalyDataModule | None":
     return datamodule
 
 
-def _generated() -> list[np.ndarray]:
-    """Noise over a slope, of four sizes."""
-    random = np.random.default_rng(0)
+def _generated(framing: Framing) -> list[np.ndarray]:
+    """Noise over a slope, of four sizes; of the only one where there is a mask."""
+    random, (bottom, right) = np.random.default_rng(0), (framing.rectangle or (0, 0, 0, 0))[2:]
+    sizes = [(max(high, int(bottom)), max(wide, int(right))) for high, wide in GENERATED_SIZES]
+    sizes = [framing.mask_size] if framing.mask_size else sizes
     return [
         (random.integers(0, 128, (*size, 3)) + np.linspace(0, 127, size[1])[None, :, None]).astype(
             np.uint8
         )
-        for size in GENERATED_SIZES
+        for size in sizes
     ]

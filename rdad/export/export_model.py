@@ -48,7 +48,8 @@ def export_model(
     _refuse(trained, folder)
     precision = options.precision
     in_int8 = precision == "int8"
-    evidence = find_evidence(run, options.images, needs_training=in_int8)
+    needed = {"needs_training": in_int8, "framing": trained.framing}
+    evidence = find_evidence(run, options.images, **needed)
     if in_int8 and not evidence.training:
         raise ConfigError(
             "int8 takes its ranges from training images, which are not known here; "
@@ -58,7 +59,9 @@ def export_model(
     compare = options.compare or (FP32_IMAGES if precision == "fp32" else None)
     with in_place_of(folder) as draft:
         log.info("writing %s %s", options.format, precision)
-        graph = InspectionGraph(trained.model, trained.thresholds, half=precision == "fp16")
+        graph = InspectionGraph(
+            trained.model, trained.thresholds, trained.framing, half=precision == "fp16"
+        )
         export = FORMATS[options.format](draft, precision, graph.outputs, trained.bits)
         export.write(traced(graph), training)
         log.info("comparing it with the network on %s", evidence.described)
@@ -75,6 +78,11 @@ def _refuse(trained: TrainedModel, folder: Path) -> None:
             f"this network works in tiles of {height} x {width} pixels (dataset.tile), and an "
             "export sees an image as a whole; use rdad.predict or the served model, or train "
             "without tiles"
+        )
+    if trained.framing.each:
+        raise ConfigError(
+            "this network needs a mask for each image (dataset.ignore), and an export sees images "
+            "alone; use rdad.predict, or train with one mask for all"
         )
     replaceable = not folder.exists() or (folder / SIDECAR_FILE).is_file()
     if not replaceable and (not folder.is_dir() or any(folder.iterdir())):

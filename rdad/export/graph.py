@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
+from rdad.data.framing import PADDING, WHOLE, Framing, between, content_sides, edges_of
+from rdad.data.tiling import Size
 from rdad.export.resize import resized_pixels, stretched_maps
 from rdad.model.torch_model import ReverseDistillationModel
 
@@ -29,6 +31,8 @@ class InspectionGraph(nn.Module):
     where there are no thresholds.
 
     Args:
+        framing: How images come to the network's size, and what of them is looked at; not by a
+            mask of each.
         half: Keep and compute the convolutional parts in float16; all else stays in float32.
 
     Attributes:
@@ -39,6 +43,7 @@ class InspectionGraph(nn.Module):
         self,
         model: ReverseDistillationModel,
         thresholds: "Thresholds | None",
+        framing: Framing = WHOLE,
         *,
         half: bool = False,
     ) -> None:
@@ -48,13 +53,22 @@ class InspectionGraph(nn.Module):
         for part in (self.model.encoder.network, self.model.bottleneck, self.model.decoder):
             part.to(self.dtype)
         self.threshold = None if thresholds is None else thresholds.image
+        self.framing = framing
+        drawn = None if framing.mask is None else framing.drawn(self.model.input_size)
+        self.drawn = None if drawn is None else torch.from_numpy(drawn)
         self.outputs = RAW_OUTPUTS if thresholds is None else ALL_OUTPUTS
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        pixels = resized_pixels(images, self.model.input_size)
-        maps = self._maps(pixels)
-        scores = self.model.anomaly_map.scores(maps)
-        stretched = stretched_maps(maps, images.shape[1], images.shape[2])
+        size = images.shape[1], images.shape[2]
+        sides = valid = None
+        if self.framing.letterbox:
+            around = {"least": torch.sym_min, "most": torch.sym_max}
+            sides = content_sides(size, self.model.input_size, **around)
+        if self.framing != WHOLE:
+            valid = self._valid(size, sides or self.model.input_size)
+        maps = self._maps(self._pixels(images, sides), valid)
+        scores = self.model.anomaly_map.scores(maps, None if valid is None else valid[:, 0])
+        stretched = stretched_maps(maps, *size, sides)
         if self.threshold is None:
             return scores, stretched
         # as rdad.metrics.thresholds.Threshold.normalise
@@ -62,20 +76,53 @@ class InspectionGraph(nn.Module):
         normalised = 1 / (1 + ratios**self.threshold.steepness)
         return scores, normalised, scores > self.threshold.value, stretched
 
-    def _maps(self, pixels: Tensor) -> Tensor:
+    def _pixels(self, images: Tensor, sides: Size | None) -> Tensor:
+        """Whole float32 pixels (B, 3, h, w), as `Framing.fit_image`; `sides` where letterboxed."""
+        pixels = resized_pixels(images, self.model.input_size, sides)
+        if sides is None:
+            return pixels
+        inside = []
+        for dim, (length, side) in enumerate(zip(self.model.input_size, sides, strict=True), 2):
+            places = _places(length, side)
+            pixels = pixels.index_select(dim, places.clamp(0, length - 1))
+            inside.append((places >= 0) & (places < side))
+        padding = torch.tensor(PADDING, dtype=pixels.dtype)[:, None, None]
+        return torch.where(inside[0][:, None] & inside[1], pixels, padding)
+
+    def _valid(self, size: Size, sides: Size) -> Tensor:
+        """(1, 1, h, w), as `Framing.valid` of an image of that size that lies on those sides."""
+        inside, rectangle = [], self.framing.rectangle
+        for axis, (length, side) in enumerate(zip(self.model.input_size, sides, strict=True)):
+            places = _places(length, side)
+            inside.append((places >= 0) & (places < side))
+            if rectangle is not None:
+                edges, units = edges_of(rectangle, size)
+                inside[axis] &= between(places, side, units[axis], edges[axis::2])
+        valid = inside[0][:, None] & inside[1]
+        if self.drawn is not None:
+            valid = valid & self.drawn
+        return valid[None, None]
+
+    def _maps(self, pixels: Tensor, valid: Tensor | None) -> Tensor:
         """Whole float32 pixels (B, 3, h, w) -> raw maps (B, h, w)."""
         normalised = self.model.encoder.normalise(pixels).to(self.dtype)
         encoder_features = self.model.encode(normalised)
         decoder_features = self.model.decode(encoder_features)
-        return self.model.anomaly_map(decoder_features, encoder_features).squeeze(1)
+        return self.model.anomaly_map(decoder_features, encoder_features, valid).squeeze(1)
+
+
+def _places(length: int, side: int) -> Tensor:
+    """Rows (length,) numbered from the first of so many in the middle."""
+    return torch.arange(length) - (length - side) // 2
 
 
 def traced(graph: InspectionGraph) -> "ExportedProgram":
-    """The graph free of our code, for any number of images of any size."""
+    """The graph free of our code, for any number of images: of any size, or of their mask's."""
     height, width = graph.model.input_size
     # an example unlike any other length in the network, so that none is taken for the same
-    example = torch.zeros(2, height + 7, width + 11, 3, dtype=torch.uint8)
-    names = enumerate(("batch", "height", "width"))
+    size = graph.framing.mask_size or (height + 7, width + 11)
+    example = torch.zeros(2, *size, 3, dtype=torch.uint8)
+    names = enumerate(("batch",) if graph.framing.mask_size else ("batch", "height", "width"))
     lengths = {place: torch.export.Dim(name, min=1) for place, name in names}
     with torch.no_grad():
         program = torch.export.export(graph, (example,), dynamic_shapes=(lengths,))

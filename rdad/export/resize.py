@@ -16,30 +16,43 @@ _HALF_BITS = 11  # Pillow's 8-bit weights have 22 bits; halves of them keep all 
 _HALF = 2**_HALF_BITS
 
 
-def resized_pixels(images: Tensor, size: tuple[int, int]) -> Tensor:
+def resized_pixels(
+    images: Tensor, size: tuple[int, int], sides: tuple[int, int] | None = None
+) -> Tensor:
     """Pixels (B, H, W, C), whole numbers of any dtype -> float32 (B, C, *size), whole, 0 to 255.
+
+    With `sides` (height, width) they are brought to these, and lie in the upper left corner; what
+    is beside them means nothing.
 
     Bit for bit what Pillow makes of 8-bit images that are not more than 16 times as large:
     across, rounded to 8 bits, then down, rounded again. Beyond, a rare pixel may differ by 1.
     """
     columns = images.permute(0, 3, 2, 1)  # (B, C, W, H)
-    across = _resized_rows(columns, size[1])
-    return _resized_rows(across.transpose(2, 3), size[0])
+    sides = sides or size
+    across = _resized_rows(columns, sides[1], size[1])
+    return _resized_rows(across.transpose(2, 3), sides[0], size[0])
 
 
-def stretched_maps(maps: Tensor, height: int, width: int) -> Tensor:
-    """Maps (B, h, w), float32 -> (B, height, width), not rounded."""
-    across, down = (
-        _triangles(
-            torch.arange(wanted, device=maps.device),
-            torch.arange(found, device=maps.device),
-            found=found,
-            wanted=wanted,
-        )
-        for found, wanted in ((maps.shape[2], width), (maps.shape[1], height))
-    )
-    across, down = (weights / weights.sum(1, keepdim=True) for weights in (across, down))
+def stretched_maps(
+    maps: Tensor, height: int, width: int, sides: tuple[int, int] | None = None
+) -> Tensor:
+    """Maps (B, h, w), float32 -> (B, height, width), not rounded.
+
+    With `sides` (height, width) only that much of the maps, in their middle.
+    """
+    sides = sides or (maps.shape[1], maps.shape[2])
+    down = _stretching(maps.shape[1], sides[0], height, like=maps)
+    across = _stretching(maps.shape[2], sides[1], width, like=maps)
     return down @ (maps @ across.T)
+
+
+def _stretching(length: int, found: int, wanted: int, *, like: Tensor) -> Tensor:
+    """Weights (wanted, length) by which a map's rows, `found` in their middle, are brought up."""
+    places = torch.arange(length, device=like.device) - (length - found) // 2
+    rows = torch.arange(wanted, device=like.device)
+    weights = _triangles(rows, places, found=found, wanted=wanted)
+    weights = weights.masked_fill((places < 0) | (places >= found), 0)
+    return weights / weights.sum(1, keepdim=True)
 
 
 def _triangles(rows: Tensor, places: Tensor, *, found: int, wanted: int) -> Tensor:
@@ -57,14 +70,16 @@ def _triangles(rows: Tensor, places: Tensor, *, found: int, wanted: int) -> Tens
     return (-distances.abs() + 2 * torch.sym_max(found, wanted)).clamp_min(0)
 
 
-def _resized_rows(pixels: Tensor, wanted: int) -> Tensor:
-    """Pixels (B, C, rows, N) -> float32 (B, C, wanted, N), rounded half up as integers are.
+def _resized_rows(pixels: Tensor, wanted: int, length: int) -> Tensor:
+    """Pixels (B, C, rows, N) -> float32 (B, C, length, N), rounded half up as integers are.
+
+    They are brought to `wanted` rows, and those beyond mean nothing.
 
     A row of the result depends on few rows of the image. So rows are made in blocks, each of the
     window of the image that its triangles reach: less work than one product by about the number of
     blocks. Weights are shares of their sum in units of 2^-22, in an upper and a lower half.
     """
-    places, weights = _windows(pixels.shape[2], wanted, like=pixels)
+    places, weights = _windows(pixels.shape[2], wanted, length, like=pixels)
     sums = weights.sum(2, keepdim=True).clamp_min(1)
     upper = weights * _HALF // sums
     rest = weights * _HALF - upper * sums
@@ -72,17 +87,17 @@ def _resized_rows(pixels: Tensor, wanted: int) -> Tensor:
     windows = pixels.index_select(2, places.flatten()).float().unflatten(2, places.shape)
     carried = (lower @ windows / _HALF).floor()
     summed = upper.float() @ windows + carried  # (B, C, blocks, _BLOCK, N)
-    return ((summed + _HALF // 2) / _HALF).floor().clamp(0, 255).flatten(2, 3)[:, :, :wanted]
+    return ((summed + _HALF // 2) / _HALF).floor().clamp(0, 255).flatten(2, 3)[:, :, :length]
 
 
-def _windows(found: int, wanted: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
+def _windows(found: int, wanted: int, length: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
     """Which rows each block needs, (blocks, L), and with what weights, (blocks, _BLOCK, L)."""
-    blocks = (wanted + _BLOCK - 1) // _BLOCK
+    blocks = (length + _BLOCK - 1) // _BLOCK
     reach = 2 * torch.sym_max(found, wanted)
-    length = (_BLOCK * found + reach) // wanted + 2
+    window = (_BLOCK * found + reach) // wanted + 2
     firsts = torch.arange(blocks, device=like.device).unsqueeze(1) * _BLOCK  # (blocks, 1)
     starts = ((2 * firsts + 1) * found - reach).clamp_min(0) // (2 * wanted)
-    places = starts + torch.arange(length, device=like.device)
+    places = starts + torch.arange(window, device=like.device)
     rows = firsts + torch.arange(_BLOCK, device=like.device)
     weights = _triangles(rows, places, found=found, wanted=wanted)
     outside = (places >= found).unsqueeze(1)

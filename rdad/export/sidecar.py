@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rdad.data.framing import Framing
 from rdad.export.formats import INPUT, Export
 from rdad.runs.files import write_text_atomic
 
@@ -52,7 +53,7 @@ def write_sidecar(
         "kind": export.name,
         "precision": export.precision,
         "files": {name: _described(export.folder / name) for name in export.files},
-        "input": _input(trained.bits),
+        "input": _input(trained),
         "outputs": {name: _output(name, trained) for name in export.outputs},
         "run_with": export.run_with,
         "thresholds": NO_THRESHOLDS if thresholds is None else thresholds.to_dict(),
@@ -73,15 +74,16 @@ def _described(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": digest}
 
 
-def _input(bits: int) -> dict[str, Any]:
+def _input(trained: "TrainedModel") -> dict[str, Any]:
+    bits, size = trained.bits, trained.framing.mask_size
+    sizes = "any batch, height and width" if size is None else "any batch, this height and width"
     return {
         "name": INPUT,
         "dtype": "uint8",
-        "shape": ["batch", "height", "width", 3],
+        "shape": ["batch", *(size or ("height", "width")), 3],
         "colour": "RGB",
         "meaning": "pixels as a viewer shows them: EXIF orientation applied, transparent pixels "
-        f"over black, of 16-bit grey the upper 8 of {bits} bits (pixel >> {bits - 8}); any batch, "
-        "height and width",
+        f"over black, of 16-bit grey the upper 8 of {bits} bits (pixel >> {bits - 8}); {sizes}",
         "bits": bits,
     }
 
@@ -105,7 +107,17 @@ def _network(trained: "TrainedModel") -> dict[str, Any]:
         "sigma": model.anomaly_map.sigma,
         "score_share": model.anomaly_map.score_share,
         "image_size": list(model.input_size),
+        "looked_at": _looked_at(trained.framing),
         "tested_in": trained.precision,
+    }
+
+
+def _looked_at(framing: Framing) -> dict[str, Any]:
+    """How images come to `image_size`, and what of them counts."""
+    where = "all" if framing.rectangle is None else list(framing.rectangle)
+    return {
+        "resize": "letterbox" if framing.letterbox else "stretch",
+        "where": where if framing.mask is None else "as its mask says",
     }
 
 

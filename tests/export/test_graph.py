@@ -1,15 +1,20 @@
 """The graph that is exported, before it goes into any file."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from subjects import SIZES, images, trained_model
 
+from rdad.data.framing import Framing
 from rdad.detector.trained_model import TrainedModel
 from rdad.export.graph import InspectionGraph, traced
 from rdad.metrics.thresholds import Threshold
+
+FRAMED_SIZE = (37, 200)  # of the images that masks are for
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +81,55 @@ def test_half_precision_leaves_the_model_and_the_map_in_float32(trained: Trained
     assert len(anomaly_map.unique()) > 0.9 * anomaly_map.numel()  # no steps of half precision
     assert {tensor.dtype for tensor in graph.model.decoder.parameters()} == {torch.float16}
     assert {tensor.dtype for tensor in trained.model.parameters()} == {torch.float32}
+
+
+def framings() -> dict[str, tuple[Framing, list[tuple[int, int]]]]:
+    """By name, each with sizes of images that it takes."""
+    drawn = np.zeros(FRAMED_SIZE, np.uint8)
+    drawn[5:, 30:150] = 255
+    mask, any_size = Image.fromarray(drawn), [*SIZES, (400, 41)]
+    masked = [Framing.of_mask(mask, (64, 96), letterbox=one) for one in (False, True)]
+    return {
+        "letterbox": (Framing(letterbox=True), any_size),
+        "shares": (Framing(rectangle=(0.1, 0, 0.87, 0.655)), any_size),
+        "pixels": (Framing(letterbox=True, rectangle=(1, 0, 30, 60)), SIZES[:3]),
+        "mask": (masked[0], [FRAMED_SIZE]),
+        "letterboxed mask": (masked[1], [FRAMED_SIZE]),
+    }
+
+
+@pytest.mark.parametrize("name", framings())
+@pytest.mark.parametrize("share", [0, 0.02])
+def test_what_is_padded_or_ignored_is_left_out_as_it_is_in_predictions(
+    name: str, share: float
+) -> None:
+    framing, sizes = framings()[name]
+    trained = replace(trained_model(score_share=share), framing=framing)
+    graph = InspectionGraph(trained.model, trained.thresholds, framing)
+    for size in sizes:
+        check_answers(graph, graph, trained, size)
+
+
+def test_a_traced_graph_finds_out_for_itself_where_an_image_lies() -> None:
+    framing, sizes = framings()["pixels"]
+    trained = replace(trained_model(), framing=framing)
+    graph = InspectionGraph(trained.model, trained.thresholds, framing)
+    program = traced(graph).module()
+    for size in sizes:
+        check_answers(program, graph, trained, size)
+
+
+def check_answers(
+    ask: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+    graph: InspectionGraph,
+    trained: TrainedModel,
+    size: tuple[int, int],
+) -> None:
+    pixels = images(2, size)
+    with torch.inference_mode():
+        found = dict(zip(graph.outputs, ask(torch.from_numpy(pixels)), strict=True))
+    expected = trained.predict_batch(list(pixels))
+    maps = np.stack([one.anomaly_map for one in expected])
+    np.testing.assert_allclose(found["score"], [one.score for one in expected], atol=1e-5)
+    np.testing.assert_allclose(found["anomaly_map"], maps, atol=1e-5)
+    assert found["label"].tolist() == [one.is_defective for one in expected]
