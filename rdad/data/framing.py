@@ -56,10 +56,11 @@ class Framing:
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """From what `to_dict` gave. Raises ValueError if it is something else."""
         try:
-            told = {one.name: plain[one.name] for one in fields(cls)}
+            told: dict[str, Any] = {one.name: plain[one.name] for one in fields(cls)}
         except (KeyError, TypeError) as error:
             raise ValueError(f"framing is damaged: {plain!r}") from error
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in told.items()})
+        tuples = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
+        return cls(**told | tuples)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, bytes and lists of them."""
@@ -147,8 +148,8 @@ def content_sides(
     image_size: Size,
     size: Size,
     *,
-    least: Callable[..., int] = min,
-    most: Callable[..., int] = max,
+    least: Callable[..., Any] = min,
+    most: Callable[..., Any] = max,
 ) -> Size:
     """(height, width) of an image that fills a size and keeps its aspect ratio, rounded half up.
 

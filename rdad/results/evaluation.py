@@ -171,7 +171,7 @@ def evaluate(
         of_images = zip(batch["indices"].tolist(), scores.tolist(), strict=True)
         for place, (index, value) in enumerate(of_images):
             sample, size = datamodule.test_samples[index], datamodule.test_sizes[index]
-            content = datamodule.framing.content(size, tuple(maps.shape[2:]))
+            content = datamodule.framing.content(size, (maps.shape[2], maps.shape[3]))
             anomaly_map = maps[place, 0].numpy()[content]
             valid = batch["valid"][place, 0].numpy()[content] if "valid" in batch else None
             if writer is not None:

@@ -133,7 +133,7 @@ def test_what_is_looked_at_makes_another_training(framed: RunResult, parts: Path
     node = load_run(framed.output_dir).cfg.dataset
     digests = set()
     for changes in ({}, {"ignore": None}, {"ignore": [0.1, 0, 1, 1]}, {"resize": "stretch"}):
-        images = build(OmegaConf.merge(node, changes))
+        images = build(OmegaConf.create({**node, **changes}))
         images.prepare()
         digests.add(images.content_digest)
     assert len(digests) == 4

@@ -34,7 +34,7 @@ def test_the_graph_answers_as_a_prediction_does(
     maps = np.stack([one.anomaly_map for one in expected])
     np.testing.assert_allclose(found["score"], [one.score for one in expected], atol=1e-5)
     np.testing.assert_allclose(found["anomaly_map"], maps, atol=1e-5)
-    normalised = [one.normalised_score for one in expected]
+    normalised = np.array([one.normalised_score for one in expected], float)
     np.testing.assert_allclose(found["normalised_score"], normalised, atol=1e-4)
     assert found["label"].tolist() == [one.is_defective for one in expected]
 

@@ -9,7 +9,7 @@ from small_networks import feature_maps
 from torch import Tensor
 from torch.nn import functional as F
 
-from rdad.model.anomaly_map import AnomalyMapGenerator, gaussian_matrix, image_scores
+from rdad.model.anomaly_map import AnomalyMapGenerator, Mode, gaussian_matrix, image_scores
 
 SHAPES = ((2, 8, 16, 16), (2, 12, 8, 8), (2, 16, 4, 4))
 SIZES = [(64, 64), (64, 96), (32, 160), (8, 8), (5, 7), (1, 1), (1, 40)]
@@ -38,7 +38,7 @@ def scipys_maps(
 
 @pytest.mark.parametrize("sigma", [0, 0.5, 4, 7.3])
 @pytest.mark.parametrize("mode", ["add", "multiply"])
-def test_maps_equal_scipys(mode: str, sigma: float):
+def test_maps_equal_scipys(mode: Mode, sigma: float):
     pair = student_and_teacher()
     found = AnomalyMapGenerator((64, 64), sigma, mode)(*pair)
     assert found.dtype == torch.float32
@@ -66,7 +66,7 @@ def test_gaussian_matrix_is_scipys_filter(length: int, sigma: float):
 @pytest.mark.parametrize(
     ("mode", "expected"), [("add", [[1.0, 3.0], [2.0, 1.5]]), ("multiply", [[0, 2], [0, 0.5]])]
 )
-def test_map_of_two_layers_without_blur_by_hand(mode: str, expected: list[list[float]]):
+def test_map_of_two_layers_without_blur_by_hand(mode: Mode, expected: list[list[float]]):
     east, west, north = (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0)
     # distances of the places: first layer 0, 1, 2, 0.5 from angles 0°, 90°, 180°, 60°
     first = torch.tensor([[east, north], [west, (0.5, 0.75**0.5)]]).permute(2, 0, 1)[None]
@@ -86,7 +86,7 @@ def test_corners_of_a_layer_are_the_corners_of_its_map():
 
 
 @pytest.mark.parametrize("mode", ["add", "multiply"])
-def test_equal_features_give_a_map_of_zeros(mode: str):
+def test_equal_features_give_a_map_of_zeros(mode: Mode):
     _, teacher = student_and_teacher()
     stretched = [2 * feature for feature in teacher]
     found = AnomalyMapGenerator((64, 64), mode=mode)(stretched, teacher)
@@ -201,7 +201,7 @@ def ragged_valid() -> Tensor:
 
 
 @pytest.mark.parametrize("mode", ["add", "multiply"])
-def test_maps_of_valid_pixels_are_means_over_valid_neighbours_alone(mode: str):
+def test_maps_of_valid_pixels_are_means_over_valid_neighbours_alone(mode: Mode):
     (student, teacher), valid, sigma = student_and_teacher(), ragged_valid(), 2.0
     found = AnomalyMapGenerator((64, 64), sigma, mode)(student, teacher, valid).numpy()
     for index, seen in enumerate(valid[:, 0].numpy()):

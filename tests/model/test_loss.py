@@ -1,7 +1,7 @@
 """Both losses, by hand, against a slow loop, and in the number formats that training uses."""
 
 import math
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from rdad.config.schema import LOSSES
 from rdad.model.loss import LossName, ReverseDistillationLoss, cosine_distance
 
 SHAPES = ((3, 4, 5, 6), (3, 7, 2, 3))
-KINDS = ("global_cosine", "local_cosine")
-WEIGHTED = ("hard_mining", "loose")
+KINDS: tuple[LossName, ...] = ("global_cosine", "local_cosine")
+WEIGHTED: tuple[LossName, ...] = ("hard_mining", "loose")
 
 
 def teacher_and_student() -> tuple[list[Tensor], list[Tensor]]:
@@ -64,7 +64,7 @@ def test_two_places_by_hand():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_loss_equals_a_slow_loop(kind: str):
+def test_loss_equals_a_slow_loop(kind: LossName):
     found = ReverseDistillationLoss(kind)(*teacher_and_student())
     assert found.shape == () and found.dtype == torch.float32
     assert found.item() == pytest.approx(slow_loss(kind, *teacher_and_student()), abs=1e-6)
@@ -90,7 +90,7 @@ def test_losses_differ_where_places_differ_in_strength():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_memory_layout_does_not_change_the_loss(kind: str):
+def test_memory_layout_does_not_change_the_loss(kind: LossName):
     loss, (teacher, student) = ReverseDistillationLoss(kind), teacher_and_student()
     last = [x.to(memory_format=torch.channels_last) for x in student]
     assert not any(x.is_contiguous() for x in last)
@@ -98,7 +98,7 @@ def test_memory_layout_does_not_change_the_loss(kind: str):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bfloat16_features_are_compared_in_float32(kind: str):
+def test_bfloat16_features_are_compared_in_float32(kind: LossName):
     loss = ReverseDistillationLoss(kind)
     teacher, student = ([x.bfloat16() for x in side] for side in teacher_and_student())
     expected = loss([x.float() for x in teacher], [x.float() for x in student])
@@ -109,7 +109,7 @@ def test_bfloat16_features_are_compared_in_float32(kind: str):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_features_and_stretched_ones_lose_nothing(kind: str):
+def test_equal_features_and_stretched_ones_lose_nothing(kind: LossName):
     teacher, _ = teacher_and_student()
     loss = ReverseDistillationLoss(kind)
     assert loss(teacher, teacher).item() == pytest.approx(0, abs=1e-6)
@@ -117,14 +117,14 @@ def test_equal_features_and_stretched_ones_lose_nothing(kind: str):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_opposite_features_lose_two_a_layer(kind: str):
+def test_opposite_features_lose_two_a_layer(kind: LossName):
     teacher, _ = teacher_and_student()
     opposite = [-x for x in teacher]
     assert ReverseDistillationLoss(kind)(teacher, opposite).item() == pytest.approx(4, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_loss_of_a_batch_is_the_mean_of_its_samples(kind: str):
+def test_loss_of_a_batch_is_the_mean_of_its_samples(kind: LossName):
     loss, (teacher, student) = ReverseDistillationLoss(kind), teacher_and_student()
     alone = [
         loss([t[i : i + 1] for t in teacher], [s[i : i + 1] for s in student]).item()
@@ -138,6 +138,7 @@ def test_gradient_equals_the_formula_in_float64():
     (a,), (b,) = feature_maps((2, 4, 3, 3), seed=1), feature_maps((2, 4, 3, 3), seed=2)
     decoded = b.clone().requires_grad_()
     ReverseDistillationLoss()([a], [decoded]).backward()
+    assert decoded.grad is not None
     for sample in range(2):
         x, y = a[sample].double().flatten().numpy(), b[sample].double().flatten().numpy()
         unit_x, unit_y = x / np.linalg.norm(x), y / np.linalg.norm(y)
@@ -147,7 +148,7 @@ def test_gradient_equals_the_formula_in_float64():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_step_against_the_gradient_lowers_the_loss_by_its_square(kind: str):
+def test_step_against_the_gradient_lowers_the_loss_by_its_square(kind: LossName):
     loss, (teacher, student) = ReverseDistillationLoss(kind), teacher_and_student()
     student = [x.requires_grad_() for x in student]
     before = loss(teacher, student)
@@ -166,7 +167,7 @@ def test_features_of_zeros_lose_one_and_have_a_finite_gradient():
     loss = ReverseDistillationLoss()([teacher], [nothing])
     loss.backward()
     assert loss.item() == 1
-    assert nothing.grad.isfinite().all()
+    assert nothing.grad is not None and nothing.grad.isfinite().all()
 
 
 def test_cosine_distance_over_channels_keeps_the_places():
@@ -212,7 +213,7 @@ def slow_weights(kind: str, progress: float, teacher: Tensor, student: Tensor) -
     return np.where(distances < np.sort(distances.ravel())[::-1][kept - 1], 0.1, 1.0)
 
 
-def gradients(kind: str, teacher: list[Tensor], student: list[Tensor], progress: float):
+def gradients(kind: LossName, teacher: list[Tensor], student: list[Tensor], progress: float):
     loss = ReverseDistillationLoss(kind)
     if loss.follow is not None:
         loss.follow(progress)
@@ -223,7 +224,7 @@ def gradients(kind: str, teacher: list[Tensor], student: list[Tensor], progress:
 
 @pytest.mark.parametrize("progress", [0.0, 0.03, 0.07, 0.1, 0.8])
 @pytest.mark.parametrize("kind", [*WEIGHTED, "hard_mining_chained", "loose_chained"])
-def test_weighted_gradients_are_the_global_ones_times_slow_weights(kind: str, progress: float):
+def test_weighted_gradients_are_the_global_ones_times_slow_weights(kind: LossName, progress: float):
     pair = teacher_and_student()
     value, found = gradients(kind, *pair, progress)
     expected_value, whole = gradients("global_cosine", *pair, progress)
@@ -235,7 +236,7 @@ def test_weighted_gradients_are_the_global_ones_times_slow_weights(kind: str, pr
 
 
 @pytest.mark.parametrize("kind", WEIGHTED)
-def test_a_weighting_lets_all_through_at_first_and_the_hardest_at_last(kind: str):
+def test_a_weighting_lets_all_through_at_first_and_the_hardest_at_last(kind: LossName):
     (teacher,), (student,) = feature_maps((4, 5, 8, 8), seed=1), feature_maps((4, 5, 8, 8), seed=2)
     weights = ReverseDistillationLoss(kind).weights
     assert weights is not None
@@ -249,7 +250,9 @@ def test_a_weighting_lets_all_through_at_first_and_the_hardest_at_last(kind: str
 
 
 @pytest.mark.parametrize("kind", WEIGHTED)
-def test_where_stages_follow_one_another_only_the_chained_form_weighs_what_comes_back(kind: str):
+def test_where_stages_follow_one_another_only_the_chained_form_weighs_what_comes_back(
+    kind: LossName,
+):
     """Two stages: the gradient of the first's output, put together by hand."""
     torch.manual_seed(0)
     second = torch.nn.Conv2d(3, 3, 3, padding=1)
@@ -269,7 +272,7 @@ def test_where_stages_follow_one_another_only_the_chained_form_weighs_what_comes
     chained = masks[0] * (of_first + back(masks[1] * of_second))
     assert not torch.allclose(own, chained)
     for name, expected in ((kind, own), (f"{kind}_chained", chained)):
-        loss = ReverseDistillationLoss(name)
+        loss = ReverseDistillationLoss(cast(LossName, name))
         assert loss.follow is not None
         loss.follow(0.5)
         given = start.clone().requires_grad_()
