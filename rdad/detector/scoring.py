@@ -70,15 +70,15 @@ def score(
     model.eval()
     device = model.encoder.pixel_mean.device
     for batch in batches:
-        images, valid = batch["images"], batch.get("valid")
-        valid = None if valid is None else valid.to(device, non_blocking=True)
+        images = batch["images"]
+        valid = [batch["valid"].to(device, non_blocking=True)] if "valid" in batch else []
         if tiling is None:
             with precision():
-                maps = model(images.to(device, non_blocking=True), valid)
+                maps = model(images.to(device, non_blocking=True), *valid)
         else:
             tiled = [_tiled_map(model, one, tiling, tiles_at_once, precision) for one in images]
             maps = torch.cat(tiled)
-        yield ScoredBatch(batch, maps, model.anomaly_map.scores(maps, valid))
+        yield ScoredBatch(batch, maps, model.anomaly_map.scores(maps, *valid))
 
 
 def _tiled_map(
