@@ -59,8 +59,9 @@ class Framing:
             told: dict[str, Any] = {one.name: plain[one.name] for one in fields(cls)}
         except (KeyError, TypeError) as error:
             raise ValueError(f"framing is damaged: {plain!r}") from error
-        tuples = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
-        return cls(**told | tuples)
+        for key, value in told.items():
+            told[key] = tuple(value) if isinstance(value, list) else value
+        return cls(**told)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, bytes and lists of them."""
