@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.schema import TRAIN_SECONDS
 from rdad.config.spelling import spelled
+from rdad.experiment.precheck import check_command
 from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
@@ -96,6 +97,7 @@ def command() -> None:
     try:
         check_groups(sys.argv[1:])
         sys.argv[1:] = with_categories(spelled(replayed(sys.argv[1:])))
+        check_command(sys.argv[1:])
     except (OSError, ValueError) as error:
         print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)

@@ -41,3 +41,25 @@ def test_training_takes_its_overrides(tmp_path: Path) -> None:
 def test_a_command_that_is_not_there_gets_the_nearest(name: str, hint: str, tmp_path: Path) -> None:
     done = commands.run("-m", "rdad", name, folder=tmp_path)
     assert done.returncode == 1 and hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("rdad tr", "train evaluate predict"),
+        ("rdad predict o", "output= format= overlays="),
+        ("rdad train mode=", "mode=add mode=multiply"),
+    ],
+)
+def test_a_shell_completes_commands_options_and_groups(
+    line: str, offered: str, tmp_path: Path
+) -> None:
+    query = ["-m", "rdad", "-sc", "query=bash"]
+    done = commands.run(*query, folder=tmp_path, COMP_LINE=line)
+    assert done.returncode == 0 and done.stdout.startswith(offered)
+    assert not list(tmp_path.iterdir())
+
+
+def test_completion_is_installed_for_the_short_name(tmp_path: Path) -> None:
+    done = commands.run("-m", "rdad", "-sc", "install=bash", folder=tmp_path)
+    assert done.stdout.rstrip().endswith("-F hydra_bash_completion rdad")

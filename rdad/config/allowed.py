@@ -103,6 +103,17 @@ def named_lists(*names: str) -> Any:
     return among(Kind(f"one of {', '.join(names)}, null, or {{name: [type, …], …}}", holds))
 
 
+def weights() -> Any:
+    """A field of a text, null, or a node of texts by networks' names."""
+
+    def holds(value: Any) -> bool:
+        named = value.values() if isinstance(value, Mapping) else [value]
+        return all(one is None or _is_text(one) for one in named)
+
+    said = "a file or a name; null leaves the encoder untrained; {backbone: file, …}"
+    return among(Kind(said, holds))
+
+
 def sides() -> Any:
     """A field of a height and a width, whose range is checked where they are used."""
     return among(Kind("[height, width]", lambda v: _is_list(v) and all(map(_is_whole, v))))

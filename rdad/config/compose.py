@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rdad.config.mistakes import explained, hint
 from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig, of_joint
 from rdad.data.datasets import RANGES, check_ranges, check_texture, check_tiles
 from rdad.data.joint import check_joint
@@ -22,9 +23,11 @@ from rdad.data.samples import existing_folder, folders_under
 from rdad.data.tiling import Tiling
 from rdad.model.geometry import checked_input_size, checked_layers
 from rdad.runs.names import expanded
+from rdad.runs.record import read_yaml
 
 _PACKAGE = Path(__file__).parents[1]
 _INSTALLED, _CHECKOUT = _PACKAGE / "conf", _PACKAGE.parent / "conf"
+DEFAULT_WEIGHTS = "default"  # as in conf/backbone
 WEIGHTS_ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors")
 NO_VALUE = (ValueError, OverflowError)  # Hydra's of group=null, and of numbers that are too large
 OWN = ("rdad.", "lightning.")  # packages whose constructors' arguments the schema knows
@@ -44,15 +47,14 @@ def load_config(*overrides: str) -> DictConfig:
     return composed("train", overrides)
 
 
-def composed(name: str, overrides: Iterable[str]) -> DictConfig:
-    """conf/<name>.yaml with overrides; raises as `load_config`."""
+def composed(name: str, overrides: Iterable[str], *, with_hydra: bool = False) -> DictConfig:
+    """conf/<name>.yaml with overrides, and Hydra's own node if asked; raises as `load_config`."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         try:
-            return compose(name, overrides=list(overrides))
+            return compose(name, list(overrides), return_hydra_config=with_hydra)
         except (HydraException, OmegaConfBaseException, *NO_VALUE) as error:
-            reasons = [str(error), str(error.__cause__ or "")]
-            raise ConfigError("\n".join(filter(None, reasons))) from error
+            raise ConfigError(explained(error, _groups())) from error
 
 
 def change(cfg: DictConfig, overrides: Iterable[str], *, force_add: bool = False) -> None:
@@ -62,7 +64,11 @@ def change(cfg: DictConfig, overrides: Iterable[str], *, force_add: bool = False
             one = OverridesParser.create().parse_override(text)
             OmegaConf.update(cfg, one.key_or_group, one.value(), force_add=force_add)
         except (HydraException, OmegaConfBaseException, *NO_VALUE) as error:
-            raise ConfigError(f"{text}: {str(error).splitlines()[0]}") from error
+            raise ConfigError(f"{text}: {explained(error)}") from error
+
+
+def _groups() -> list[str]:
+    return [path.name for path in CONF_DIR.iterdir() if path.is_dir() and path.name != "hydra"]
 
 
 def check(cfg: DictConfig) -> None:
@@ -117,6 +123,29 @@ def check_places(cfg: DictConfig) -> None:
     is_path = os.sep in weights or Path(weights).suffix in WEIGHTS_ENDINGS
     if is_path and not expanded(weights).exists():
         raise FileNotFoundError(f"model.weights: there is no file {weights}")
+
+
+def with_chosen_weights(cfg: DictConfig) -> DictConfig:
+    """The configuration with one text for the weights, where each backbone was given its own.
+
+    A backbone that is not among them has those of its group's files.
+
+    Raises:
+        ConfigError: a name is a misspelt backbone's.
+    """
+    given, network = cfg.model.weights, cfg.model.backbone
+    if not isinstance(given, Mapping):
+        return cfg
+    files = (CONF_DIR / "backbone").glob("*.yaml")
+    names = {str(read_yaml(path)["backbone"]): path.stem for path in sorted(files)}
+    known = {*names, *names.values(), str(network)}
+    for key in given:
+        if key not in known and (near := hint(key, known)):
+            raise ConfigError(f"model.weights: there is no backbone {key}{near}")
+    named = [key for key in (network, names.get(str(network))) if key in given]
+    chosen = cfg.copy()
+    chosen.model.weights = given[named[0]] if named else DEFAULT_WEIGHTS
+    return chosen
 
 
 def check_keys(place: str, found: Iterable[Any], schema: type) -> None:
@@ -225,4 +254,5 @@ def _node_type(one: "Field[Any]") -> type | None:
 def one_of(key: str, found: Any, allowed: Iterable[str]) -> None:
     """Raises ConfigError, with what is allowed, where `found` is none of it."""
     if found not in allowed:
-        raise ConfigError(f"{key} must be one of {', '.join(allowed)}; found {found!r}")
+        names = ", ".join(allowed)
+        raise ConfigError(f"{key} must be one of {names}; found {found!r}{hint(found, allowed)}")

@@ -17,6 +17,7 @@ from rdad.config.allowed import (
     number,
     sides,
     text,
+    weights,
 )
 from rdad.data.datasets import LARGEST_SEED
 from rdad.model.precision import AUTO, OF_LIGHTNING
@@ -67,7 +68,7 @@ class ModelConfig:
     beta1: float = number(0, 1, open=")")
     beta2: float = number(0, 1, open=")")
     pre_trained: bool = MISSING
-    weights: str | None = text("a file or a name; null leaves the encoder untrained")
+    weights: Any = weights()
     sigma: float = number(0, 10_000)
     optimizer: str = choice("adam", "adamw", "stable_adamw", default="adam")
     weight_decay: float = number(0, 1000, default=0.0)

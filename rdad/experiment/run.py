@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from rdad.config.build import build, prepared
-from rdad.config.compose import ConfigError, check, check_places
+from rdad.config.compose import check, with_chosen_weights
+from rdad.experiment.precheck import check_surroundings
 from rdad.experiment.resume import finished_before
 from rdad.runs.folder import alone_in
 from rdad.runs.record import RECORD_FILE
-from rdad.tracking.store import Store
 
 if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
 
-TRACKER = "rdad.tracking.MlflowTracker"
 log = logging.getLogger(__name__)
 
 
@@ -59,24 +58,15 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
     """
     check(cfg)
     run_dir = Path(output_dir)
-    if cfg.resume and (known := finished_before(cfg, run_dir)):
+    chosen = with_chosen_weights(cfg)
+    if cfg.resume and (known := finished_before(chosen, run_dir)):
         return RunResult(**known)
-    check_places(cfg)
-    _check_store(cfg)
+    check_surroundings(chosen)
     if cfg.resume and not (run_dir / RECORD_FILE).is_file():
         log.info("there is no run in %s to go on with: a new one begins", run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     with alone_in(run_dir):
         return _made(cfg, run_dir)
-
-
-def _check_store(cfg: DictConfig) -> None:
-    """Its address alone; a store that is out of reach stops no run."""
-    if cfg.tracking and cfg.tracking._target_ == TRACKER:
-        try:
-            Store(cfg.tracking.uri)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
 
 
 def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
@@ -87,7 +77,7 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.training.cores import use_threads
 
     use_threads(cfg.threads)
-    given, cfg = cfg, with_known_precision(cfg)
+    given, cfg = cfg, with_known_precision(with_chosen_weights(cfg))
     seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))
     asked_overlaps(images, cfg.evaluation, check=True)
