@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-HISTORY = [{"epoch": epoch, "train/loss": 1.0 / (epoch + 1)} for epoch in range(3)]
+HISTORY = [{"epoch": epoch, "train/loss": 1.0 / epoch} for epoch in (1, 2, 3)]
 METRICS = {"test/image_auroc": 0.975, "test/pixel_auroc": 0.981, "test/aupro": None}
 PARAMS = {"backbone": "resnet18", "mode": "add", "lr": 0.005, "layers": "[layer1, layer2, layer3]"}
 TAGS = {"rdad.overrides": "backbone=resnet18 mode=add"}
@@ -18,7 +18,7 @@ def make_run_folder(folder: Path, **record: Any) -> Path:
     for part in (".hydra", "overlays/brick", "curves", "anomaly_maps/brick/test/good"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / ".hydra/config.yaml").write_text("seed: 0\n")
-    (folder / "train.log").write_text("epoch 0 loss 1.0\n")
+    (folder / "train.log").write_text("epoch 1 loss 1.0\n")
     (folder / "report.html").write_text("<title>report</title>\n")
     (folder / "model.pt").write_bytes(b"weights")
     (folder / "anomaly_maps/brick/test/good/000.tiff").write_bytes(b"map")

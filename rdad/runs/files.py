@@ -177,8 +177,8 @@ def append_history(run_dir: Path, row: Mapping[str, float]) -> None:
     """Add an epoch's figures to `history.csv`; new columns go to the right.
 
     Args:
-        row: `epoch` and metrics. Figures of an epoch that is there already are joined to it. Rows
-            of later epochs, left by an attempt that was stopped, are dropped.
+        row: `epoch`, counted from 1, and metrics. Figures of an epoch that is there already are
+            joined to it. Rows of later epochs, left by an attempt that was stopped, are dropped.
     """
     epoch = int(row["epoch"])
     history = [earlier for earlier in read_history(run_dir) if earlier["epoch"] <= epoch]
@@ -196,6 +196,8 @@ def write_history(run_dir: Path, history: Sequence[Mapping[str, float]]) -> None
 def read_history(run_dir: Path) -> list[dict[str, float]]:
     """The epochs in order, each with the figures that it has; empty before the first one.
 
+    They are counted from 1, also where the file counts from 0, as version 0.1.0 did.
+
     Raises:
         ValueError: the file holds something else than numbers.
     """
@@ -204,9 +206,11 @@ def read_history(run_dir: Path) -> list[dict[str, float]]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         try:
-            return [_numbers(row) for row in csv.DictReader(file)]
+            rows = [_numbers(row) for row in csv.DictReader(file)]
         except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise ValueError(f"{path} is not a table of numbers with an epoch: {error}") from error
+    first = 1 if rows and rows[0]["epoch"] == 0 else 0
+    return [row | {"epoch": row["epoch"] + first} for row in rows]
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, float]:

@@ -51,7 +51,7 @@ class EpochReport(Callback):
     """After each epoch: a row in `history.csv`, a report, and a log line where there is no bar.
 
     Args:
-        report: Gets the epoch's figures and its number, counted from 0.
+        report: Gets the epoch's figures and its number, counted from 1.
     """
 
     def __init__(self, run_dir: Path, report: Report, *, log_lines: bool) -> None:
@@ -80,14 +80,14 @@ class EpochReport(Callback):
         seconds = time.perf_counter() - self._epoch_started
         if not trainer.is_global_zero:
             return
-        epoch = trainer.current_epoch
+        epoch = trainer.current_epoch + 1
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row = {**figures, "train/epoch_seconds": seconds}
         append_history(self.run_dir, {"epoch": epoch, **row})
         self.report(row, epoch)
         if self.log_lines:
             losses = ", ".join(f"{name} {value:.4f}" for name, value in sorted(figures.items()))
-            log.info("epoch %d/%d: %s, %.1f s", epoch + 1, epochs_of(trainer), losses, seconds)
+            log.info("epoch %d/%d: %s, %.1f s", epoch, epochs_of(trainer), losses, seconds)
 
 
 class LearningRate(Callback):

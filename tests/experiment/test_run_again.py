@@ -115,7 +115,7 @@ def test_a_checkpoint_serves_no_other_training(stopped: Path) -> None:
 
 def test_a_stopped_run_may_go_on_for_longer(stopped: Path) -> None:
     run(small("trainer.max_epochs=4", "resume=true"), stopped)
-    assert [row["epoch"] for row in history(stopped)] == ["0", "1", "2", "3"]
+    assert [row["epoch"] for row in history(stopped)] == ["1", "2", "3", "4"]
 
 
 IN_STEPS = (
@@ -139,7 +139,7 @@ def test_a_training_in_steps_goes_on_as_if_it_had_not_been_stopped(
     with pytest.raises(ConfigError, match="only what acts after a training"):
         run(small(*steps, "trainer.max_steps=8", "resume=true"), tmp_path / "stopped")
     again = run(small(*steps, "resume=true"), tmp_path / "stopped").output_dir
-    assert [row["epoch"] for row in history(again)] == ["0", "1"]
+    assert [row["epoch"] for row in history(again)] == ["1", "2"]
     assert (again / "scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
     params = read_record(again)["params"]
     assert (params["max_steps"], params["max_epochs"]) == (7, "none")

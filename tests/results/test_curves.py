@@ -147,6 +147,6 @@ def test_maps_of_different_shapes_have_the_areas_that_their_pixels_have(tmp_path
 def test_loss_curve_is_drawn_from_the_history(tmp_path: Path):
     write_loss_curve(tmp_path)
     assert not (tmp_path / "curves").exists()
-    append_history(tmp_path, {"epoch": 0, "train/loss": 1.0})
+    append_history(tmp_path, {"epoch": 1, "train/loss": 1.0})
     write_loss_curve(tmp_path)
     assert names(tmp_path) == {"loss.png"}

@@ -63,12 +63,12 @@ def test_page_holds_every_image_with_its_score_and_pictures(tmp_path: Path):
 def test_page_holds_metrics_losses_curves_and_thresholds_of_the_run_folder(tmp_path: Path):
     samples = make_samples(tmp_path / "data", TYPES)
     write_metrics(tmp_path, {"test/image_auroc": 0.75, "test/aupro": float("nan")})
-    for epoch in range(2):
-        append_history(tmp_path, {"epoch": epoch, "train/loss": 1 / (epoch + 1), "other": 3.0})
+    for epoch in (1, 2):
+        append_history(tmp_path, {"epoch": epoch, "train/loss": 1 / epoch, "other": 3.0})
     page = write_report(tmp_path, samples, SCORES, thresholds=THRESHOLDS).read_text()
     run = held(page, "contents")
     assert run["metrics"] == {"image_auroc": 0.75, "aupro": None}
-    assert run["loss"] == {"train/loss": [[0, 1.0], [1, 0.5]]}
+    assert run["loss"] == {"train/loss": [[1, 1.0], [2, 0.5]]}
     assert set(run["curves"]) == {"image_roc", "pixel_roc", "pro"}
     assert run["curves"]["image_roc"][0] == [0, 0] and run["curves"]["image_roc"][-1] == [1, 1]
     assert run["thresholds"]["image"] == 0.5 and run["thresholds"]["guaranteed"]

@@ -77,27 +77,35 @@ def test_text_keeps_file_names_that_are_no_unicode(tmp_path: Path):
 
 def test_history_grows_by_rows_and_by_columns(tmp_path: Path):
     assert read_history(tmp_path) == []
-    append_history(tmp_path, {"epoch": 0, "train/loss": 0.1 + 0.2})
-    append_history(tmp_path, {"epoch": 1, "train/loss": math.nan, "val/loss": 3.0})
+    append_history(tmp_path, {"epoch": 1, "train/loss": 0.1 + 0.2})
+    append_history(tmp_path, {"epoch": 2, "train/loss": math.nan, "val/loss": 3.0})
     assert (tmp_path / "history.csv").read_text() == (
-        "epoch,train/loss,val/loss\n0,0.30000000000000004,\n1,nan,3.0\n"
+        "epoch,train/loss,val/loss\n1,0.30000000000000004,\n2,nan,3.0\n"
     )
     first, second = read_history(tmp_path)
-    assert first == {"epoch": 0, "train/loss": 0.1 + 0.2}
+    assert first == {"epoch": 1, "train/loss": 0.1 + 0.2}
     assert math.isnan(second["train/loss"])
 
 
 def test_figures_of_one_epoch_are_joined_to_one_row(tmp_path: Path):
-    append_history(tmp_path, {"epoch": 0, "train/loss": 1.0})
-    append_history(tmp_path, {"epoch": 0, "val/loss": 2.0})
-    assert read_history(tmp_path) == [{"epoch": 0, "train/loss": 1.0, "val/loss": 2.0}]
+    append_history(tmp_path, {"epoch": 1, "train/loss": 1.0})
+    append_history(tmp_path, {"epoch": 1, "val/loss": 2.0})
+    assert read_history(tmp_path) == [{"epoch": 1, "train/loss": 1.0, "val/loss": 2.0}]
 
 
 def test_resumed_run_drops_the_epochs_that_it_does_again(tmp_path: Path):
-    for epoch in range(4):
+    for epoch in range(1, 5):
         append_history(tmp_path, {"epoch": epoch, "train/loss": float(epoch)})
-    append_history(tmp_path, {"epoch": 2, "train/loss": 9.0})
-    assert [row["train/loss"] for row in read_history(tmp_path)] == [0.0, 1.0, 9.0]
+    append_history(tmp_path, {"epoch": 3, "train/loss": 9.0})
+    assert [row["train/loss"] for row in read_history(tmp_path)] == [1.0, 2.0, 9.0]
+
+
+def test_a_history_of_version_0_1_0_counts_from_one_when_read_and_goes_on_so(tmp_path: Path):
+    (tmp_path / "history.csv").write_text("epoch,train/loss\n0,0.5\n1,0.25\n")
+    assert [row["epoch"] for row in read_history(tmp_path)] == [1, 2]
+    append_history(tmp_path, {"epoch": 3, "train/loss": 0.125})
+    text = "epoch,train/loss\n1,0.5\n2,0.25\n3,0.125\n"
+    assert (tmp_path / "history.csv").read_text() == text
 
 
 def test_damaged_history_names_the_file(tmp_path: Path):

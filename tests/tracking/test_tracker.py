@@ -70,7 +70,7 @@ def test_a_run_holds_parameters_curves_final_metrics_and_files(uri: str, tmp_pat
         f"run folder `{tmp_path}/run`"
     )
     assert seen["metrics"] == {
-        "train/loss": [(0, 1.0), (1, 0.5), (2, 1 / 3)],
+        "train/loss": [(1, 1.0), (2, 0.5), (3, 1 / 3)],
         "test/image_auroc": [(0, 0.975)],
         "test/pixel_auroc": [(0, 0.981)],
     }
@@ -254,12 +254,12 @@ def test_going_on_in_a_run_adds_only_what_it_lacks(uri: str, tmp_path: Path) -> 
     before = contents(uri, only_run(uri))
     again = MlflowTracker(uri, system_metrics=False)
     again.start(**START | {"params": PARAMS | {"mode": "multiply"}}, run_id=first.run_id)
-    again.log_metrics({"train/loss": 9.0}, step=2)
-    again.log_metrics({"train/loss": 0.25}, step=3)
+    again.log_metrics({"train/loss": 9.0}, step=3)
+    again.log_metrics({"train/loss": 0.25}, step=4)
     assert only_run(uri).info.status == "RUNNING"
     again.finish(run_dir, "FINISHED", FINAL)
     after = contents(uri, only_run(uri))
-    assert after["metrics"]["train/loss"] == [*before["metrics"]["train/loss"], (3, 0.25)]
+    assert after["metrics"]["train/loss"] == [*before["metrics"]["train/loss"], (4, 0.25)]
     before["metrics"] = after["metrics"] = {}
     assert after == before
 
