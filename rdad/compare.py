@@ -13,7 +13,7 @@ from rdad.sweep.benchmark_text import verdicts
 from rdad.sweep.comparison_text import counted, terminal
 from rdad.sweep.jobs import Job, read_jobs
 from rdad.sweep.published import known_datasets
-from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, write_comparison
+from rdad.sweep.report import CSV_FILE, FIGURE_FILE, HTML_FILE, PAGE_FILE, write_comparison
 
 AGAINST = "against=published"
 
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rdad.compare",
         description="Lay the jobs of a sweep side by side: whatever has finished, from the folders "
-        f"alone. Writes {CSV_FILE}, {PAGE_FILE} and {FIGURE_FILE} into the first folder.",
+        f"alone. Writes {HTML_FILE}, {CSV_FILE}, {PAGE_FILE} and {FIGURE_FILE} into the first one.",
         epilog=f"{AGAINST} says of each category whether the published figures lie within the "
         "noise of the seeds. Example: python -m rdad.compare multirun/2026-01-31/12-00-00",
     )

@@ -11,7 +11,8 @@ from rdad.sweep.jobs import Job, Value, read_jobs
 if TYPE_CHECKING:
     import pandas as pd
 
-HEADLINES = ("image_auroc", "pixel_auroc", "aupro")
+TITLES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
+HEADLINES = tuple(TITLES)
 OF_CATEGORIES = (
     *HEADLINES,
     *("seg_f1", "image_auroc_group_mean", "au_spro", "au_spro_group_mean"),
@@ -57,13 +58,18 @@ def job_lines(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 
 def setting_name(setting: Mapping[str, Value | None], without: Sequence[str]) -> str:
-    """As "resnet18, add, sigma 4.0"."""
+    """As "resnet18 · add · sigma 4"."""
     named = (
         value_text(value) if key in PLAIN else f"{key} {value_text(value)}"
         for key, value in setting.items()
         if key not in without
     )
-    return ", ".join(named) or "all jobs"
+    return " · ".join(named) or "all jobs"
+
+
+def job_name(job: Job) -> str:
+    """What tells it from the others; its folder, where nothing does."""
+    return setting_name(job.setting, without=()) if job.setting else job.name
 
 
 def value_text(value: Value | None) -> str:
@@ -77,6 +83,16 @@ def metric_names(jobs: Iterable[Job], among: Sequence[str] | None = None) -> lis
     """The metrics that a job has, in their usual order."""
     found = dict.fromkeys(name for job in jobs for name in job.metrics)
     return [name for name in (found if among is None else among) if name in found]
+
+
+def best_first(jobs: Iterable[Job]) -> list[Job]:
+    """By the first headline metric that each has; those without any last."""
+
+    def worth(job: Job) -> float:
+        values = [job.metrics.get(name, math.nan) for name in HEADLINES]
+        return next((value for value in values if not math.isnan(value)), -math.inf)
+
+    return sorted(jobs, key=worth, reverse=True)
 
 
 def results(jobs: Sequence[Job], *, without: Sequence[str]) -> "pd.DataFrame":

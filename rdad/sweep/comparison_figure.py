@@ -12,6 +12,7 @@ from rdad.sweep.comparison import (
     HEADLINES,
     SEED,
     SETTING,
+    TITLES,
     category_means,
     mean,
     metric_names,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 MOST_SETTINGS = 40
 LONGEST_NAME = 48
-TITLES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 SINGLE, MEAN, SMALL_PRINT = "#A6A6A6", COLOURS[0], {"fontsize": 8, "color": "#555555"}
 
 

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from html import escape
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from rdad.results.text_table import (
@@ -17,12 +17,15 @@ from rdad.results.text_table import (
     starred,
     unmarked,
 )
+from rdad.sweep.answer import answer
 from rdad.sweep.comparison import (
     CATEGORY,
     HEADLINES,
     SETTING,
+    best_first,
     category_means,
     complete,
+    job_name,
     metric_names,
     over_categories,
     over_seeds,
@@ -34,32 +37,48 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COST_FORMS = dict(zip(COSTS, (".1f", ".1f", ".0f"), strict=True))
-LONGEST_JOB, LONGEST_TABLE = 16, 20
+LONGEST_TABLE, NARROWEST_NAME = 20, 16
+PIPED = (100, 24)  # the size of what is no terminal
+OVER_CATEGORIES = "Over categories"
 PARTIAL = "The mean is over the categories in which every setting has the metric."
 
 
-def terminal(jobs: Sequence[Job]) -> str:
-    """The headline metrics; the files have the others."""
-    shown = [replace(job, name=_short(job.name)) for job in jobs]
-    tables = _tables(shown, metric_names(jobs, HEADLINES), mark=starred)
-    if len(tables) > 1 and len(jobs) > LONGEST_TABLE:
-        del tables[""]
-    parts = [part for title, table in tables.items() for part in (title, aligned(table)) if part]
+def terminal(jobs: Sequence[Job], width: int | None = None) -> str:
+    """What varies and the headline metrics, best first, and the answer; the files have the rest.
+
+    Args:
+        width: Columns that there are; None asks the terminal.
+    """
+    width = width or get_terminal_size(PIPED).columns
+    metrics, done = metric_names(jobs, HEADLINES), [job for job in jobs if job.finished]
+    tables = _summaries(jobs, metrics, starred)
+    if done and (not tables or len(done) <= LONGEST_TABLE):
+        mark = unmarked if tables else starred
+        tables = {"": _varied_table(done, metrics, mark), **tables}
+    if (means := over_categories(jobs)) is not None:
+        title = next(one for one in tables if one.startswith(OVER_CATEGORIES))
+        if _wide(tables[title]) > width:
+            tables[title] = _mean_table(means, starred)
+    parts = []
+    for title, table in tables.items():
+        parts += [title, aligned(_fitted(table[: LONGEST_TABLE + 1], width))]
+        if len(table) > LONGEST_TABLE + 1:
+            parts.append(f"… and {len(table) - 1 - LONGEST_TABLE} more, in the files")
     if any("*" in part for part in parts):
         parts.append("* the best")
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, [*parts, answer(jobs)]))
 
 
 def markdown(jobs: Sequence[Job], *, picture: str) -> str:
     """All overall metrics, the best in bold, and why jobs have no result."""
-    parts = [f"# Comparison of {counted(jobs)}"]
+    parts = [f"# Comparison of {counted(jobs)}", escape(answer(jobs), quote=False)]
     for title, table in _tables(jobs, metric_names(jobs), mark=bold).items():
         parts += [f"## {title}", _page_table(table)] if title else [_page_table(table)]
     parts.append(f"![image AUROC, pixel AUROC and AUPRO by setting]({picture})")
     lost = [[job.name, job.status, job.reason] for job in jobs if not job.finished]
     if lost:
         parts += ["## Jobs without a result", _page_table([["job", "status", "reason"], *lost])]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def counted(jobs: Sequence[Job]) -> str:
@@ -85,21 +104,37 @@ def _tables(jobs: Sequence[Job], metrics: Sequence[str], *, mark: Mark) -> dict[
     The best is marked in the summaries where there are any: over seeds and categories single jobs
     do not compare.
     """
-    summaries = {}
-    if (spread := over_seeds(jobs)) is not None:
-        title = "Over n seeds: mean ± sample standard deviation"
-        summaries[title] = _seed_table(spread, metrics, mark)
-    if (means := over_categories(jobs)) is not None:
-        title = f"Over categories, per cent: {' / '.join(means)}"
-        count = means.index.unique(CATEGORY).size
-        partial = any(len(complete(means, metric)) < count for metric in means)
-        summaries[f"{title}. {PARTIAL}" if partial else title] = _paper_table(means, mark)
+    summaries = _summaries(jobs, metrics, mark)
     done = [job for job in jobs if job.finished]
     own = {"": _job_table(done, metrics, unmarked if summaries else mark)} if done else {}
     return own | summaries
 
 
+def _summaries(jobs: Sequence[Job], metrics: Sequence[str], mark: Mark) -> dict[str, Table]:
+    summaries = {}
+    if (spread := over_seeds(jobs)) is not None:
+        title = "Over n seeds: mean ± sample standard deviation"
+        summaries[title] = _seed_table(spread, metrics, mark)
+    if (means := over_categories(jobs)) is not None:
+        title = f"{OVER_CATEGORIES}, per cent: {' / '.join(means)}"
+        count = means.index.unique(CATEGORY).size
+        partial = any(len(complete(means, metric)) < count for metric in means)
+        summaries[f"{title}. {PARTIAL}" if partial else title] = _paper_table(means, mark)
+    return summaries
+
+
+def _varied_table(jobs: Sequence[Job], metrics: Sequence[str], mark: Mark) -> Table:
+    """Jobs by what tells them apart, best first."""
+    jobs = best_first(jobs)
+    columns = {"setting": [job_name(job) for job in jobs]}
+    for metric in metrics:
+        values = [job.metrics.get(metric, math.nan) for job in jobs]
+        columns[metric] = figures(metric, values, mark)
+    return _table(columns)
+
+
 def _job_table(jobs: Sequence[Job], metrics: Sequence[str], mark: Mark) -> Table:
+    jobs = best_first(jobs)
     columns = {"job": [job.name for job in jobs]}
     for key in jobs[0].setting:
         columns[key] = [value_text(job.setting[key]) for job in jobs]
@@ -113,6 +148,8 @@ def _job_table(jobs: Sequence[Job], metrics: Sequence[str], mark: Mark) -> Table
 
 
 def _seed_table(spread: "pd.DataFrame", metrics: Sequence[str], mark: Mark) -> Table:
+    first = ("mean", metrics[0]) if metrics else ("n", "")
+    spread = spread.sort_values(first, ascending=False, kind="stable")
     columns = {"setting": list(spread.index), "n": list(map(str, spread["n"]))}
     for metric in metrics:
         cells = figures(metric, list(spread["mean", metric]), mark)
@@ -138,6 +175,27 @@ def _paper_table(means: "pd.DataFrame", mark: Mark) -> Table:
     return table
 
 
-def _short(job: str) -> str:
-    parts = job.split("/")
-    return "/".join(one if len(one) <= LONGEST_JOB else f"{one[:LONGEST_JOB]}…" for one in parts)
+def _mean_table(means: "pd.DataFrame", mark: Mark) -> Table:
+    """The last line of the paper's table, a line a setting, best first."""
+    whole = category_means(means)
+    whole = whole.sort_values(whole.columns[0], ascending=False, kind="stable")
+    columns = {"mean of": list(whole.index)}
+    for metric in whole:
+        columns[metric] = figures(metric, list(whole[metric]), mark, ".1%")
+    return _table(columns)
+
+
+def _fitted(table: Table, width: int) -> Table:
+    """The table no wider than that: its names are cut, then its last columns left out."""
+    while len(table[0]) > 2 and _wide([line[1:] for line in table]) + 2 + NARROWEST_NAME > width:
+        table = [line[:-1] for line in table]
+    room = max(width - _wide([line[1:] for line in table]) - 2, NARROWEST_NAME)
+    return [[_cut(line[0], room), *line[1:]] for line in table]
+
+
+def _cut(name: str, room: int) -> str:
+    return name if len(name) <= room else f"{name[: room - 1]}…"
+
+
+def _wide(table: Table) -> int:
+    return max(map(len, aligned(table).splitlines()))

@@ -17,6 +17,7 @@ from rdad.runs.names import visible
 from rdad.sweep import benchmark_text
 from rdad.sweep.benchmark import benchmarks
 from rdad.sweep.comparison import job_lines
+from rdad.sweep.comparison_page import write_comparison_page
 from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import LOG_FILE, Job, read_jobs
 from rdad.sweep.plan import planned_jobs
@@ -24,6 +25,7 @@ from rdad.sweep.plan import planned_jobs
 log = logging.getLogger(__name__)
 
 CSV_FILE, PAGE_FILE, FIGURE_FILE = "comparison.csv", "comparison.md", "comparison.png"
+HTML_FILE = "comparison.html"
 BENCHMARK = "benchmark"  # .csv, .md and .tex
 LONGEST_REASON = 300
 
@@ -72,7 +74,7 @@ def report(sweep_dir: Path) -> list[Job]:
 
 
 def write_comparison(jobs: Sequence[Job], folder: Path) -> list[str]:
-    """Write comparison.csv, comparison.md and comparison.png, each whole or not at all.
+    """Write comparison.csv, .md, .png and .html, each whole or not at all.
 
     Of several categories of a data set also benchmark.csv, benchmark.md and benchmark.tex.
 
@@ -88,7 +90,9 @@ def write_comparison(jobs: Sequence[Job], folder: Path) -> list[str]:
     write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
     write_text_atomic(folder / PAGE_FILE, markdown(jobs, picture=FIGURE_FILE))
     write_atomic(folder / FIGURE_FILE, comparison_figure(jobs).savefig)
-    written = [CSV_FILE, PAGE_FILE, FIGURE_FILE]
+    plots = (folder / FIGURE_FILE).read_bytes()
+    write_comparison_page(folder / HTML_FILE, jobs, plots=plots)
+    written = [HTML_FILE, CSV_FILE, PAGE_FILE, FIGURE_FILE]
     if tables := benchmarks(jobs):
         written += [f"{BENCHMARK}{ending}" for ending in (".csv", ".md", ".tex")]
         columns, found = benchmark_text.rows(tables)

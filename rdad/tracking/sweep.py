@@ -16,11 +16,12 @@ from omegaconf import DictConfig
 from rdad.results.text_table import better
 from rdad.runs.ending import end_in_order_when_terminated
 from rdad.runs.files import write_json
-from rdad.sweep.comparison import metric_names, setting_name
+from rdad.sweep.answer import answer
+from rdad.sweep.comparison import job_name, metric_names, value_text
 from rdad.sweep.comparison_text import counted
 from rdad.sweep.jobs import Job
 from rdad.sweep.plan import overrides
-from rdad.sweep.report import CSV_FILE, FIGURE_FILE, PAGE_FILE, report
+from rdad.sweep.report import CSV_FILE, FIGURE_FILE, HTML_FILE, PAGE_FILE, report
 from rdad.tracking.files import send_file
 from rdad.tracking.store import shown_uri
 from rdad.tracking.tags import PARENT_VARIABLE, source_tags
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_FILE = "sweep.json"
-FILES = ("multirun.yaml", CSV_FILE, PAGE_FILE, FIGURE_FILE)
+FILES = ("multirun.yaml", CSV_FILE, PAGE_FILE, FIGURE_FILE, HTML_FILE)
 BEST_OF = "image_auroc"
-IN_RUN_NAME = ("category", "backbone", "mode", "layers")
 
 
 class SweepRun(Callback):
@@ -165,26 +165,21 @@ def _best(jobs: Sequence[Job]) -> dict[str, float]:
 
 
 def _telling_names(jobs: Sequence[Job], uri: str) -> dict[str, str]:
-    """Names of the jobs' runs in this store that say all that was varied.
+    """Names of the jobs' runs in this store, which begin with all that was varied.
 
-    MLflow's charts show a run's name and none of its parameters.
+    MLflow's charts show a run's name, cut, and none of its parameters.
     """
     names = {}
     for job in jobs:
         tracking = job.record.get("tracking") or {}
-        further = [key for key in job.setting if key not in IN_RUN_NAME]
-        if further and tracking.get("run_id") and shown_uri(tracking["uri"]) == uri:
-            said = setting_name(job.setting, without=IN_RUN_NAME)
-            names[tracking["run_id"]] = f"{job.record.get('run_name', job.name)}, {said}"
+        if job.setting and tracking.get("run_id") and shown_uri(tracking["uri"]) == uri:
+            varied = {value_text(value) for value in job.setting.values()}
+            constant = [one for one in job.record.get("run_name", "").split() if one not in varied]
+            said = [job_name(job), " ".join(constant)]
+            names[tracking["run_id"]] = " · ".join(filter(None, said))
     return names
 
 
 def _summary(jobs: Sequence[Job]) -> str:
-    """How many jobs came how far, and the best of them, in Markdown."""
-    said = counted(jobs) if jobs else "no job has started"
-    ranked = [job for job in jobs if not math.isnan(job.metrics.get(BEST_OF, math.nan))]
-    if not ranked:
-        return said
-    best = max(ranked, key=lambda job: job.metrics[BEST_OF])
-    name, score = best.record.get("run_name", best.name), best.metrics[BEST_OF]
-    return f"{said} · best **{name}** image AUROC {score:.4f}"
+    """How many jobs came how far, and the sweep's answer."""
+    return " · ".join(filter(None, [counted(jobs), answer(jobs)])) if jobs else "no job has started"

@@ -39,7 +39,7 @@ def test_the_printed_page_shows_each_job_what_differs_and_its_image_auroc(
     frame = compare_runs(folder / "sweep").sort_values("image_auroc", ascending=False)
     page_path = re.findall(r"http://127\.0\.0\.1:5000(/#\S*compareRunsMode=CHART\S*)", printed)[-1]
     store, log = f"sqlite:///{folder}/mlflow.db", tmp_path / "ui.log"
-    names = [f"brick efficientnet_lite0 add, sigma {sigma:g}" for sigma in frame["sigma"]]
+    names = [f"sigma {sigma:g} · brick efficientnet_lite0 add" for sigma in frame["sigma"]]
     with mlflow_ui(store, log) as address, browser_page() as page:
         page.goto(address + page_path, wait_until="commit")
         card = page.get_by_test_id("experiment-view-compare-runs-card")
@@ -47,7 +47,7 @@ def test_the_printed_page_shows_each_job_what_differs_and_its_image_auroc(
         for name in names:
             card.get_by_text(name).first.wait_for()
         page.get_by_text("2 matching runs").wait_for()
-        listed = page.get_by_role("link", name="brick efficientnet_lite0").all_inner_texts()
+        listed = page.get_by_role("link", name="efficientnet_lite0").all_inner_texts()
         bars = card.inner_text()
     assert listed == names  # the best first
     for value in frame["image_auroc"]:

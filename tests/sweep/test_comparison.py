@@ -177,7 +177,7 @@ def test_the_figure_shows_each_setting_and_says_where_its_axes_begin(sweep: Path
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["image AUROC", "pixel AUROC", "AUPRO"]
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert names == ["add, sigma 4", "multiply, sigma 4"]
+    assert names == ["add · sigma 4", "multiply · sigma 4"]
     drawn = [line.get_xdata()[0] for line in figure.axes[0].get_lines()]
     assert drawn == [0.9, 0.95]
     low, high = figure.axes[0].get_xlim()

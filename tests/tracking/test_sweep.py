@@ -10,7 +10,7 @@ from commands import Command
 from mlflow.entities import Run
 from mlflow_stores import all_runs, contents, dead_address, new_store
 
-COMPARISON = ["comparison.csv", "comparison.md", "comparison.png"]
+COMPARISON = [f"comparison.{ending}" for ending in ("csv", "html", "md", "png")]
 
 CONFIG = """
 mode: add

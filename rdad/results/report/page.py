@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,31 @@ SCRIPTS = (
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
+@dataclass(frozen=True)
+class Layout:
+    """The files of rdad/results/report/page that a page is put together from."""
+
+    template: str
+    styles: tuple[str, ...]
+    scripts: tuple[str, ...]
+
+
+REPORT = Layout("page.html", ("page.css",), SCRIPTS)
+
+
 def write_page(
-    path: Path, title: str, contents: Mapping[str, Any], images: Iterable[Mapping[str, Any]]
+    path: Path,
+    title: str,
+    contents: Mapping[str, Any],
+    images: Iterable[Mapping[str, Any]],
+    *,
+    layout: Layout = REPORT,
 ) -> None:
     """Write the page; the images are taken one by one.
 
     Nothing in the data can become markup or code, whatever files are called.
     """
-    before, after = _frame(title, _json(contents))
+    before, after = _frame(title, _json(contents), layout)
 
     def write(draft: Path) -> None:
         with draft.open("w", encoding="ascii", newline="\n") as file:
@@ -48,9 +66,9 @@ def write_page(
     write_atomic(path, write)
 
 
-def _frame(title: str, contents: str) -> tuple[str, str]:
+def _frame(title: str, contents: str, layout: Layout) -> tuple[str, str]:
     """What stands before the images and after them."""
-    style, script = _part("page.css"), "".join(_part(name) for name in SCRIPTS)
+    style, script = ("".join(map(_part, names)) for names in (layout.styles, layout.scripts))
     filled = {
         "title": html.escape(title),
         "policy": f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
@@ -59,7 +77,7 @@ def _frame(title: str, contents: str) -> tuple[str, str]:
         "script": script,
         "contents": contents,
     }
-    before, after = _part("page.html").split("{{images}}")
+    before, after = _part(layout.template).split("{{images}}")
     return _filled(before, filled), _filled(after, filled)
 
 
