@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, ValueType
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import InterpolationResolutionError
@@ -22,6 +23,7 @@ from rdad.config.compose import (
     one_of,
     with_chosen_weights,
 )
+from rdad.config.mistakes import explained
 from rdad.tracking.store import Store
 
 TRACKER = "rdad.tracking.MlflowTracker"
@@ -44,11 +46,11 @@ def check_command(arguments: Sequence[str]) -> None:
     texts = list(given.overrides)
     if given.config_dir:
         texts.append(f"hydra.searchpath=['file://{Path(given.config_dir).absolute()}']")
-    asked = OverridesParser.create().parse_overrides(texts)
+    asked = _parsed(texts)
     cfg = composed("train", _firsts(asked), with_hydra=True)
     named = cfg.hydra.sweeper.get("params") or {}
     if named:
-        more = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in named.items()])
+        more = _parsed([f"{key}={value}" for key, value in named.items()])
         known = {one.key_or_group for one in asked}
         asked = [*(one for one in more if one.key_or_group not in known), *asked]
         cfg = composed("train", _firsts(asked), with_hydra=True)
@@ -101,6 +103,13 @@ def _check_values(cfg: DictConfig, swept: Override, folders: Sequence[Path]) -> 
             check(changed)
         elif not any(":" in str(folder) for folder in folders):  # as pkg://, which is no folder
             one_of(key, value, [*sorted(options), "null"])
+
+
+def _parsed(texts: list[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(texts)
+    except HydraException as error:
+        raise ConfigError(explained(error)) from error
 
 
 def _firsts(asked: Sequence[Override]) -> list[str]:

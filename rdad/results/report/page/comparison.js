@@ -107,6 +107,7 @@ function open(image, place) {
   ];
   byId("detail-facts").replaceChildren(
     ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  byId("detail-facts").dataset.outcome = isRight(image, cell) === false ? "missed" : ""; // its colour
   for (const [id, by] of [["previous", -1], ["next", 1]]) byId(id).disabled = stepped(by) === undefined;
   if (byId("detail").open) return;
   byId("detail").showModal();
@@ -136,9 +137,8 @@ byId("detail").addEventListener("keydown", ({ key }) => {
 
 byId("title").textContent = plural(sweep.jobs, "job", "jobs");
 byId("answer").textContent = sweep.answer;
-const [finished, jobs] = [sweep.finished, plural(sweep.jobs, "job", "jobs")];
 byId("bounds").textContent = [
-  `${finished === sweep.jobs ? "All" : finished} of ${jobs} finished.`,
+  `${sweep.finished} of ${plural(sweep.jobs, "job", "jobs")} finished.`,
   `${images.length} of ${plural(sweep.all_images, "test image", "test images")}`,
   `under ${sweep.settings.length} of ${plural(sweep.all_settings, "setting", "settings")}, the best first; each seed is one.`,
   "Scores of different settings are on different scales, as are the colours of their maps: compare ranks and verdicts.",
