@@ -14,7 +14,7 @@ Cells = Mapping[tuple[str, str], float]  # by category and seed
 def answer(jobs: Sequence[Job]) -> str:
     """By the first headline metric that any job has; empty where none has a result."""
     table = results(jobs, without=[SEED, CATEGORY])
-    known = [one for one in HEADLINES if one in table and table[one].notna().any()]
+    known = [one for one in HEADLINES if one in table and bool(table[one].notna().any())]
     if not known:
         return ""
     cells: dict[str, dict[tuple[str, str], float]] = {}

@@ -6,7 +6,9 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -71,7 +73,8 @@ def test_a_parameter_that_only_renames_another_is_left_out(tmp_path: Path) -> No
 
 def test_overrides_that_are_no_parameters_are_told_and_resume_is_not(tmp_path: Path) -> None:
     make_job(tmp_path, "0", figures(0.9), optimizer="adam")
-    folder = make_job(tmp_path, "1", figures(0.9), optimizer="sgd", **{"dataset.seed": 1})
+    changed: dict[str, Any] = {"optimizer": "sgd", "dataset.seed": 1}
+    folder = make_job(tmp_path, "1", figures(0.9), **changed)
     with (folder / ".hydra" / "overrides.yaml").open("a") as file:
         file.write("- resume=true\n")
     columns = swept(read_jobs([tmp_path]))
@@ -178,7 +181,7 @@ def test_the_figure_shows_each_setting_and_says_where_its_axes_begin(sweep: Path
     assert titles == ["image AUROC", "pixel AUROC", "AUPRO"]
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == ["add · sigma 4", "multiply · sigma 4"]
-    drawn = [line.get_xdata()[0] for line in figure.axes[0].get_lines()]
+    drawn = [float(np.asarray(line.get_xdata())[0]) for line in figure.axes[0].get_lines()]
     assert drawn == [0.9, 0.95]
     low, high = figure.axes[0].get_xlim()
     assert figure.axes[0].get_xlabel() == f"axis from {low:.3f} to {high:.3f}"

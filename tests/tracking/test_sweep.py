@@ -123,7 +123,7 @@ def test_a_record_that_cannot_be_read_costs_the_sweeps_run_nothing(
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_sweep_is_shown_as_killed(app: Path, tmp_path: Path, how: int) -> None:
+def test_a_stopped_sweep_is_shown_as_killed(app: Path, tmp_path: Path, how: signal.Signals) -> None:
     uri = new_store(tmp_path / "store")
     sweep = launch(app, uri, "mode=slow,add")
     deadline = time.monotonic() + 60

@@ -240,7 +240,8 @@ def test_parameters_keep_6000_characters_and_there_may_be_more_than_one_call_tak
 ) -> None:
     many = {f"key_{number}": number for number in range(150)}
     tracker = MlflowTracker(uri, system_metrics=False)
-    tracker.start(**START | {"params": {"long": "x" * 5999, "longer": "y" * 9000, **many}})
+    long: dict[str, Any] = {"params": {"long": "x" * 5999, "longer": "y" * 9000, **many}}
+    tracker.start(**START | long)
     assert tracker.error is None
     params = only_run(uri).data.params
     assert params["long"] == "x" * 5999
@@ -253,7 +254,8 @@ def test_going_on_in_a_run_adds_only_what_it_lacks(uri: str, tmp_path: Path) -> 
     first = tracked(uri, run_dir)
     before = contents(uri, only_run(uri))
     again = MlflowTracker(uri, system_metrics=False)
-    again.start(**START | {"params": PARAMS | {"mode": "multiply"}}, run_id=first.run_id)
+    changed: dict[str, Any] = {"params": PARAMS | {"mode": "multiply"}}
+    again.start(**START | changed, run_id=first.run_id)
     again.log_metrics({"train/loss": 9.0}, step=3)
     again.log_metrics({"train/loss": 0.25}, step=4)
     assert only_run(uri).info.status == "RUNNING"
@@ -430,5 +432,7 @@ def test_four_processes_that_meet_an_empty_store_lose_nothing(tmp_path: Path) ->
     for number in range(rounds):
         uri = f"sqlite:///{tmp_path}/{number}/mlflow.db"
         runs = all_runs(uri)
-        assert sorted(run.info.run_name for run in runs) == [f"job-{name}" for name in range(4)]
+        assert sorted(str(run.info.run_name) for run in runs) == [
+            f"job-{name}" for name in range(4)
+        ]
         assert all(len(contents(uri, run)["metrics"]["train/loss"]) == 20 for run in runs)
