@@ -118,6 +118,9 @@ def check_places(cfg: DictConfig) -> None:
                 raise ConfigError(f"dataset.category: {error}") from error
         for key in ("normal", "normal_test", "defects", "masks"):
             folders_under(base, given.get(key) or ())
+    start = cfg.model.start_from
+    if start is not None and not expanded(start).exists():
+        raise FileNotFoundError(f"model.start_from: there is no run or file {start}")
     if weights is None or not cfg.model.pre_trained:
         return
     is_path = os.sep in weights or Path(weights).suffix in WEIGHTS_ENDINGS

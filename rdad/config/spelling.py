@@ -13,10 +13,16 @@ from rdad.config.compose import ConfigError
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 NAMES = {
     *("dataset.root", "dataset.file", "dataset.category", "dataset.normal", "dataset.normal_test"),
-    *("dataset.defects", "dataset.masks", "model.weights", "tracking.uri", "tracking.experiment"),
-    *("hydra.run.dir", "hydra.sweep.dir"),
+    *("dataset.defects", "dataset.masks", "model.weights", "model.start_from"),
+    *("tracking.uri", "tracking.experiment", "hydra.run.dir", "hydra.sweep.dir"),
 }
 """Keys of paths and names, whose values are taken as they stand."""
+
+TAKING_A_VALUE = {
+    *("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p"),
+    *("--cfg", "-c", "--info", "-i", "--experimental-rerun"),
+}
+"""Options of Hydra's whose value stands behind them."""
 
 OF_SWEEPS = re.compile(r"-m|--multirun|hydra\.mode=MULTIRUN|sweep=.+")
 
@@ -24,14 +30,22 @@ OF_SWEEPS = re.compile(r"-m|--multirun|hydra\.mode=MULTIRUN|sweep=.+")
 def spelled(arguments: Sequence[str]) -> list[str]:
     """Arguments as Hydra reads them, paths and names being taken as they stand.
 
-    For them too null, `${...}`, lists in brackets, values in quotes, and in a sweep commas mean
+    Overrides come last: Hydra reads none that an option, as -m, parts from the first ones.
+    For paths and names too null, `${...}`, lists in brackets, values in quotes, and in a sweep commas mean
     what they mean to Hydra.
 
     Raises:
         ConfigError: Hydra cannot read another key's value; says how to write it.
     """
     in_sweep = any(OF_SWEEPS.fullmatch(one) for one in arguments)
-    return [_spelled(one, in_sweep) if OVERRIDE.match(one) else one for one in arguments]
+    before = ["", *arguments]
+    is_override = [
+        bool(OVERRIDE.match(one)) and last not in TAKING_A_VALUE
+        for last, one in zip(before, arguments, strict=False)
+    ]
+    pairs = list(zip(arguments, is_override, strict=True))
+    overrides = [_spelled(one, in_sweep) for one, found in pairs if found]
+    return [*(one for one, found in pairs if not found), *overrides]
 
 
 def literal(override: str) -> str:

@@ -20,6 +20,7 @@ from rdad.model.precision import FLOAT32, checked_precision
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.model.weights import read_plain
 from rdad.runs.files import irregular, write_atomic
+from rdad.runs.names import expanded
 
 MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
@@ -155,13 +156,25 @@ def _arguments(content: Mapping[str, Any], weights: str | Path | None) -> dict[s
     return arguments | ({"weights": str(weights)} if weights else {})
 
 
+def model_file(path: str | Path) -> Path:
+    """That of a run's folder, or the file itself."""
+    found = expanded(path)
+    return found / MODEL_FILE if found.is_dir() else found
+
+
 def take_trained_parts(path: Path, model: ReverseDistillationModel) -> None:
-    """Fill a network that has the same encoder with the bottleneck and decoder of a file.
+    """Fill a network that has the same encoder and layers with the trained parts of a file.
 
     Raises:
         FileNotFoundError, ValueError: as `load_trained_model`.
     """
     content = _read(path)
+    with _rebuilding(path):
+        layers = sorted(set(content["arguments"]["layers"]))
+    if layers != sorted(model.layers):
+        raise ValueError(
+            f"{path} was trained on {'+'.join(layers)}, and this is {'+'.join(model.layers)}"
+        )
     if model.encoder.digest() != content.get("encoder_digest"):
         raise ValueError(f"{path} was trained with other encoder weights")
     with _rebuilding(path):

@@ -71,7 +71,7 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
 
 def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.book import Book
-    from rdad.experiment.stages import Scoring, Training, test_costs
+    from rdad.experiment.stages import Scoring, Training, network_of, test_costs
     from rdad.experiment.trainer import seed_everything, with_known_precision
     from rdad.results.evaluation import asked_overlaps
     from rdad.training.cores import use_threads
@@ -81,7 +81,7 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     seed_everything(cfg.seed)
     images = prepared(build(cfg.dataset))
     asked_overlaps(images, cfg.evaluation, check=True)
-    network = build(cfg.model)
+    network = network_of(cfg)
     book = Book(cfg, run_dir, given=given)
     training = Training(book, images, network)
     training.check_batches()

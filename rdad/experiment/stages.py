@@ -14,10 +14,11 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from rdad.config.build import build
 from rdad.config.compose import ConfigError
 from rdad.config.parameters import training_settings
 from rdad.data import AnomalyDataModule
-from rdad.detector.model_file import MODEL_FILE, save_model, take_trained_parts
+from rdad.detector.model_file import MODEL_FILE, model_file, save_model, take_trained_parts
 from rdad.experiment.book import Book
 from rdad.experiment.trainer import make_trainer
 from rdad.metrics.thresholds import Thresholds
@@ -25,7 +26,7 @@ from rdad.model.geometry import check_batches
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.precision import OF_LIGHTNING, Precision
 from rdad.model.torch_model import ReverseDistillationModel
-from rdad.model.weights import read_plain
+from rdad.model.weights import read_plain, weights_digest
 from rdad.results.curves import write_loss_curve
 from rdad.results.evaluation import asked_overlaps, calibrate_into, evaluate_into, metrics_for
 from rdad.results.report.contents import ReportSubject
@@ -44,6 +45,23 @@ from rdad.training.reuse import (
 log = logging.getLogger(__name__)
 
 
+def network_of(cfg: DictConfig) -> ReverseDistillation:
+    """The network of `model`, its trained parts as in the run or file `model.start_from`.
+
+    Raises:
+        ConfigError, FileNotFoundError: as `build`; or what it is to start from does not fit it.
+    """
+    plain: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    del plain["start_from"]
+    module = build(OmegaConf.create(plain))
+    if cfg.model.start_from is not None:
+        try:
+            take_trained_parts(model_file(cfg.model.start_from), module.model)
+        except ValueError as error:
+            raise ConfigError(f"model.start_from: {error}") from error
+    return module
+
+
 class Training:
     """A network trained on its images, or filled from a training that was done before."""
 
@@ -51,6 +69,9 @@ class Training:
         self.cfg, self.run_dir, self.book = book.cfg, book.run_dir, book
         self.images, self.module = images, module
         self.encoder_digest = module.model.encoder.digest()
+        started = self.cfg.model.start_from is not None
+        trained = module.model.bottleneck, module.model.decoder
+        self._start = weights_digest(*trained) if started else None
         self._epochs = EpochReport(self.run_dir, book.log_epoch, log_lines=not sys.stderr.isatty())
         self.trainer = make_trainer(self.cfg, self.run_dir, images, self._epochs)
 
@@ -140,8 +161,11 @@ class Training:
         )
 
     def _fingerprint(self, *, of_any_length: bool = False) -> str:
+        settings = training_settings(self.cfg)
+        if self._start:  # by content, as images and encoder
+            settings["model"]["start_from"] = self._start
         return training_fingerprint(
-            training_settings(self.cfg),
+            settings,
             data_digest=self.images.content_digest,
             encoder_digest=self.encoder_digest,
             of_any_length=of_any_length and not self.module.follows_length,

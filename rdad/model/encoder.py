@@ -1,6 +1,5 @@
 """The frozen teacher: a pretrained network that stops at the deepest layer used."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from rdad.model.weights import (
     load_what_is_read,
     read_state_dict,
     torchvision_state_dict,
+    weights_digest,
 )
 from rdad.runs.files import irregular
 from rdad.runs.names import expanded
@@ -241,8 +241,4 @@ class Encoder(nn.Module):
 
     def digest(self) -> str:
         """A short fingerprint of the weights that are read."""
-        total = hashlib.blake2b(digest_size=16)
-        for name, tensor in self.network.state_dict().items():
-            total.update(name.encode())
-            total.update(tensor.cpu().contiguous().numpy().tobytes())
-        return total.hexdigest()
+        return weights_digest(self.network)

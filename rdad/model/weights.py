@@ -1,7 +1,9 @@
 """Where an encoder's ImageNet weights come from: a name, a file, or an installed package."""
 
+import hashlib
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -45,6 +47,15 @@ def read_state_dict(path: Path) -> StateDict:
 
 def is_state_dict(loaded: Any) -> TypeGuard[StateDict]:
     return isinstance(loaded, Mapping) and all(isinstance(v, Tensor) for v in loaded.values())
+
+
+def weights_digest(*networks: nn.Module) -> str:
+    """A short fingerprint of names and values."""
+    total = hashlib.blake2b(digest_size=16)
+    for name, tensor in chain(*(network.state_dict().items() for network in networks)):
+        total.update(name.encode())
+        total.update(tensor.cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def load_what_is_read(network: nn.Module, state_dict: StateDict, *, source: str) -> None:

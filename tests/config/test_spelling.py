@@ -74,3 +74,9 @@ def test_what_a_run_is_scored_on_is_named_alike(name: str) -> None:
     parsed = OverridesParser.create().parse_override(as_it_stands(f"dataset.root={name}"))
     assert parsed.value() == name
     assert COMMAND.read(["run", f"weights={name}"])[1].weights == name
+
+
+def test_overrides_come_last_wherever_an_option_stands() -> None:
+    given = ["seed=1", "-m", "mode=add,multiply", "--config-dir", "a=b", "layers=layer1"]
+    expected = ["-m", "--config-dir", "a=b", "seed=1", "mode=add,multiply", "layers=layer1"]
+    assert spelled(given) == expected
