@@ -30,9 +30,9 @@ OF_SWEEPS = re.compile(r"-m|--multirun|hydra\.mode=MULTIRUN|sweep=.+")
 def spelled(arguments: Sequence[str]) -> list[str]:
     """Arguments as Hydra reads them, paths and names being taken as they stand.
 
-    For paths and names too null, `${...}`, lists in brackets, values in quotes, and in a sweep commas
-    mean what they mean to Hydra. Overrides come last: Hydra reads none that an option, as -m, parts
-    from the first ones.
+    For paths and names too null, `${...}`, lists in brackets, values in quotes and, in a sweep,
+    commas mean what they mean to Hydra. Overrides come last: Hydra reads none that an option, as
+    -m, parts from the first ones.
 
     Raises:
         ConfigError: Hydra cannot read another key's value; says how to write it.
