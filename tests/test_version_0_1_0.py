@@ -46,7 +46,8 @@ def test_a_run_is_evaluated_to_its_own_scores(place: Path) -> None:
     assert old.keys() == new.keys()
     assert list(new.values()) == pytest.approx(list(old.values()), rel=1e-4)
     old, new = (json.loads((place / one / "metrics.json").read_text()) for one in ("run", "again"))
-    assert new.pop("test/seg_f1") > 0  # of a later version
+    assert new.pop("test/seg_f1") > 0  # of a later version, as are the next
+    assert new.pop("test/region_recall") > 0 and new.pop("test/false_regions") >= 0
     assert new == pytest.approx(old, rel=1e-3)
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from rdad.metrics.regions import touched_regions
+
 if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
 
@@ -15,13 +17,16 @@ _CALLED, _ALL = 0, 1  # columns of all counts: called defective, and how many th
 
 
 class ThresholdMetrics(Metric):
-    """`image_recall`, `image_false_alarm_rate`, `pixel_recall`, `pixel_false_alarm_rate`, `seg_f1`.
+    """`image_recall`, `image_false_alarm_rate`, `pixel_recall`, `pixel_false_alarm_rate`, `seg_f1`,
+    `region_recall`, `false_regions`.
 
     Recall is the share of defective images, and of pixels inside masks, that are called so; the
     false-alarm rate is that of good images, and of their pixels, as it was asked for when the
     thresholds were found: the surroundings of a defect, which it makes bright too, are no false
     alarm. `seg_f1` is F1 of all pixels of all images together, and there they are (MVTec AD 2's
-    SegF1; Heckler-Kram et al. 2025, arXiv 2503.21622). With more than one defect type also
+    SegF1; Heckler-Kram et al. 2025, arXiv 2503.21622). `region_recall` is the share of the masks'
+    regions of which any pixel is called, `false_regions` how many regions of called pixels an image
+    has, on average over all images, that touch no mask. With more than one defect type also
     `image_recall/<type>`. A figure that is not defined is nan; after `compute`, `undefined` maps
     its name to the reason.
 
@@ -35,6 +40,7 @@ class ThresholdMetrics(Metric):
     full_state_update = False
     images: Tensor
     pixels: Tensor
+    regions: Tensor
     without_mask: Tensor
 
     def __init__(
@@ -45,7 +51,8 @@ class ThresholdMetrics(Metric):
         self.defect_types = tuple(defect_types)
         self.undefined: dict[str, str] = {}
         rows = 1 + max(len(self.defect_types), 1)  # good images, then each defect type
-        for state, shape in (("images", (rows, 2)), ("pixels", (3, 2)), ("without_mask", ())):
+        shapes = {"images": (rows, 2), "pixels": (3, 2), "regions": (2, 2), "without_mask": ()}
+        for state, shape in shapes.items():
             empty = torch.zeros(shape, dtype=torch.int64)
             self.add_state(state, default=empty, dist_reduce_fx="sum")
 
@@ -74,9 +81,13 @@ class ThresholdMetrics(Metric):
         parts = (good, defects, above[counted])
         counts = [[int(one.sum()), one.numel()] for one in parts]
         self.pixels = self.pixels + self.pixels.new_tensor(counts)
+        if masks is not None:
+            called, true = above[:, 0].cpu().numpy(), (masks[:, 0] > 0).cpu().numpy()
+            counts = [touched_regions(true, called), touched_regions(called, true)]
+            self.regions = self.regions + self.regions.new_tensor(counts)
 
     def compute(self) -> dict[str, float]:
-        """All figures by name, in [0, 1] or nan."""
+        """All figures by name: nan, or shares in [0, 1] but for `false_regions`, a number."""
         self.undefined = {}
         good, *types = self.images.tolist()
         defective = [sum(column) for column in zip(*types, strict=True)]
@@ -88,7 +99,7 @@ class ThresholdMetrics(Metric):
             for kind, counts in zip(self.defect_types, types, strict=True):
                 name = f"image_recall/{kind}"
                 figures[name] = self._share(name, counts, f"image of {kind}")
-        return figures | self._pixel_figures()
+        return figures | self._pixel_figures() | self._region_figures()
 
     def reset(self) -> None:
         """Forget all batches."""
@@ -106,8 +117,16 @@ class ThresholdMetrics(Metric):
             "seg_f1": self._of_masks("seg_f1", overlap, defects),
         }
 
+    def _region_figures(self) -> dict[str, float]:
+        true, (touching, called) = self.regions.tolist()
+        false = (called - touching, int(self.images[:, _ALL].sum()))
+        return {
+            "region_recall": self._of_masks("region_recall", true, self.pixels[1].tolist()),
+            "false_regions": self._of_masks("false_regions", false, false),
+        }
+
     def _of_masks(self, name: str, counts: Sequence[int], defects: Sequence[int]) -> float:
-        """A share that only masks can tell; nan where an image has none, or none marks a pixel."""
+        """What only masks can tell; nan where an image has none, or none marks one of `defects`."""
         if self.without_mask:
             total = int(self.images[:, _ALL].sum())
             self.undefined[name] = f"{int(self.without_mask)} of {total} images came without a mask"

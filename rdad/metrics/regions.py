@@ -6,7 +6,8 @@ from scipy import ndimage
 
 THRESHOLDS_AN_IMAGE = 200
 # Diagonal neighbours belong together; pixels of different images never do.
-_EIGHT_CONNECTED = np.array([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))], dtype=bool)
+EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+_IN_EACH_IMAGE = np.stack([~EIGHT_NEIGHBOURS, EIGHT_NEIGHBOURS, ~EIGHT_NEIGHBOURS])
 
 
 def region_areas(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
@@ -23,9 +24,17 @@ def region_areas(masks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:
     if not defective.size:
         return np.zeros(0, dtype=np.int64), 0
     labels = np.empty(defective.shape, dtype=np.int32)
-    count = ndimage.label(defective, structure=_EIGHT_CONNECTED, output=labels)
+    count = ndimage.label(defective, structure=_IN_EACH_IMAGE, output=labels)
     regions = labels[defective]
     return np.bincount(regions)[regions], int(count)  # type: ignore[arg-type]
+
+
+def touched_regions(masks: NDArray[np.bool_], by: NDArray[np.bool_]) -> tuple[int, int]:
+    """Of the 8-connected regions of masks (N, H, W), how many have a pixel where `by` is true, and
+    how many there are."""
+    labels = np.empty(masks.shape, dtype=np.int32)
+    count = ndimage.label(masks, structure=_IN_EACH_IMAGE, output=labels)
+    return np.unique(labels[by & masks]).size, int(count)  # type: ignore[arg-type]
 
 
 def image_aupros(

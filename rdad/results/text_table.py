@@ -16,7 +16,7 @@ starred: Mark = "{}*".format
 bold: Mark = "**{}**".format
 
 BY_CATEGORY = ("image_auroc", "pixel_auroc", "aupro")
-LESS_IS_BETTER = "false_alarm_rate"
+LESS_IS_BETTER = ("false_alarm_rate", "false_regions")
 
 
 def metrics_table(metrics: Mapping[str, float], thresholds: "Thresholds | None") -> str:

@@ -86,7 +86,7 @@ def test_the_printed_table_is_what_the_file_holds(finished: tuple[Path, str]) ->
         "test/aupro",
         *(f"test/{what}_recall" for what in ("image", "pixel")),
         *(f"test/{what}_false_alarm_rate" for what in ("image", "pixel")),
-        "test/seg_f1",
+        *("test/seg_f1", "test/region_recall", "test/false_regions"),
     }
     for name, value in metrics.items():
         assert f"{name:<27}  {value:.4f}" in printed

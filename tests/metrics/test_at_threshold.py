@@ -13,6 +13,8 @@ from slow_metrics import slow_f1
 from rdad.metrics import AnomalyMetrics, ThresholdMetrics
 from rdad.metrics.thresholds import Threshold, Thresholds
 
+OF_MASKS = {"pixel_recall", "seg_f1", "region_recall", "false_regions"}
+
 
 def thresholds(image: float = 0.5, pixel: float = 0.5) -> Thresholds:
     parts = Threshold(image, 4.0), Threshold(pixel, 4.0)
@@ -45,6 +47,8 @@ def test_the_figures_by_hand() -> None:
         "pixel_recall": 3 / 4,
         "pixel_false_alarm_rate": 1 / 3,
         "seg_f1": 2 * 3 / (4 + 4),  # three of four defects are called, and one good pixel
+        "region_recall": 3 / 4,
+        "false_regions": 1 / 7,
     }
     assert metric.undefined == {}
 
@@ -90,9 +94,8 @@ def test_what_is_undefined_is_nan_and_says_why() -> None:
     assert metric.undefined == {
         "image_false_alarm_rate": "there is no normal image",
         "image_recall/cut": "there is no image of cut",
-        "pixel_recall": "2 of 2 images came without a mask",
         "pixel_false_alarm_rate": "there is no normal image",
-        "seg_f1": "2 of 2 images came without a mask",
+        **dict.fromkeys(OF_MASKS, "2 of 2 images came without a mask"),
     }
     assert all(math.isnan(found[name]) for name in metric.undefined)
     assert found["image_recall"] == 0.5
@@ -102,7 +105,7 @@ def test_false_alarms_of_pixels_need_no_masks() -> None:
     metric = ThresholdMetrics(thresholds(), [])
     metric.update(**batch([0.9, 0.1, 0.2, 0.9], [-1, -1, -1, 0], masks=None))
     assert metric.compute()["pixel_false_alarm_rate"] == 1 / 3
-    assert set(metric.undefined) == {"pixel_recall", "seg_f1"}
+    assert set(metric.undefined) == OF_MASKS
 
 
 def test_good_images_alone_give_false_alarms_and_no_recall() -> None:
@@ -110,7 +113,8 @@ def test_good_images_alone_give_false_alarms_and_no_recall() -> None:
     metric.update(**batch([0.9, 0.1, 0.2, 0.3], [-1] * 4))
     found = metric.compute()
     assert (found["image_false_alarm_rate"], found["pixel_false_alarm_rate"]) == (0.25, 0.25)
-    assert set(metric.undefined) == {"image_recall", "pixel_recall", "seg_f1"}
+    assert set(metric.undefined) == {"image_recall", *OF_MASKS} - {"false_regions"}
+    assert found["false_regions"] == 0.25
 
 
 def test_without_thresholds_the_figures_are_left_out() -> None:
@@ -127,6 +131,21 @@ def test_reset_forgets_all_batches() -> None:
     metric.reset()
     metric.update(**batch([0.1, 0.1, 0.9, 0.9], [-1, -1, 0, 0]))
     assert set(metric.compute().values()) == {0.0, 1.0}
+
+
+def test_regions_are_touched_where_a_pixel_is_common() -> None:
+    true = [["11...1", "......", "1...1."], ["1.....", "......", "......"]]
+    called = [[".1.1.1", "......", "......"], ["......", "..1..1", ".1...."]]
+
+    def pictures(of: list[list[str]]) -> torch.Tensor:
+        return torch.tensor([[[[sign == "1" for sign in line] for line in one]] for one in of])
+
+    metric = ThresholdMetrics(thresholds())
+    for maps, masks in zip(pictures(called).split(1), pictures(true).split(1), strict=True):
+        metric.update(torch.ones(1), torch.ones(1).long(), maps.float(), masks)
+    figures = metric.compute()
+    assert figures["region_recall"] == 2 / 5  # of the first image's four, and of the second's one
+    assert figures["false_regions"] == (1 + 2) / 2  # diagonal neighbours are one region
 
 
 @pytest.mark.parametrize("score", [np.nextafter(np.float32(0.3), np.float32(1)), np.float32(0.3)])
