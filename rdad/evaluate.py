@@ -10,8 +10,8 @@ from omegaconf import MISSING, DictConfig
 
 from rdad.config.allowed import number
 from rdad.config.command import Command
-from rdad.config.compose import ConfigError, check_values
-from rdad.config.schema import SourceConfig
+from rdad.config.compose import check_threshold, check_values
+from rdad.config.schema import ImageRateConfig, SourceConfig
 from rdad.config.spelling import as_it_stands
 from rdad.experiment.rescore_config import is_of_the_run
 
@@ -20,8 +20,9 @@ COMMAND = Command(
     summary=(
         "Score a finished run again, without training: on its own test images or on others, with\n"
         "another mode, blur or threshold. Leaves the files of a test in a folder of its own, and\n"
-        "nothing in MLflow. RUN is a run folder, a model.pt, an MLflow run id,\n"
-        "models:/<name>@<alias>, or a checkpoint of the authors' program with backbone=... named.\n"
+        "nothing in MLflow; with keep=true the run judges by these thresholds from now on. RUN is\n"
+        "a run folder, a model.pt, an MLflow run id, models:/<name>@<alias>, or a checkpoint of\n"
+        "the authors' program with backbone=... named.\n"
         "\n"
         "dataset=... names other images; dataset.root=..., artifacts.*=... and evaluation.*=...\n"
         "change what the run itself was given. With the run's own settings the results are the\n"
@@ -35,6 +36,7 @@ COMMAND = Command(
         "outputs/demo",
         "outputs/demo mode=multiply sigma=2",
         "outputs/demo thresholds.image_rate=0.05",
+        "outputs/demo threshold=1.9 keep=true",
         "outputs/demo dataset=folder dataset.root=parts dataset.normal=good dataset.defects=bad",
         "wres50_bottle.pth backbone=wide_resnet50_2 dataset=mvtec_ad dataset.root=data/mvtec_ad "
         "dataset.category=bottle",
@@ -43,10 +45,9 @@ COMMAND = Command(
 
 
 @dataclass
-class RatesConfig:
+class RatesConfig(ImageRateConfig):
     """Rates other than the run's; None keeps those."""
 
-    image_rate: float | None = number(0, 1, open="()")
     pixel_rate: float | None = number(0, 1, open="()")
 
 
@@ -60,6 +61,7 @@ class EvaluateConfig(SourceConfig):
     score_share: float | None = number(0, 1)
     threshold: float | None = number(0, open="(")
     thresholds: RatesConfig = field(default_factory=RatesConfig)
+    keep: bool = MISSING
     device: str = MISSING
 
 
@@ -77,8 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfig) -> int:
     """Score the run that is named; prints what came of it."""
     check_values(EvaluateConfig, options)
-    if options.threshold is not None and options.thresholds.image_rate is not None:
-        raise ConfigError("threshold and thresholds.image_rate exclude each other; give one")
+    check_threshold(options.threshold, options.thresholds.image_rate)
     from rdad.experiment.rescore import rescore
     from rdad.results.text_table import metrics_table, short
 

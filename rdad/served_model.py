@@ -6,6 +6,7 @@ comes with the model.
 
 import base64
 import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rdad.config.compose import ConfigError
 from rdad.data.images import DataError, decode_image
+from rdad.detector.regions import large
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
+    from rdad.metrics.thresholds import Thresholds
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 8  # images that the network sees together: memory does not grow with the request
 
@@ -42,26 +48,45 @@ class ServedModel:
         Args:
             model_input: Column `image`: the bytes of image files, of any sizes; or uint8 arrays
                 (H, W, 3) in RGB order.
-            params: `maps`: true adds the column `anomaly_map`.
+            params: `maps`: true adds the column `anomaly_map`, and `regions`: true the column of
+                that name, without those of fewer pixels than `regions.smallest`; `threshold`, a
+                raw score, or `thresholds.image_rate`, in place of the model's image threshold.
 
         Returns:
             `score`, raw; `normalised_score` in [0, 1] and `label`, good or defective, both None
             without thresholds; `anomaly_map`, the bytes of a TIFF file: raw float32 at the image's
-            own size.
+            own size; `regions`, as `Region.to_dict`.
 
         Raises:
-            mlflow.exceptions.MlflowException: an image cannot be used; says which and why.
+            mlflow.exceptions.MlflowException: an image or a param cannot be used; says which and
+                why.
         """
         import pandas as pd
 
+        asked = params or {}
+        thresholds = self._thresholds(asked)
         names = ["score", "normalised_score", "label"]
-        names += ["anomaly_map"] * bool((params or {}).get("maps"))
+        names += ["anomaly_map"] * bool(asked.get("maps"))
+        names += ["regions"] * bool(asked.get("regions"))
+        smallest = asked.get("regions.smallest", 1)
+        predictions = self._predictions(list(model_input["image"]))
+        judged = (one.judged(thresholds) for one in predictions)
         rows = [
-            [_tiff(value) if isinstance(value, np.ndarray) else value for value in row]
-            for row in map(attrgetter(*names), self._predictions(list(model_input["image"])))
+            [_told(value, smallest) for value in row] for row in map(attrgetter(*names), judged)
         ]
         # None stays None, which JSON can say; pandas would make nan of it, which JSON cannot
         return pd.DataFrame(rows, columns=names, dtype=object).infer_objects()
+
+    def _thresholds(self, asked: Mapping[str, Any]) -> "Thresholds | None":
+        from mlflow.exceptions import MlflowException
+
+        from rdad.detector.calibration import chosen_thresholds
+
+        given = {"value": asked.get("threshold"), "image_rate": asked.get("thresholds.image_rate")}
+        try:
+            return chosen_thresholds(self.trained.thresholds, **given)
+        except ConfigError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
 
     def _predictions(self, images: Sequence[Any]) -> "Iterator[Prediction]":
         for first in range(0, len(images), self._at_once):
@@ -99,6 +124,12 @@ def _from_base64(content: bytes) -> bytes:
         return content
 
 
+def _told(value: Any, smallest: int) -> Any:
+    if isinstance(value, list):
+        return [region.to_dict() for region in large(value, smallest)]
+    return _tiff(value) if isinstance(value, np.ndarray) else value
+
+
 def _tiff(anomaly_map: "NDArray[np.float32]") -> bytes:
     import tifffile
 
@@ -114,4 +145,5 @@ def _load_pyfunc(data_path: str) -> ServedModel:
     from rdad.detector.model_file import MODEL_FILE, load_trained_model
 
     trained = load_trained_model(Path(data_path) / MODEL_FILE, name="served model")
+    log.info("thresholds: %s", trained.thresholds or "none")
     return ServedModel(trained.to("cuda" if torch.cuda.is_available() else "cpu"))

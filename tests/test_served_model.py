@@ -1,6 +1,7 @@
 """A logged model as `mlflow.pyfunc` loads it: files of images in, what `predict` says out."""
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,32 @@ def test_arrays_are_taken_as_well(model: PyFuncModel, images: list[np.ndarray]):
     arrays = model.predict(request(list(images[:3])))
     files = model.predict(request([file(image) for image in images[:3]]))
     pd.testing.assert_frame_equal(arrays, files)
+
+
+def test_a_request_may_name_its_threshold(model: PyFuncModel, images: list[np.ndarray]):
+    files = request([file(image) for image in images])
+    scores = sorted(model.predict(files)["score"])
+    middle = (scores[4] + scores[5]) / 2
+    answer = model.predict(files, params={"threshold": middle})
+    assert ((answer["label"] == "defective") == (answer["score"] > middle)).all()
+    by_rate = model.predict(files, params={"thresholds.image_rate": 0.4})
+    assert (by_rate["label"] == "defective").all()  # 1.1, the higher of its calibration's scores
+    with pytest.raises(MlflowException, match="threshold must be above 0; found -1"):
+        model.predict(files, params={"threshold": -1.0})
+
+
+def test_regions_come_where_they_are_asked_for(
+    model: PyFuncModel, run: LoadedRun, images: list[np.ndarray]
+):
+    files = request([file(image) for image in images[:4]])
+    answer = model.predict(files, params={"regions": True})
+    for found, image in zip(answer["regions"], images, strict=False):
+        regions = run.predict(image).regions
+        assert regions and [one["box"] for one in found] == [list(one.box) for one in regions]
+    json.dumps(answer.to_dict("records"))
+    smallest = max(one["area"] for found in answer["regions"] for one in found)
+    params = {"regions": True, "regions.smallest": smallest}
+    assert sum(map(len, model.predict(files, params=params)["regions"])) == 1
 
 
 def test_an_empty_request_gets_an_empty_answer(model: PyFuncModel):

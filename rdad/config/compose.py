@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.mistakes import explained, hint
-from rdad.config.schema import DATASETS, DatasetConfig, TrainConfig, of_joint
+from rdad.config.schema import DATASETS, DatasetConfig, JudgingConfig, TrainConfig, of_joint
 from rdad.data.datasets import RANGES, check_ranges, check_texture, check_tiles
 from rdad.data.joint import check_joint
 from rdad.data.layouts import category_folder
@@ -246,6 +246,14 @@ def check_values(schema: type, node: Mapping[str, Any], place: str = "") -> None
             check_values(nested, value, f"{key}.")
         elif allowed is not None and not (value is None and may_be_null) and value not in allowed:
             raise ConfigError(f"{key} must be {allowed}; found {value!r}")
+
+
+def check_threshold(threshold: float | None, image_rate: float | None) -> None:
+    """Raises ConfigError where one is out of its range, or both are given."""
+    given = {"threshold": threshold, "thresholds": {"image_rate": image_rate}}
+    check_values(JudgingConfig, given)
+    if threshold is not None and image_rate is not None:
+        raise ConfigError("threshold and thresholds.image_rate exclude each other; give one")
 
 
 def _node_type(one: "Field[Any]") -> type | None:

@@ -257,4 +257,19 @@ class SourceConfig:
     image_size: list[int] | None = MISSING
 
 
+@dataclass
+class ImageRateConfig:
+    """A false-alarm rate other than the calibration's; None keeps that."""
+
+    image_rate: float | None = number(0, 1, open="()")
+
+
+@dataclass
+class JudgingConfig:
+    """The image threshold in place of the network's own: a raw score, or by a false-alarm rate."""
+
+    threshold: float | None = number(0, open="(")
+    thresholds: ImageRateConfig = field(default_factory=ImageRateConfig)
+
+
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)

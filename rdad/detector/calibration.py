@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rdad.config.compose import ConfigError, check_threshold
 from rdad.metrics.thresholds import Threshold, Thresholds
 
 MEDIAN_NORMALISED = 0.1  # what the median calibration score becomes
@@ -84,6 +85,31 @@ def with_image_rate(thresholds: Thresholds, image_rate: float) -> Thresholds:
     """The same calibration read at another rate of images; no image is needed."""
     image, guaranteed, note = image_threshold(thresholds.scores, image_rate)
     return replace(thresholds, image=image, image_rate=image_rate, guaranteed=guaranteed, note=note)
+
+
+def chosen_thresholds(
+    own: Thresholds | None, *, value: float | None = None, image_rate: float | None = None
+) -> Thresholds | None:
+    """A network's thresholds with the image threshold that is asked for, if one is.
+
+    Args:
+        value: A raw score.
+        image_rate: The share of good images that may be called defective.
+
+    Raises:
+        ConfigError: one is out of its range, both are given, or there was no calibration.
+    """
+    check_threshold(value, image_rate)
+    if value is not None:
+        return with_image_value(own, value)
+    if image_rate is None:
+        return own
+    if own is None or not own.scores:
+        raise ConfigError(
+            "thresholds.image_rate needs the scores of good images that were held back from the "
+            "training, and there are none (dataset.calibration=0); threshold=<score> needs none"
+        )
+    return with_image_rate(own, image_rate)
 
 
 def with_image_value(thresholds: Thresholds | None, value: float) -> Thresholds:

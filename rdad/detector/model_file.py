@@ -113,6 +113,17 @@ def load_trained_model(
         raise ValueError(f"{path}: {error}") from error
 
 
+def replace_thresholds(path: Path, thresholds: Thresholds) -> None:
+    """Write a file of `save_model` anew with other thresholds; all else in it stays.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_trained_model`.
+        OSError: it cannot be written.
+    """
+    content = _read(path) | {"thresholds": thresholds.to_dict()}
+    write_atomic(path, lambda draft: _save(content, draft, path))
+
+
 def copy_with_encoder(path: Path, copy: Path) -> None:
     """Write a file of `save_model` anew with the encoder in it: it then loads without the weights.
 

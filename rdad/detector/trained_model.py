@@ -16,7 +16,9 @@ from rdad.data.depth import FULL
 from rdad.data.framing import WHOLE, Framing
 from rdad.data.ignoring import as_mask
 from rdad.data.images import DataError, as_rgb
+from rdad.detector.calibration import chosen_thresholds
 from rdad.detector.device import computing_in, has_bf16
+from rdad.detector.regions import Region, find_regions
 from rdad.detector.scoring import score, stretched_map
 from rdad.model.precision import FLOAT32, Precision
 
@@ -56,6 +58,7 @@ class Prediction:
             padded there; with tiles, the image's own. What is ignored is 0.
         size: (height, width) of the image.
         valid: Of `network_map`, bool: False at what is ignored; None where nothing is.
+        thresholds: What it was judged by, if by any.
     """
 
     score: float
@@ -64,11 +67,32 @@ class Prediction:
     network_map: NDArray[np.float32]
     size: tuple[int, int]
     valid: NDArray[np.bool_] | None = None
+    thresholds: "Thresholds | None" = None
+
+    @cached_property
+    def regions(self) -> list[Region] | None:
+        """Where the map is above the pixel threshold, at the image's own size, the largest first,
+        whatever the image's label. None without thresholds."""
+        if self.thresholds is None:
+            return None
+        whole = stretched_map(self.network_map, self.size)
+        return find_regions(whole, self.thresholds.pixel.exceeded(whole))
 
     @cached_property
     def anomaly_map(self) -> NDArray[np.float32]:
         """(H, W), float32, raw, at the image's own size; stretched when it is first asked for."""
         return stretched_map(self.network_map, self.size)
+
+    def judged(self, thresholds: "Thresholds | None") -> Self:
+        """The same by other thresholds."""
+        if thresholds is None:
+            return replace(self, normalised_score=None, is_defective=None, thresholds=None)
+        return replace(
+            self,
+            normalised_score=float(thresholds.image.normalise(self.score)),
+            is_defective=bool(thresholds.image.exceeded(self.score)),
+            thresholds=thresholds,
+        )
 
     @property
     def label(self) -> str | None:
@@ -100,6 +124,19 @@ class TrainedModel:
     precision: str = FLOAT32
     bits: int = FULL
     framing: Framing = WHOLE
+
+    def judging(self, *, threshold: float | None = None, image_rate: float | None = None) -> Self:
+        """The same network with another image threshold; with neither, its own.
+
+        Args:
+            threshold: A raw score.
+            image_rate: The share of good images that may be called defective.
+
+        Raises:
+            ConfigError: as `rdad.detector.calibration.chosen_thresholds`.
+        """
+        chosen = chosen_thresholds(self.thresholds, value=threshold, image_rate=image_rate)
+        return replace(self, thresholds=chosen)
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""
@@ -182,21 +219,16 @@ class TrainedModel:
         maps = [one for batch in scored for one in batch.maps.squeeze(1).float().cpu().numpy()]
         scores = [one for batch in scored for one in batch.scores.float().cpu().numpy()]
         return [
-            self._prediction(value, network_map, image)
+            _raw_prediction(value, network_map, image).judged(self.thresholds)
             for value, network_map, image in zip(scores, maps, images, strict=True)
         ]
 
-    def _prediction(
-        self, value: np.float32, network_map: NDArray[np.float32], image: PreparedImage
-    ) -> Prediction:
-        normalised, defective = None, None
-        if self.thresholds is not None:
-            threshold = self.thresholds.image
-            normalised = float(threshold.normalise(value))
-            defective = bool(threshold.exceeded(value))
-        valid = None if image.valid is None else image.valid[image.place]
-        values = float(value), normalised, defective
-        return Prediction(*values, network_map[image.place], image.size, valid)
+
+def _raw_prediction(
+    value: np.float32, network_map: NDArray[np.float32], image: PreparedImage
+) -> Prediction:
+    valid = None if image.valid is None else image.valid[image.place]
+    return Prediction(float(value), None, None, network_map[image.place], image.size, valid)
 
 
 def _batch(images: Sequence[PreparedImage]) -> dict[str, torch.Tensor]:

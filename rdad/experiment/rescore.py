@@ -1,6 +1,5 @@
 """An evaluation: a trained network, images, thresholds, and a folder of results."""
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,21 +10,18 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
 from rdad.config.parameters import OF_TRAINING, parameters
-from rdad.detector.calibration import with_image_rate, with_image_value
 from rdad.detector.device import chosen_device, computing_in
 from rdad.experiment.rescore_config import configuration
+from rdad.experiment.rescore_thresholds import keep, kept_in, thresholds_for
 from rdad.experiment.run import RunResult
 from rdad.experiment.sources import opened
 from rdad.experiment.stages import Scoring
-from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING
 from rdad.results.evaluation import asked_overlaps
 from rdad.runs.files import now, write_json
 from rdad.runs.folder import LOCK_FILE, new_folder, stay_in
 from rdad.runs.names import expanded
-
-log = logging.getLogger(__name__)
 
 RECORD_FILE = "evaluation.json"
 FOLDER = "evaluations"
@@ -60,6 +56,9 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     if not any(one.startswith("dataset.ignore=") for one in of_the_run):
         images.framing = trained.framing
     images = prepared(images)
+    same_view = (images.tiling, images.framing) == (trained.tiling, trained.framing)
+    carries = same_map and same_view
+    keeping = kept_in(run, carries=carries) if options.keep else None
     asked_overlaps(images, cfg.evaluation, check=True)
     known = parameters(cfg, str(images.name), images.category)
     scoring = Scoring(
@@ -74,15 +73,15 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     # the run's calibration images are not trained on; of others the command line has to say so
     own_images = bool(run) and run.record.get("data_digest") == images.content_digest
     on_others = not own_images and any(one.startswith("dataset.calibration=") for one in of_the_run)
-    thresholds = _thresholds(
+    thresholds = thresholds_for(
         trained.thresholds,
         scoring,
         options,
-        carries=same_map
-        and (images.tiling, images.framing) == (trained.tiling, trained.framing)
-        and not on_others,
+        carries=carries and not on_others,
         held_back=bool(images.calibration_samples) and (own_images or on_others),
     )
+    if keeping and thresholds is None:
+        raise ConfigError(f"{source} has no thresholds that could be kept; give threshold=<score>")
     metrics, undefined = scoring.test(thresholds)
     content = {
         "source": source,
@@ -95,6 +94,8 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
         "undefined": undefined,
     }
     write_json(scoring.folder / RECORD_FILE, content)
+    if keeping and thresholds is not None:
+        keep(keeping, thresholds, scoring.date)
     return RunResult(metrics, scoring.folder, thresholds=thresholds)
 
 
@@ -115,45 +116,3 @@ def _new_folder(output: str | None, run_dir: Path | None) -> Path:
     stay_in(folder)
     _refuse_used_folder(output)  # by one that was quicker
     return folder
-
-
-def _thresholds(
-    stored: Thresholds | None,
-    scoring: Scoring,
-    options: DictConfig,
-    *,
-    carries: bool,
-    held_back: bool,
-) -> Thresholds | None:
-    """The run's, the run's read at another rate, new ones, or none, which a warning explains.
-
-    Args:
-        stored: The model's.
-        carries: Whether the maps are computed as when `stored` was found, and it is asked for.
-        held_back: Whether there are normal images that were not trained on.
-
-    Raises:
-        ConfigError: what is wanted needs such images, and there are none.
-        ValueError: a rate or a threshold is out of range.
-    """
-    own, wanted = dict(scoring.cfg.thresholds), options.thresholds
-    if stored is not None:  # its rates are None where a threshold was given instead
-        own = {name: getattr(stored, name) or own[name] for name in own}
-    rates = {name: wanted[name] or own[name] for name in own}
-    found = None
-    if carries and stored is not None and rates["pixel_rate"] == own["pixel_rate"]:
-        same = rates["image_rate"] == own["image_rate"]
-        found = stored if same else with_image_rate(stored, rates["image_rate"])
-    elif held_back:
-        found = scoring.calibrate(rates)
-    elif refused := [name for name in own if wanted[name] is not None]:
-        raise ConfigError(
-            f"thresholds.{refused[0]} needs normal images that were not trained on: the run's own "
-            "calibration images are not here, and dataset.calibration says of no others"
-        )
-    elif stored is not None:
-        log.warning(
-            "the run's thresholds do not carry over to another mode, blur, score, tile or mask: "
-            "verdicts need its calibration images, or threshold=…"
-        )
-    return found if options.threshold is None else with_image_value(found, options.threshold)

@@ -10,8 +10,8 @@ from omegaconf import MISSING, DictConfig
 
 from rdad.config.allowed import number
 from rdad.config.command import Command
-from rdad.config.compose import check_values
-from rdad.config.schema import SourceConfig
+from rdad.config.compose import check_threshold, check_values
+from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.experiment.sources import opened
 from rdad.export.formats import checked_format
 from rdad.runs.names import expanded
@@ -29,13 +29,14 @@ COMMAND = Command(
     examples=(
         "outputs/demo",
         "outputs/demo format=openvino precision=int8",
+        "outputs/demo thresholds.image_rate=0.05 output=exported",
         "models:/toothbrush@champion format=torch output=exported",
     ),
 )
 
 
 @dataclass
-class ExportConfig(SourceConfig):
+class ExportConfig(JudgingConfig, SourceConfig):
     """The options of conf/export.yaml."""
 
     format: str = MISSING
@@ -54,10 +55,12 @@ def export(named: list[str], cfg: DictConfig) -> int:
     """The command; gives the exit code."""
     checked_format(cfg.format, cfg.precision)  # before anything slow
     check_values(ExportConfig, cfg)
+    check_threshold(cfg.threshold, cfg.thresholds.image_rate)
     from rdad.export.export_model import export_model
     from rdad.export.summary import summary
 
     trained, run = opened(named[0], cfg)
+    trained = trained.judging(threshold=cfg.threshold, image_rate=cfg.thresholds.image_rate)
     folder = _folder(run, cfg)
     told = export_model(trained, run, folder, cfg)
     print(summary(told, trained, folder))

@@ -32,8 +32,7 @@ def summary(told: Mapping[str, Any], trained: "TrainedModel", folder: Path) -> s
     if unhinted and not largest(unhinted) <= 2 * largest(agreed):  # nan is further off, too
         needed = " ".join(f"{name}={value}" for name, value in told["run_with"].items())
         lines += [f"opened without {needed} on this processor", f"  {_differences(unhinted)}"]
-    if "label" not in told["outputs"]:
-        lines.append(NO_THRESHOLDS)
+    lines.append(f"thresholds  {trained.thresholds or NO_THRESHOLDS}")
     return "\n".join([*lines, "", _table(told, trained), "", f"written: {folder}"])
 
 

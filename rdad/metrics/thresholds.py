@@ -70,8 +70,14 @@ class Thresholds:
     scores: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        """As "image 0.41 (2 % false alarms, not guaranteed by 7 images), pixel 0.22 (0.1 %)"."""
+        """The sentence that every command says them in.
+
+        As "image 0.41 (2 % false alarms, not guaranteed by 7 images), pixel 0.22 (0.1 %)".
+        """
         image, pixel = "given", "given"
+        if self.scores:
+            above = int(self.image.exceeded(self.scores).sum())
+            image = f"given, {above} of {self.images} good images that were held back lie above"
         if self.image_rate is not None:
             kept = "guaranteed" if self.guaranteed else "not guaranteed"
             image = f"{100 * self.image_rate:g} % false alarms, {kept} by {self.images} images"

@@ -25,7 +25,7 @@ NOWHERE: dict[str, str | None] = {"uri": None, "run_id": None, "error": None}
 
 KINDS: dict[str, Any] = {
     **dict.fromkeys(("reason", "experiment", "run_name", "started", "ended", "training"), str),
-    **dict.fromkeys(("data_digest", "encoder_digest", "reused_from"), str),
+    **dict.fromkeys(("data_digest", "encoder_digest", "reused_from", "thresholds_kept"), str),
     **dict.fromkeys(("params", "tags", "images", "undefined"), dict),
     **dict.fromkeys(("tracking", "thresholds"), dict | None),
     **dict.fromkeys(("train_seconds", "images_per_second", "test_seconds"), int | float),

@@ -17,7 +17,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
     from mlflow.models import Model, ModelSignature
 
+    from rdad.metrics.thresholds import Thresholds
+    from rdad.tracking.store import Store
+
 MODEL_NAME = "model"
+THRESHOLDS_TAG = "rdad.thresholds"
+"""Of a model that got other thresholds than its run's calibration found."""
+
 WHOLE = "READY"
 DESCRIPTION = "MLmodel"
 FLAVOR = "python_function"
@@ -54,33 +60,56 @@ def log_model(client: "MlflowClient", run: "Run", run_dir: Path) -> None:
         FileNotFoundError, ValueError: the model cannot be put together; the store is as it was.
         Whatever MLflow, the network or the file system raise when the store fails.
     """
+    if whole_models(client, run):
+        return
+    of_run = run.info.experiment_id, run.info.run_id
+    with TemporaryDirectory(dir=run_dir, prefix=DRAFT) as folder:
+        write_package(run_dir, Path(folder))
+        for unfinished in _models(client, *of_run):  # of an upload that broke off
+            client.delete_logged_model(unfinished.model_id)
+        _send(client, Path(folder), *of_run, params=run.data.params)
+
+
+def model_with_thresholds(
+    store: "Store", client: "MlflowClient", model: "LoggedModel", thresholds: "Thresholds"
+) -> "LoggedModel":
+    """The run's model once more, with other thresholds: the one that is there, or a new one."""
+    from rdad.detector.model_file import MODEL_FILE, replace_thresholds
+
+    of_run = model.experiment_id, str(model.source_run_id)
+    tags = {THRESHOLDS_TAG: f"{thresholds.image.value!r} {thresholds.pixel.value!r}"}
+    for known in _models(client, *of_run):
+        if known.status == WHOLE and tags.items() <= known.tags.items():
+            return known
+    with TemporaryDirectory(prefix="rdad-model-") as folder:
+        package = Path(store.download(model.artifact_location, folder))
+        replace_thresholds(run_inside(package) / MODEL_FILE, thresholds)
+        record = package / DATA / RECORD_FILE
+        write_json(record, read_record(record.parent) | {"thresholds": thresholds.to_dict()})
+        return _send(client, package, *of_run, params=model.params, tags=tags)
+
+
+def _send(
+    client: "MlflowClient", package: Path, experiment: str, run_id: str, **described: Any
+) -> "LoggedModel":
+    """Make a model of the run of what `write_package` wrote."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    if whole_models(client, run):
-        return
-    with TemporaryDirectory(dir=run_dir, prefix=DRAFT) as folder:
-        write_package(run_dir, Path(folder))
-        for unfinished in _models(client, run):  # of an upload that broke off
-            client.delete_logged_model(unfinished.model_id)
-        run_id, params = run.info.run_id, run.data.params
-        model = client.create_logged_model(
-            run.info.experiment_id, MODEL_NAME, source_run_id=run_id, params=params
-        )
-        described = Model(model.artifact_location, run_id, model_id=model.model_id)
-        describe_package(Path(folder), described)
-        client.log_model_artifacts(model.model_id, folder)
+    model = client.create_logged_model(experiment, MODEL_NAME, source_run_id=run_id, **described)
+    describe_package(package, Model(model.artifact_location, run_id, model_id=model.model_id))
+    client.log_model_artifacts(model.model_id, str(package))
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    client.finalize_logged_model(model.model_id, WHOLE)
+    return client.finalize_logged_model(model.model_id, WHOLE)
 
 
 def whole_models(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
-    """The models that the run logged to the end."""
-    return [model for model in _models(client, run) if model.status == WHOLE]
+    """The models that the run logged to the end, with the thresholds of its calibration."""
+    found = _models(client, run.info.experiment_id, run.info.run_id)
+    return [one for one in found if one.status == WHOLE and THRESHOLDS_TAG not in one.tags]
 
 
-def _models(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
-    experiment, run_id = run.info.experiment_id, run.info.run_id
+def _models(client: "MlflowClient", experiment: str, run_id: str) -> "list[LoggedModel]":
     return list(client.search_logged_models([experiment], f"source_run_id = '{run_id}'"))
 
 
@@ -133,20 +162,30 @@ def describe_package(package: Path, model: "Model") -> None:
 
 
 def _signature() -> "ModelSignature":
-    """One column `image`, the bytes of a file; out come score, verdict, and maps if asked for."""
+    """One column `image`, the bytes of a file; out come score, verdict, and what is asked for."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType, Array
 
     outputs = [
         ColSpec(DataType.double, "score"),
         ColSpec(DataType.double, "normalised_score", required=False),
         ColSpec(DataType.string, "label", required=False),
         ColSpec(DataType.binary, "anomaly_map", required=False),
+        ColSpec(Array(AnyType()), "regions", required=False),
     ]
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.binary, "image")]),
         outputs=Schema([*outputs]),
-        params=ParamSchema([ParamSpec("maps", DataType.boolean, default=False)]),
+        params=ParamSchema(
+            [
+                ParamSpec("maps", DataType.boolean, default=False),
+                ParamSpec("regions", DataType.boolean, default=False),
+                ParamSpec("regions.smallest", DataType.long, default=1),
+                ParamSpec("threshold", DataType.double, default=None),
+                ParamSpec("thresholds.image_rate", DataType.double, default=None),
+            ]
+        ),
     )
 
 

@@ -8,18 +8,24 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rdad.runs.record import RECORD_FILE, read_record
-from rdad.tracking.model_package import run_inside, whole_models
+from rdad.tracking.model_package import (
+    DATA,
+    model_with_thresholds,
+    run_inside,
+    whole_models,
+)
 from rdad.tracking.store import Store, default_uri, reason
 from rdad.tracking.tags import FOLDER_TAG
 from rdad.tracking.tracker import find_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
 
     from rdad.detector.loaded_run import LoadedRun
+    from rdad.metrics.thresholds import Thresholds
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 SCHEME = "models:/"
@@ -28,23 +34,34 @@ RESERVED = "/@:"
 """What separates the parts of an address, as in models:/<name>@<alias>."""
 
 
-def register(run_id: str, *, name: str, alias: str | None = None, tracking_uri: str) -> int:
+def register(
+    run_id: str,
+    *,
+    name: str,
+    alias: str | None = None,
+    tracking_uri: str,
+    chosen: "Callable[[Thresholds | None], Thresholds | None]" = lambda own: own,
+) -> int:
     """Make the run's model a version of `name`, and let `alias` point at it.
 
     A model that is a version already stays that version.
+
+    Args:
+        chosen: The thresholds to register it with, by its own; with others the run gets a further
+            model, unless it has that one.
 
     Returns:
         The version.
 
     Raises:
-        ValueError: MLflow cannot take the name or the alias.
+        ValueError: MLflow cannot take the name or the alias, or what `chosen` raises.
         FileNotFoundError: the store has no such run, or the run no model.
         ConnectionError: the store does not answer.
     """
-    for what, chosen in (("name", name), ("alias", alias)):
-        if chosen is not None and (not chosen or set(RESERVED) & set(chosen)):
+    for what, given in (("name", name), ("alias", alias)):
+        if given is not None and (not given or set(RESERVED) & set(given)):
             raise ValueError(
-                f"{what} is {chosen!r}; it must not be empty, nor hold any of {' '.join(RESERVED)}"
+                f"{what} is {given!r}; it must not be empty, nor hold any of {' '.join(RESERVED)}"
             )
     with _opened(tracking_uri) as (store, client):
         models = whole_models(client, _run(store, client, run_id))
@@ -53,13 +70,39 @@ def register(run_id: str, *, name: str, alias: str | None = None, tracking_uri: 
                 f"the run {run_id} has no model in {store}: it did not finish, or "
                 "tracking.log_model was false"
             )
-        version = _version(client, name, models[0])
+        model, thresholds = _judging(store, client, models[0], chosen)
+        version = _version(client, name, model, str(thresholds or "none"))
         if alias is not None:
             client.set_registered_model_alias(name, alias, version)
     return int(version)
 
 
-def _version(client: "MlflowClient", name: str, model: "LoggedModel") -> str:
+def said_of_version(name: str, version: int, *, tracking_uri: str) -> str:
+    """The sentence about the thresholds that `register` gave a version as its description."""
+    with _opened(tracking_uri) as (_, client):
+        return client.get_model_version(name, str(version)).description or "not known"
+
+
+def _judging(
+    store: Store,
+    client: "MlflowClient",
+    model: "LoggedModel",
+    chosen: "Callable[[Thresholds | None], Thresholds | None]",
+) -> "tuple[LoggedModel, Thresholds | None]":
+    """The run's model, or the one that judges by the chosen thresholds, and these."""
+    from rdad.metrics.thresholds import Thresholds
+
+    with TemporaryDirectory(prefix="rdad-model-") as folder:
+        record = store.download(f"{model.artifact_location}/{DATA}/{RECORD_FILE}", folder)
+        plain = read_record(Path(record).parent).get("thresholds")
+        own = Thresholds.from_dict(plain) if plain else None
+        wanted = chosen(own)
+        if wanted is None or wanted == own:
+            return model, own
+        return model_with_thresholds(store, client, model, wanted), wanted
+
+
+def _version(client: "MlflowClient", name: str, model: "LoggedModel", said: str) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -71,7 +114,8 @@ def _version(client: "MlflowClient", name: str, model: "LoggedModel") -> str:
         if model.model_id in (known.source or ""):
             return known.version
     source, run_id = model.artifact_location, model.source_run_id
-    return client.create_model_version(name, source, run_id, model_id=model.model_id).version
+    told = {"model_id": model.model_id, "description": said}
+    return client.create_model_version(name, source, run_id, **told).version
 
 
 def is_stored(source: str) -> bool:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from rdad.config.compose import ConfigError
 from rdad.detector.calibration import (
     CalibrationPixels,
     calibrate,
+    chosen_thresholds,
     image_threshold,
     with_image_rate,
 )
@@ -165,3 +167,31 @@ def test_ignored_pixels_have_no_part_in_the_pixel_threshold() -> None:
     pixels = CalibrationPixels(int(valid.sum()), 0.1)
     pixels.add(maps * np.where(valid, 1, 9), valid)
     assert pixels.threshold() == pixels_of(maps[:, 2:9, 3:7], 0.1).threshold()
+
+
+def test_a_chosen_threshold_says_how_many_good_images_it_would_call_defective() -> None:
+    own = calibrated(np.arange(1.0, 61.0))
+    given = chosen_thresholds(own, value=57.5)
+    assert given is not None and given.image.value == 57.5 and given.pixel == own.pixel
+    assert "image 57.5 (given, 3 of 60 good images that were held back lie above)" in str(given)
+    assert chosen_thresholds(given, image_rate=0.02) == own
+    assert chosen_thresholds(own) is own
+    alone = chosen_thresholds(None, value=2.0)
+    assert str(alone) == "image 2 (given), pixel 2 (given)"
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "said"),
+    [
+        (None, {"image_rate": 0.1}, "dataset.calibration=0"),
+        (chosen_thresholds(None, value=1.0), {"image_rate": 0.1}, "threshold=<score> needs none"),
+        (None, {"value": 0.0}, "threshold must be above 0; found 0.0"),
+        (None, {"image_rate": 1.0}, "thresholds.image_rate must be above 0 and below 1"),
+        (None, {"value": 1.0, "image_rate": 0.1}, "exclude each other"),
+    ],
+)
+def test_a_threshold_that_cannot_be_had_is_said_in_one_message(
+    own: Thresholds | None, asked: dict[str, float], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        chosen_thresholds(own, **asked)

@@ -472,6 +472,46 @@ def test_results_are_not_written_over(
     assert (finished / "metrics.json").read_bytes() == before
 
 
+def test_a_threshold_that_is_kept_is_the_runs_from_then_on(
+    finished: Path, evaluate: Evaluate, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    scores = sorted(float(row["score"]) for row in rows(finished))
+    chosen = f"threshold={scores[-2]}"
+    options = {"source": tmp_path / "run", "artifacts": ("artifacts.overlays=0",)}
+    first = evaluate(chosen, "keep=true", name="first", **options)
+    kept = load_run(tmp_path / "run")
+    assert kept.thresholds == thresholds_in(first)
+    assert kept.record["thresholds"] == kept.thresholds.to_dict()  # type: ignore[union-attr]
+    assert kept.thresholds != load_run(finished).thresholds
+    assert kept.metrics == read_metrics(finished)
+    again = evaluate(name="again", **options)
+    assert rows(again) == rows(first)
+    back = evaluate("thresholds.image_rate=0.02", name="back", **options)
+    assert thresholds_in(back) == load_run(finished).thresholds
+
+
+@pytest.mark.parametrize(
+    ("options", "of_the_run", "said"),
+    [
+        (["keep=true", "sigma=1"], True, "whose mode, blur, score, tile and mask stay its own"),
+        (["keep=true", "dataset=mvtec_ad"], False, "keep=true stores thresholds in a run folder"),
+    ],
+)
+def test_thresholds_are_kept_only_where_they_hold(
+    options: list[str],
+    of_the_run: bool,
+    said: str,
+    finished: Path,
+    refused: Callable[..., str],
+) -> None:
+    data = [f"dataset.root={trained_on(finished)}", "dataset.category=part"]
+    source = finished if of_the_run else finished / "model.pt"
+    before = (finished / "model.pt").read_bytes()
+    assert said in refused(*options, *([] if of_the_run else data), source=source)
+    assert (finished / "model.pt").read_bytes() == before
+
+
 def test_an_image_threshold_and_a_rate_exclude_each_other(refused: Callable[..., str]) -> None:
     assert "exclude each other" in refused("threshold=0.3", "thresholds.image_rate=0.1")
 

@@ -26,7 +26,7 @@ def test_a_run_is_exported_into_its_folder_and_the_differences_are_printed(
     pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
     (tmp_path / "photographs").mkdir()
     Image.fromarray(pixels).save(tmp_path / "photographs" / "0.png")
-    options = ["format=torch", "precision=fp16", "images=photographs", "calls=1"]
+    options = ["format=torch", "precision=fp16", "images=photographs", "calls=1", "threshold=1.5"]
     done = commands.run("-m", "rdad.export", str(run_dir), *options, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "largest difference from the network on 1 of 1 images of photographs" in done.stdout
@@ -36,6 +36,8 @@ def test_a_run_is_exported_into_its_folder_and_the_differences_are_printed(
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.pt2"]
     told = json.loads((folder / "model.json").read_text())
     assert told["precision"] == "fp16"
+    assert told["thresholds"]["image"]["value"] == 1.5
+    assert "thresholds  image 1.5 (given, 0 of 50 good images" in done.stdout
     assert told["training"]["params"]["backbone"] == "resnet18"
 
 
@@ -46,6 +48,7 @@ def test_a_run_is_exported_into_its_folder_and_the_differences_are_printed(
         (["format=pickle"], "format must be one of onnx, openvino, torch"),
         (["compare=none"], "compare"),
         (["images=nowhere"], "folder nowhere does not exist"),
+        (["threshold=0"], "threshold must be above 0"),
         (["output=."], "exists and is no earlier export"),
     ],
 )

@@ -11,8 +11,9 @@ import yaml
 from intruder import Intruder
 from mlflow import MlflowClient
 from mlflow_stores import contents, new_store, only_run
-from trained_runs import make_trained_run
+from trained_runs import make_trained_run, thresholds
 
+from rdad.experiment.rescore_thresholds import keep
 from rdad.experiment.sources import open_model
 from rdad.register import main
 from rdad.tracking import MlflowTracker
@@ -57,7 +58,7 @@ def test_a_finished_run_leaves_one_whole_model_with_signature_and_example(uri: s
     described = mlflow.models.Model.load(str(folder_of(model)))
     assert (described.run_id, described.model_id) == (run.info.run_id, model.model_id)
     assert described.signature.inputs.input_names() == ["image"]
-    outputs = ["score", "normalised_score", "label", "anomaly_map"]
+    outputs = ["score", "normalised_score", "label", "anomaly_map", "regions"]
     assert described.signature.outputs.input_names() == outputs
     assert len(described.load_input_example(str(folder_of(model)))) == 2
 
@@ -164,9 +165,40 @@ def test_a_registered_model_stays_one_version_and_its_alias_moves(
     assert client.get_registered_model("brick").aliases == {"champion": 1}
 
 
+def test_a_model_with_another_threshold_is_a_model_of_its_own(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    own, chosen = thresholds(1.2), thresholds(1.7)
+    assert own is not None and chosen is not None
+    make_trained_run(tmp_path / "run", thresholds=own.to_dict())
+    upload(tmp_path / "run", uri=uri)
+
+    def registered(*options: str) -> str:
+        assert main([str(tmp_path / "run"), "name=brick", *options]) == 0
+        return capsys.readouterr().out
+
+    def image_threshold(version: int) -> float:
+        opened = open_model(f"models:/brick/{version}", tracking_uri=uri)
+        assert opened.thresholds is not None
+        return opened.thresholds.image.value
+
+    assert "thresholds  image 1.2 (2 % false alarms, guaranteed by 50 images)" in registered()
+    said = "thresholds  image 1.5 (given, 0 of 50 good images that were held back lie above)"
+    for _ in range(2):
+        assert said in (printed := registered("threshold=1.5"))
+        assert "models:/brick/2 is version 2" in printed
+    assert "models:/brick/1 is version 1" in registered()
+    assert [image_threshold(version) for version in (1, 2)] == [pytest.approx(1.2), 1.5]
+
+    keep(tmp_path / "run", chosen, "today")
+    assert "models:/brick/3 is version 3" in registered()
+    assert image_threshold(3) == pytest.approx(1.7)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["name=brick", "threshold=0"], "threshold must be above 0"),
         (["name=brick"], "is not in MLflow; send it with  python -m rdad.upload"),
         (["name=a@b"], "is not in MLflow"),
         ([], "name must be given"),
