@@ -4,26 +4,31 @@ import logging
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 from tqdm import tqdm
 
+from rdad.config.allowed import number
 from rdad.config.command import BAD_INPUT, Command
-from rdad.config.compose import ConfigError
-from rdad.config.schema import SourceConfig
+from rdad.config.compose import ConfigError, check_threshold, check_values
+from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.data.depth import checked_bits
 from rdad.data.facts import Seen
 from rdad.experiment.sources import opened
+from rdad.predict.annotations import CocoFile
 from rdad.predict.paths import find_images
 from rdad.predict.rows import (
+    COCO,
     ERROR,
     FILE_FORMATS,
     FIRST_COLUMNS,
+    LABELME,
     MAP,
+    MASK,
     OVERLAY,
     TABLE,
     Tally,
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOME_FAILED = 4  # exit code
+DEFAULT_FORMAT = "csv"
 
 COMMAND = Command(
     name="predict",
@@ -54,19 +60,33 @@ COMMAND = Command(
     examples=(
         "outputs/demo photo.png",
         "outputs/demo parts/ output=results overlays=true maps=true",
+        "outputs/demo parts/ threshold=1.9",
+        "outputs/demo parts/ output=results format=coco masks=true regions.smallest=20",
         "models:/toothbrush@champion 'parts/**/*.jpg' format=jsonl",
     ),
 )
 
 
+FILES = {OVERLAY: "overlays", MAP: "maps", MASK: "masks", LABELME: "labelme"}
+"""Of each image, by the options that ask for them."""
+
+
 @dataclass
-class PredictConfig(SourceConfig):
+class RegionsConfig:
+    smallest: int = number(1)
+
+
+@dataclass
+class PredictConfig(JudgingConfig, SourceConfig):
     """The options of conf/predict.yaml, which says what they are for."""
 
     output: str | None = MISSING
     format: str | None = MISSING
     overlays: bool = MISSING
     maps: bool = MISSING
+    masks: bool = MISSING
+    labelme: bool = MISSING
+    regions: RegionsConfig = field(default_factory=RegionsConfig)
     overwrite: bool = MISSING
     batch_size: int = MISSING
     ignore: str | None = MISSING
@@ -88,14 +108,15 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
     with ExitStack() as stack:  # closes the bar, then the file, and then counts, however it ends
         stack.callback(lambda: print(tally, file=sys.stderr))
         stack.callback(seen.tell)
-        keep, show = _writers(cfg, stack)
+        keep, show = _writers(cfg, stack, said=f"thresholds: {trained.thresholds}")
+        smallest = cfg.regions.smallest if cfg.output or cfg.format else None
         results = stack.enter_context(closing(_results(trained, images, masks, cfg)))
         bar = tqdm(total=len(images), unit="image", disable=None, dynamic_ncols=True)
         stack.enter_context(bar)
         for outcome, files in results:
             bar.update()
             with bar.external_write_mode():  # gives way while a row is written
-                values = row(outcome, files)
+                values = row(outcome, files, smallest=smallest)
                 keep(values)
                 seen.add(outcome.path, outcome.facts)
                 tally.count(outcome)  # right behind, so that Ctrl-C hardly comes between
@@ -110,8 +131,14 @@ def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
 
     device = chosen_device(cfg.device)
     trained, _ = opened(source, cfg)
-    trained = replace(trained, bits=cfg.bits or trained.bits)
+    chosen = {"threshold": cfg.threshold, "image_rate": cfg.thresholds.image_rate}
+    trained = replace(trained.judging(**chosen), bits=cfg.bits or trained.bits)
     log.info("thresholds: %s", trained.thresholds or "none, so there are scores and no verdicts")
+    if trained.thresholds is None and (cfg.masks or cfg.labelme or cfg.format == COCO):
+        raise ConfigError(
+            "masks, labelme and format=coco tell what is above the pixel threshold, and "
+            f"{trained.name} has none; name one by threshold=<score>"
+        )
     return trained.to(device)
 
 
@@ -127,7 +154,8 @@ def _results(
     if not (kinds := _file_kinds(cfg)):
         return ((outcome, {}) for outcome in found)
     folder, thresholds = expanded(cfg.output), trained.thresholds
-    return with_files(found, images, folder, kinds=kinds, thresholds=thresholds)
+    given = {"kinds": kinds, "thresholds": thresholds, "smallest": cfg.regions.smallest}
+    return with_files(found, images, folder, **given)
 
 
 def _masks(trained: "TrainedModel", images: Sequence[Path], folder: str | None) -> dict[Path, Path]:
@@ -150,29 +178,40 @@ def _masks(trained: "TrainedModel", images: Sequence[Path], folder: str | None) 
     )
 
 
-def _writers(cfg: DictConfig, stack: ExitStack) -> tuple[Writer, Writer]:
+def _writers(cfg: DictConfig, stack: ExitStack, *, said: str) -> tuple[Writer, Writer]:
     """Write rows to the file in the output folder, where there is one, and to standard output."""
     columns = (*FIRST_COLUMNS, *_file_kinds(cfg), ERROR)
+
+    def writer(file: TextIO, form: str) -> Writer:
+        if form != COCO:
+            return row_writer(file, form, columns)
+        document = CocoFile(file, said)
+        stack.callback(document.close)
+        return document.add
+
     path = _results_file(cfg)
     if path is None:
-        return lambda values: None, row_writer(sys.stdout, cfg.format or TABLE, columns)
+        return lambda values: None, writer(sys.stdout, cfg.format or TABLE)
     path.parent.mkdir(parents=True, exist_ok=True)
     output = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-    file = row_writer(stack.enter_context(output), cfg.format or FILE_FORMATS[0], columns)
     stack.callback(lambda: log.info("results are in %s", path))
-    return file, row_writer(sys.stdout, TABLE, columns)
+    file = writer(stack.enter_context(output), cfg.format or DEFAULT_FORMAT)
+    return file, writer(sys.stdout, TABLE)
 
 
 def _check(cfg: DictConfig) -> None:
     """Raises ConfigError where a value is not allowed, or results would be written over."""
     if cfg.format not in (None, *FILE_FORMATS):
         raise ConfigError(f"format={cfg.format}; allowed: {', '.join(FILE_FORMATS)}")
+    check_values(PredictConfig, cfg)
     if cfg.batch_size < 1:
         raise ConfigError(f"batch_size={cfg.batch_size}; allowed: 1 or more")
+    check_threshold(cfg.threshold, cfg.thresholds.image_rate)
     if cfg.bits is not None:
         checked_bits(cfg.bits)
     if _file_kinds(cfg) and not cfg.output:
-        raise ConfigError("overlays and maps need a folder, as in output=results")
+        options = ", ".join(FILES.values())
+        raise ConfigError(f"each of {options} needs a folder, as in output=results")
     path = _results_file(cfg)
     if path and path.exists() and not cfg.overwrite:
         raise ConfigError(f"{path} is there already; name another output, or say overwrite=true")
@@ -180,12 +219,14 @@ def _check(cfg: DictConfig) -> None:
 
 def _results_file(cfg: DictConfig) -> Path | None:
     """None where rows go to standard output alone."""
-    return expanded(cfg.output) / f"results.{cfg.format or FILE_FORMATS[0]}" if cfg.output else None
+    if not cfg.output:
+        return None
+    return expanded(cfg.output) / f"results.{FILE_FORMATS[cfg.format or DEFAULT_FORMAT]}"
 
 
 def _file_kinds(cfg: DictConfig) -> list[str]:
-    """Which files are written of each image: OVERLAY, MAP, both or none."""
-    return [kind for kind, wanted in ((OVERLAY, cfg.overlays), (MAP, cfg.maps)) if wanted]
+    """Which files are written of each image, by their columns."""
+    return [kind for kind, option in FILES.items() if cfg[option]]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Overlays and raw maps of predictions, in folders like those of the images."""
+"""Overlays, maps, masks and LabelMe files of predictions, in folders like those of the images."""
 
 import math
 import os
@@ -8,24 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from PIL import Image
 
 from rdad.data.decoding import in_order
 from rdad.data.samples import distinct
+from rdad.detector.regions import large, region_mask
 from rdad.detector.scoring import stretched_map
-from rdad.predict.rows import MAP, OVERLAY
+from rdad.predict.annotations import labelme
+from rdad.predict.rows import LABELME, MAP, MASK, OVERLAY
 from rdad.predict.stream import Outcome
 from rdad.results.overlays import PNG_LEVEL
 from rdad.results.pictures import overlay
 from rdad.results.writer import write_map
-from rdad.runs.files import write_atomic
+from rdad.runs.files import write_atomic, write_json
 
 if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
 
 Written: TypeAlias = tuple[Outcome, dict[str, str]]
 
-FOLDERS = {OVERLAY: "overlays", MAP: "anomaly_maps"}
-SUFFIXES = {OVERLAY: ".png", MAP: ".tiff"}
+FOLDERS = {OVERLAY: "overlays", MAP: "anomaly_maps", MASK: "masks", LABELME: "labelme"}
+SUFFIXES = {OVERLAY: ".png", MAP: ".tiff", MASK: ".png", LABELME: ".json"}
 THREADS = 4
 AHEAD = 8  # so many rows, at most, wait for their files
 
@@ -37,6 +40,7 @@ def with_files(
     *,
     kinds: Sequence[str],
     thresholds: "Thresholds | None",
+    smallest: int = 1,
 ) -> Generator[Written, None, None]:
     """Each outcome in order, once its files are there, with their names by column.
 
@@ -46,9 +50,10 @@ def with_files(
     Args:
         images: All of them.
         output: The folder of the results.
-        kinds: OVERLAY, MAP or both.
+        kinds: Of OVERLAY, MAP, MASK and LABELME; the last two need thresholds.
         thresholds: With them overlays show normalised maps, 0.5 being the pixel threshold, and
             outline what lies above it. None: raw maps, each on a scale of its own.
+        smallest: Area of the smallest region in masks and LabelMe files, in pixels.
 
     Raises:
         OSError: a file cannot be written; names it.
@@ -64,8 +69,10 @@ def with_files(
             try:
                 if kind == MAP:
                     write_map(path, outcome.prediction.network_map, size=outcome.prediction.size)
-                else:
+                elif kind == OVERLAY:
                     _write_overlay(path, outcome, thresholds, title=name)
+                else:
+                    _write_regions(path, outcome, smallest)
             except OSError as error:
                 raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
         return outcome, files
@@ -86,6 +93,18 @@ def _distinct_names(images: Sequence[Path]) -> list[str]:
     stems = (Path(path).relative_to(root).with_suffix("").as_posix() for path in whole)
     taken: set[str] = set()
     return [distinct(stem, taken) for stem in stems]
+
+
+def _write_regions(path: Path, outcome: Outcome, smallest: int) -> None:
+    """A mask, 255 inside regions, or a LabelMe file, by the path's ending."""
+    prediction = outcome.prediction
+    assert prediction is not None and prediction.regions is not None
+    regions, size = large(prediction.regions, smallest), prediction.size
+    if path.suffix == SUFFIXES[LABELME]:
+        write_json(path, labelme(path, outcome.path, size, regions))
+    else:
+        picture = Image.fromarray(region_mask(regions, size))
+        write_atomic(path, partial(picture.save, compress_level=PNG_LEVEL))
 
 
 def _write_overlay(

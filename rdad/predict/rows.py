@@ -4,9 +4,11 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from rdad.data.images import listed
+from rdad.detector.regions import Region, large
 from rdad.results.text_table import figure
 
 if TYPE_CHECKING:
@@ -16,46 +18,62 @@ Row: TypeAlias = dict[str, Any]
 Writer: TypeAlias = Callable[[Row], None]
 
 TABLE = "table"
-FILE_FORMATS = ("csv", "jsonl")
-FIRST_COLUMNS = ("image", "score", "normalised_score", "label")
-OVERLAY, MAP, ERROR = "overlay", "anomaly_map", "error"  # files below the results' folder; a reason
+COCO = "coco"
+FILE_FORMATS = {"csv": "csv", "jsonl": "jsonl", COCO: "json"}
+"""What the results' file is, and how its name ends."""
+
+REGIONS, LARGEST = "regions", "largest_region"  # in CSV their number, and the largest's pixels
+FIRST_COLUMNS = ("image", "score", "normalised_score", "label", REGIONS, LARGEST)
+OVERLAY, MAP, MASK, LABELME = "overlay", "anomaly_map", "mask", "labelme"  # files of the results
+ERROR = "error"  # a reason
 
 
-def row(outcome: "Outcome", files: Mapping[str, str]) -> Row:
+def row(outcome: "Outcome", files: Mapping[str, str], *, smallest: int | None = None) -> Row:
     """What is said of an image, by column; of one that could not be used the `error` alone.
 
     Args:
-        files: What was written of it, by column: OVERLAY, MAP.
+        files: What was written of it, by column: OVERLAY, MAP, MASK, LABELME.
+        smallest: Area of the smallest region that is told, in pixels; with it also the image's
+            size is. None tells no regions, which take their time.
     """
     values: Row = {"image": str(outcome.path)}
     prediction = outcome.prediction
     if prediction is None:
         return values | {ERROR: outcome.problem}
-    return values | {
+    values |= {
         "score": prediction.score,
         "normalised_score": prediction.normalised_score,
         "label": prediction.label,
-        **files,
     }
+    if smallest is not None:
+        found = prediction.regions
+        values[REGIONS] = None if found is None else large(found, smallest)
+        values["height"], values["width"] = prediction.size
+    return values | files
 
 
 def row_writer(file: TextIO, form: str, columns: Sequence[str]) -> Writer:
     """Write the header, if the form has one, now, and a row at each call; each is there at once.
 
     Args:
-        form: TABLE or one of FILE_FORMATS.
+        form: TABLE, csv or jsonl.
         columns: What CSV has; a table has columns of its own.
     """
     if form == "jsonl":
-        return lambda values: print(json.dumps(values), file=file, flush=True)
+        dumped = partial(json.dumps, default=Region.to_dict)
+        return lambda values: print(dumped(values), file=file, flush=True)
     if form == TABLE:
         print(_aligned("score", "normalised", "label", "image"), file=file, flush=True)
         return lambda values: print(_table_line(values), file=file, flush=True)
-    table = csv.DictWriter(file, columns, lineterminator="\n")
+    table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     file.flush()
 
     def write(values: Row) -> None:
+        regions = values.get(REGIONS)
+        if regions is not None:
+            largest = regions[0].area if regions else 0
+            values = values | {REGIONS: len(regions), LARGEST: largest}
         table.writerow(values)
         file.flush()
 

@@ -47,6 +47,13 @@ found = model(torch.from_numpy(images))
 answers = {name: values.numpy() for name, values in zip(about["outputs"], found)}
 """,
 }
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_regions.py"
+WITHOUT_TORCH = """
+import runpy, sys
+sys.modules.update(torch=None, rdad=None)  # to import them fails
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 SCRIPT = """
 import json, pathlib, sys
 import numpy as np
@@ -105,6 +112,22 @@ def export(
     told = export_model(tested_otherwise, None, folder, chosen)
     assert told == about(folder)
     return FORMATS[request.param](folder, "fp32", ALL_OUTPUTS)
+
+
+@pytest.mark.parametrize("export", ["onnx"], indirect=True)
+def test_the_example_tells_regions_of_an_export_without_torch(
+    export: Export, trained: TrainedModel, photographs: Path
+) -> None:
+    paths = sorted(photographs.iterdir())
+    words = [sys.executable, "-c", WITHOUT_TORCH, EXAMPLE, export.folder, *paths]
+    done = subprocess.run(list(map(str, words)), check=True, capture_output=True, text=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(len(one["regions"]) for one in told) > 0
+    for one, path in zip(told, paths, strict=True):
+        prediction = trained.predict(path)
+        assert one["label"] == prediction.label
+        boxes = [list(region.box) for region in prediction.regions or ()]
+        assert [region["box"] for region in one["regions"]] == boxes
 
 
 def about(folder: Path) -> dict[str, Any]:

@@ -127,11 +127,16 @@ def test_json_lines_through_pipes_hold_nothing_else(
     assert command(model_file, "-", "format=jsonl", "batch_size=1") == 4
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     expected = trained.predict(images[0])
+    assert expected.regions
+    regions = [json.loads(json.dumps(region.to_dict())) for region in expected.regions]
     assert first == {
         "image": str(images[0]),
         "score": expected.score,
         "normalised_score": expected.normalised_score,
         "label": expected.label,
+        "regions": regions,
+        "height": expected.size[0],
+        "width": expected.size[1],
     }
     assert second["image"] == str(images[1]) and "damaged" in second["error"]
 
@@ -145,6 +150,23 @@ def test_a_reader_that_has_enough_is_no_error(model_file: Path, parts: Path):
     assert "Traceback" not in said and "Broken" not in said
 
 
+def test_the_threshold_that_is_named_judges_and_is_said(
+    model_file: Path,
+    parts: Path,
+    trained: TrainedModel,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+):
+    scores = sorted(trained.predict(image).score for image in (parts / "right").iterdir())
+    middle = sum(scores[1:3]) / 2
+    caplog.set_level("INFO")
+    assert command(model_file, parts / "right", "format=jsonl", f"threshold={middle}") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all((one["label"] == "defective") == (one["score"] > middle) for one in lines)
+    assert [one["normalised_score"] > 0.5 for one in lines].count(True) == 2
+    assert f"thresholds: image {middle:.4g} (given), pixel 1.9" in caplog.text
+
+
 def test_overlays_and_maps_are_named_in_the_results(model_file: Path, parts: Path, tmp_path: Path):
     out = tmp_path / "out"
     options = ("overlays=true", "maps=true", "format=jsonl", f"output={out}")
@@ -155,15 +177,41 @@ def test_overlays_and_maps_are_named_in_the_results(model_file: Path, parts: Pat
     assert set(lines[-1]) == {"image", "error"}
 
 
+def test_masks_coco_and_labelme_files_tell_the_same_regions(
+    model_file: Path, parts: Path, trained: TrainedModel, tmp_path: Path
+):
+    options = ("masks=true", "labelme=true", "format=coco", "regions.smallest=20")
+    assert command(model_file, parts / "left", *options, f"output={tmp_path}") == 4
+    coco = json.loads((tmp_path / "results.json").read_text())
+    assert len(coco["images"]) == 4 and coco["annotations"]
+    for image in coco["images"]:
+        path = Path(image["file_name"])
+        prediction = trained.predict(path)
+        assert (image["height"], image["width"]) == prediction.size
+        regions = [one for one in prediction.regions or () if one.area >= 20]
+        mask = np.asarray(Image.open(tmp_path / "masks" / f"{path.stem}.png"))
+        assert set(np.unique(mask)) <= {0, 255}
+        assert np.count_nonzero(mask) == sum(one.area for one in regions)
+        of_image = [one for one in coco["annotations"] if one["image_id"] == image["id"]]
+        assert [one["bbox"] for one in of_image] == [list(one.box) for one in regions]
+        labelme = json.loads((tmp_path / "labelme" / f"{path.stem}.json").read_text())
+        assert (tmp_path / "labelme" / labelme["imagePath"]).samefile(path)
+        assert len(labelme["shapes"]) == len(regions)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["{model}", "{image}", "regions.smallest=0"], "regions.smallest must be 1 or more"),
         (["gone", "{image}"], "found no gone; allowed are a run folder"),
         (["{model}"], "expected RUN IMAGE"),
         (["{model}", "{image}", "format=xml"], "format=xml; allowed: csv, jsonl"),
         (["{model}", "{image}", "batch_size=0"], "batch_size=0; allowed: 1 or more"),
+        (["{model}", "{image}", "threshold=-1"], "threshold must be above 0; found -1.0"),
+        (["{model}", "{image}", "thresholds.image_rate=2"], "image_rate must be above 0 and below"),
+        (["{model}", "{image}", "thresholds.image_rate=0.1"], "there are none (dataset.calibra"),
         (["{model}", "{image}", "bits=17"], "bits must be a number from 8 to 16; found 17"),
-        (["{model}", "{image}", "maps=true"], "overlays and maps need a folder"),
+        (["{model}", "{image}", "maps=true"], "overlays, maps, masks, labelme needs a folder"),
         (["{model}", "{image}", "device=abacus"], "device=abacus, and torch sees"),
         (["{model}", "{image}", "ouput=x"], "ouput"),
         (["{model}", "{empty}"], "no images in"),
