@@ -14,7 +14,7 @@ from rdad.model.torch_model import ReverseDistillationModel
 
 THRESHOLDS = Thresholds(
     image=Threshold(2.0, 4.0),
-    pixel=Threshold(1.9, 4.0),
+    pixel=Threshold(1.75, 4.0),
     image_rate=0.02,
     pixel_rate=0.001,
     images=50,

@@ -164,7 +164,7 @@ def test_the_threshold_that_is_named_judges_and_is_said(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all((one["label"] == "defective") == (one["score"] > middle) for one in lines)
     assert [one["normalised_score"] > 0.5 for one in lines].count(True) == 2
-    assert f"thresholds: image {middle:.4g} (given), pixel 1.9" in caplog.text
+    assert f"thresholds: image {middle:.4g} (given), pixel 1.75" in caplog.text
 
 
 def test_overlays_and_maps_are_named_in_the_results(model_file: Path, parts: Path, tmp_path: Path):
