@@ -21,11 +21,11 @@ def inspect(session: onnxruntime.InferenceSession, image: Path, threshold: float
     """What the network says of an image, and the regions above the pixel threshold."""
     picture = ImageOps.exif_transpose(Image.open(image)).convert("RGB")
     names = [output.name for output in session.get_outputs()]
-    answers = dict(
-        zip(names, session.run(names, {"images": np.asarray(picture)[None]}), strict=True)
-    )
-    anomaly_map = np.asarray(answers["anomaly_map"])[0]
-    labels, _ = ndimage.label(anomaly_map > threshold, np.ones((3, 3)))
+    found = map(np.asarray, session.run(names, {"images": np.asarray(picture)[None]}))
+    answers = dict(zip(names, found, strict=True))
+    anomaly_map = answers["anomaly_map"][0]
+    labels = np.zeros(anomaly_map.shape, np.int32)
+    ndimage.label(anomaly_map > threshold, np.ones((3, 3)), output=labels)
     regions = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         inside = labels[rows, columns] == number

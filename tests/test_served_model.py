@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tifffile
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
 from PIL import Image
 from trained_runs import make_trained_run
@@ -41,7 +42,7 @@ def run(run_dir: Path) -> LoadedRun:
 def loaded(run_dir: Path) -> PyFuncModel:
     package = run_dir.parent / "package"
     write_package(run_dir, package)
-    describe_package(package, mlflow.models.Model())
+    describe_package(package, Model())
     return mlflow.pyfunc.load_model(str(package))
 
 
@@ -69,7 +70,7 @@ def test_files_of_many_sizes_get_what_predict_says(
     expected = [run.predict(image) for image in images]
     np.testing.assert_allclose(answer["score"], [one.score for one in expected], rtol=1e-5)
     normalised = [one.normalised_score for one in expected]
-    np.testing.assert_allclose(answer["normalised_score"], normalised, rtol=1e-4)
+    assert answer["normalised_score"].tolist() == pytest.approx(normalised, rel=1e-4)
     assert answer["label"].tolist() == [one.label for one in expected]
     assert set(answer["label"]) == {"good", "defective"}
 
@@ -78,7 +79,8 @@ def test_grey_of_16_bits_is_read_as_in_training(run: LoadedRun):
     deep = np.random.default_rng(0).integers(0, 4096, (64, 64), np.uint16)
     served = ServedModel(replace(run.trained, bits=12))
     answer = served.predict(request([file(deep), file((deep >> 4).astype(np.uint8))]))
-    assert answer["score"][0] == answer["score"][1]
+    first, second = answer["score"].tolist()
+    assert first == second
 
 
 def test_maps_come_as_tiff_files_at_the_images_own_sizes(

@@ -90,7 +90,8 @@ def find_regions(anomaly_map: NDArray[np.floating], above: NDArray[np.bool_]) ->
         anomaly_map: (H, W), raw.
         above: (H, W), where it is above the pixel threshold.
     """
-    labels, _ = ndimage.label(above, EIGHT_NEIGHBOURS)  # type: ignore[misc]
+    labels = np.zeros(above.shape, np.int32)
+    ndimage.label(above, EIGHT_NEIGHBOURS, output=labels)
     regions = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         mask = labels[rows, columns] == number

@@ -49,7 +49,7 @@ def row(outcome: "Outcome", files: Mapping[str, str], *, smallest: int | None = 
         found = prediction.regions
         values[REGIONS] = None if found is None else large(found, smallest)
         values["height"], values["width"] = prediction.size
-    return values | files
+    return {**values, **files}
 
 
 def row_writer(file: TextIO, form: str, columns: Sequence[str]) -> Writer:

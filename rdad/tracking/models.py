@@ -114,8 +114,9 @@ def _version(client: "MlflowClient", name: str, model: "LoggedModel", said: str)
         if model.model_id in (known.source or ""):
             return known.version
     source, run_id = model.artifact_location, model.source_run_id
-    told = {"model_id": model.model_id, "description": said}
-    return client.create_model_version(name, source, run_id, **told).version
+    return client.create_model_version(
+        name, source, run_id, model_id=model.model_id, description=said
+    ).version
 
 
 def is_stored(source: str) -> bool:

@@ -36,7 +36,7 @@ def as_coco_fills(polygon: list[float]) -> NDArray[np.bool_]:
 def as_labelme_fills(points: list[list[int]]) -> NDArray[np.bool_]:
     """As its program makes a mask of a polygon."""
     assert len(points) > 2
-    picture = Image.new("1", SIZE[::-1])
+    picture = Image.new("1", (SIZE[1], SIZE[0]))
     ImageDraw.Draw(picture).polygon([(x, y) for x, y in points], outline=1, fill=1)
     return np.asarray(picture)
 

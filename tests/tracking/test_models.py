@@ -10,6 +10,8 @@ import torch
 import yaml
 from intruder import Intruder
 from mlflow import MlflowClient
+from mlflow.models import Model
+from mlflow.pyfunc.model import PythonModel
 from mlflow_stores import contents, new_store, only_run
 from trained_runs import make_trained_run, thresholds
 
@@ -54,13 +56,15 @@ def test_a_finished_run_leaves_one_whole_model_with_signature_and_example(uri: s
     assert (model.name, model.status, model.params) == ("model", "READY", {"mode": "add"})
     run = only_run(uri)
     assert model.source_run_id == run.info.run_id
+    assert run.outputs is not None
     assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
-    described = mlflow.models.Model.load(str(folder_of(model)))
+    described = Model.load(str(folder_of(model)))
     assert (described.run_id, described.model_id) == (run.info.run_id, model.model_id)
     assert described.signature.inputs.input_names() == ["image"]
     outputs = ["score", "normalised_score", "label", "anomaly_map", "regions"]
     assert described.signature.outputs.input_names() == outputs
-    assert len(described.load_input_example(str(folder_of(model)))) == 2
+    example: Any = described.load_input_example(str(folder_of(model)))
+    assert len(example) == 2
 
 
 def test_a_logged_model_holds_no_code(uri: str, run_dir: Path):
@@ -161,7 +165,7 @@ def test_a_registered_model_stays_one_version_and_its_alias_moves(
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     assert client.get_registered_model("brick").aliases == {"champion": 2}
     older = client.get_model_version("brick", "1").run_id
-    assert register(older, name="brick", alias="champion", tracking_uri=uri) == 1
+    assert register(str(older), name="brick", alias="champion", tracking_uri=uri) == 1
     assert client.get_registered_model("brick").aliases == {"champion": 1}
 
 
@@ -225,13 +229,13 @@ def test_an_alias_that_mlflow_keeps_for_itself_is_refused(uri: str, run_dir: Pat
         register(str(run_id), name="brick", alias="latest", tracking_uri=uri)
 
 
-class Code(mlflow.pyfunc.PythonModel):
+class Code(PythonModel):
     """Somebody's model as MLflow pickles it, which leaves a file behind when it is loaded."""
 
     def __init__(self, trace: Path) -> None:
         self.intruder = Intruder(trace)
 
-    def predict(self, model_input: Any, params: Any = None) -> Any:
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
         return model_input
 
 
