@@ -82,7 +82,8 @@ class ThresholdMetrics(Metric):
         counts = [[int(one.sum()), one.numel()] for one in parts]
         self.pixels = self.pixels + self.pixels.new_tensor(counts)
         if masks is not None:
-            called, true = above[:, 0].cpu().numpy(), (masks[:, 0] > 0).cpu().numpy()
+            both = counted & above, counted & (masks > 0)
+            called, true = (one[:, 0].cpu().numpy() for one in both)
             counts = [touched_regions(true, called), touched_regions(called, true)]
             self.regions = self.regions + self.regions.new_tensor(counts)
 
