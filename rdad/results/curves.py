@@ -8,6 +8,7 @@ loss.png                  the losses of `history.csv`
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,17 @@ def write_loss_curve(run_dir: Path) -> None:
         _save(run_dir, "loss", loss_figure(history))
 
 
+def write_chart(path: Path, figure: "Figure") -> None:
+    """Write a PNG of what `figure.savefig` would write, which draws it twice to lay it out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+    write_atomic(path, partial(picture.save, dpi=(figure.dpi, figure.dpi)))
+
+
 def _write_roc(run_dir: Path, curves: "Mapping[str, Curve]", areas: Mapping[str, float]) -> None:
     from rdad.results.figures import roc_figure
 
@@ -86,4 +98,4 @@ def _write_pro(run_dir: Path, curve: "Curve", area: float, *, fpr_limit: float) 
 
 
 def _save(run_dir: Path, name: str, figure: "Figure") -> None:
-    write_atomic(run_dir / FOLDER / f"{name}.png", figure.savefig)
+    write_chart(run_dir / FOLDER / f"{name}.png", figure)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated, reader_may_leave
-from rdad.runs.files import write_atomic, write_table, write_text_atomic
+from rdad.runs.files import write_table, write_text_atomic
 from rdad.runs.names import visible
 from rdad.sweep import benchmark_text
 from rdad.sweep.benchmark import benchmarks
@@ -84,12 +84,13 @@ def write_comparison(jobs: Sequence[Job], folder: Path) -> list[str]:
     Raises:
         OSError: a file cannot be written.
     """
+    from rdad.results.curves import write_chart
     from rdad.sweep.comparison_figure import comparison_figure
 
     lines = job_lines(jobs)
     write_table(folder / CSV_FILE, list(lines[0]), [list(line.values()) for line in lines])
     write_text_atomic(folder / PAGE_FILE, markdown(jobs, picture=FIGURE_FILE))
-    write_atomic(folder / FIGURE_FILE, comparison_figure(jobs).savefig)
+    write_chart(folder / FIGURE_FILE, comparison_figure(jobs))
     plots = (folder / FIGURE_FILE).read_bytes()
     write_comparison_page(folder / HTML_FILE, jobs, plots=plots)
     written = [HTML_FILE, CSV_FILE, PAGE_FILE, FIGURE_FILE]

@@ -12,7 +12,8 @@ from report_folders import computed_metrics
 
 from rdad.data.samples import Sample
 from rdad.metrics import AnomalyMetrics, aupro, auroc
-from rdad.results.curves import write_loss_curve, write_test_curves
+from rdad.results.curves import write_chart, write_loss_curve, write_test_curves
+from rdad.results.figures import loss_figure, pro_figure, roc_figure, score_histogram
 from rdad.results.gathered import Gathered
 from rdad.results.spool import Spool
 from rdad.runs.files import append_history
@@ -150,3 +151,22 @@ def test_loss_curve_is_drawn_from_the_history(tmp_path: Path):
     append_history(tmp_path, {"epoch": 1, "train/loss": 1.0})
     write_loss_curve(tmp_path)
     assert names(tmp_path) == {"loss.png"}
+
+
+def test_a_chart_drawn_once_is_the_picture_that_matplotlib_saves(tmp_path: Path):
+    rising = np.linspace(0, 1, 50)
+    charts = (
+        lambda: roc_figure({"image": (rising, rising**0.1)}, {"image": 0.9}),
+        lambda: pro_figure((rising, rising), 0.15),
+        lambda: score_histogram(SCORES, ["good", "good", "bent", "bent", "cut", "cut"]),
+        lambda: loss_figure([{"epoch": n, "train/loss": 10.0**-n} for n in range(5)]),
+    )
+    for chart in charts:
+        chart().savefig(tmp_path / "saved.png")
+        write_chart(tmp_path / "drawn.png", chart())
+        with (
+            Image.open(tmp_path / "saved.png") as saved,
+            Image.open(tmp_path / "drawn.png") as ours,
+        ):
+            assert ours.info["dpi"] == saved.info["dpi"]
+            assert np.array_equal(np.asarray(ours), np.asarray(saved))
