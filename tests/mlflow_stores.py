@@ -2,23 +2,24 @@
 
 import contextlib
 import functools
-import os
 import socket
-import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from commands import Command
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 SERVER = """
+from pathlib import Path
 from mlflow.server import app
 from werkzeug.serving import make_server
 server = make_server("127.0.0.1", 0, app, threaded=True)
-print(server.server_port, flush=True)
+Path("draft").write_text(str(server.server_port))
+Path("draft").rename("port")
 server.serve_forever()
 """
 
@@ -38,7 +39,7 @@ def new_store(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def server_over(uri: str, artifacts: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def server_over(uri: str, artifacts: Path) -> Iterator[tuple[str, Command]]:
     """MLflow's own web application on a free port of this machine, and its process."""
     settings = {
         "_MLFLOW_SERVER_FILE_STORE": uri,
@@ -46,19 +47,17 @@ def server_over(uri: str, artifacts: Path) -> Iterator[tuple[str, subprocess.Pop
         "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(artifacts),
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
     }
-    command = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(
-        command,
-        env=os.environ | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
+    with tempfile.TemporaryDirectory() as folder:
+        port = Path(folder, "port")
+        process = Command(["-c", SERVER], Path(folder), **settings)
         try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}", process
+            while not port.exists():
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port.read_text()}", process
         finally:
             process.kill()
+            process.communicate()
 
 
 def dead_address() -> str:

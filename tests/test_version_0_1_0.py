@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from mlflow import MlflowClient
+from mlflow_stores import new_store
 from PIL import Image
 
 from rdad import compare_runs, load_config, load_run, open_model, run
@@ -90,7 +91,7 @@ def test_runs_and_sweeps_are_resumed(place: Path) -> None:
 
 
 def test_a_run_is_uploaded(place: Path) -> None:
-    uri = f"sqlite:///{place / 'mlflow.db'}"
+    uri = new_store(place)
     assert upload(["run", "--uri", uri]) == 0
     client = MlflowClient(tracking_uri=uri)
     (sent,) = client.search_runs([one.experiment_id for one in client.search_experiments()])

@@ -1,5 +1,8 @@
 """Finished run folders with a real, small, untrained network, made without a training."""
 
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ ARGUMENTS: dict[str, Any] = {
     "weights": None,
     "sigma": 4.0,
 }
+MADE = tempfile.TemporaryDirectory(prefix="rdad-models-")
 
 
 def make_trained_run(
@@ -26,11 +30,19 @@ def make_trained_run(
 ) -> Path:
     """A run folder that `load_run` opens; with `weights`, its model.pt needs that file."""
     make_run_folder(folder, **record)
+    shutil.copyfile(_model_file(threshold, weights), folder / MODEL_FILE)
+    return folder
+
+
+@functools.cache
+def _model_file(threshold: float | None, weights: Path | None) -> Path:
+    """Made once, as to draw and to write the weights takes a second."""
     torch.manual_seed(0)
     arguments = ARGUMENTS | ({"pre_trained": True, "weights": str(weights)} if weights else {})
     model = ReverseDistillationModel(**arguments).eval()
-    save_model(folder / MODEL_FILE, model, arguments, thresholds(threshold))
-    return folder
+    path = Path(tempfile.mkdtemp(dir=MADE.name), MODEL_FILE)
+    save_model(path, model, arguments, thresholds(threshold))
+    return path
 
 
 def thresholds(value: float | None) -> Thresholds | None:

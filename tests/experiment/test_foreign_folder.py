@@ -1,13 +1,11 @@
 """Commands on a folder that somebody else wrote: one message, nothing run, nothing written."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import commands
 import pytest
 import torch
 from intruder import Intruder
@@ -54,17 +52,6 @@ def content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def trained(place: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "rdad.train", *arguments],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 @pytest.mark.parametrize("kind", ["run", "finished run", "sweep"])
 def test_resuming_calls_nothing_that_the_folder_names(place: Path, kind: str) -> None:
     folder = make_trained_run(place / "foreign") if kind == "finished run" else place / "foreign"
@@ -72,7 +59,8 @@ def test_resuming_calls_nothing_that_the_folder_names(place: Path, kind: str) ->
     given = {"hydra": {"overrides": {"task": ["mode=add", CALL], "hydra": []}}}
     (folder / "multirun.yaml").write_text(json.dumps(given))
     before = content(place)
-    done = trained(place, f"resume{'_sweep' * (kind == 'sweep')}=foreign")
+    resume = f"resume{'_sweep' * (kind == 'sweep')}=foreign"
+    done = commands.run("-m", "rdad.train", resume, folder=place)
     assert done.returncode == 1
     assert done.stderr.startswith("rdad.train: foreign/") and "Traceback" not in done.stderr
     assert "_target_: os.mkdir" in done.stderr and TRUSTED in done.stderr
@@ -240,7 +228,7 @@ READ_BY = {  # what of a folder a command must have
 def test_what_is_damaged_is_one_message_of_every_command(
     foreign: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands: dict[str, Callable[[], object]] = {
+    callers: dict[str, Callable[[], object]] = {
         "evaluate": lambda: evaluate([str(foreign)]),
         "predict": lambda: PREDICT.main(predict, [str(foreign), "image.png"]),
         "export": lambda: EXPORT.main(export, [str(foreign)]),
@@ -254,11 +242,11 @@ def test_what_is_damaged_is_one_message_of_every_command(
     for file, parts in READ_BY.items():
         path = foreign / file
         before = path.read_bytes()
-        for damage in (part for part in parts if part not in commands):
+        for damage in (part for part in parts if part not in callers):
             path.write_text(damage)
-            for name in commands.keys() & set(parts):
+            for name in callers.keys() & set(parts):
                 try:
-                    assert commands[name]() == 1, (name, file, damage)
+                    assert callers[name]() == 1, (name, file, damage)
                     [message] = capsys.readouterr().err.splitlines()[-1:]
                 except ValueError as error:
                     message = str(error)

@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,10 +41,16 @@ SMALL = (
 )
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RDAD_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+def cache(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn and decoded images serve all tests, a training its own alone."""
+    shutil.rmtree(images / "trainings", ignore_errors=True)
+    monkeypatch.setenv("RDAD_CACHE_DIR", str(images))
 
 
 def small(*options: str) -> DictConfig:
@@ -230,9 +237,10 @@ def test_a_training_whose_file_is_spoilt_is_made_again(
 
 
 def test_a_cache_that_cannot_be_written_stops_no_run(
-    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache.write_text("a file where a folder is wanted")
+    monkeypatch.setenv("RDAD_CACHE_DIR", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("a file where a folder is wanted")
     assert run(small(), tmp_path / "run").metrics
     assert "other jobs may train the same network meanwhile" in caplog.text
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"

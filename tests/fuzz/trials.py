@@ -27,13 +27,13 @@ VARIABLE = "RDAD_FUZZ"
 """Environment variable: short, the default; long; or cases alone, as `images:17,40`."""
 
 RIGHT, REFUSED = "right", "refused"
-MOST_BYTES = 1_500_000_000
+MOST_BYTES = 1_000_000_000  # beside what the child found when it was forked
 NEVER_BYTES = 6_000_000_000  # beside what is mapped: for the machine's sake
 SHOWN_FAULTS = 10
 
 
 class Outcome(NamedTuple):
-    """What came of one case: RIGHT, REFUSED or what is wrong; `peak` is the child's, in bytes."""
+    """What came of one case: RIGHT, REFUSED or what is wrong; `peak` is in bytes, as MOST_BYTES."""
 
     seed: int
     verdict: str
@@ -135,6 +135,7 @@ class _Child:
 
 def _serve(subject: str, place: Path, pipe: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (NEVER_BYTES, NEVER_BYTES))
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sys.dont_write_bytecode = True
     place.mkdir(parents=True, exist_ok=True)
     kept = ("MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "RDAD_CACHE_DIR")
@@ -150,7 +151,7 @@ def _serve(subject: str, place: Path, pipe: Connection) -> None:
             verdict = traceback.format_exc()
         finally:
             shutil.rmtree(box.folder, ignore_errors=True)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - found) * 1024
         if peak > MOST_BYTES:
             verdict = f"{verdict}, with {peak:,} bytes of memory"
         pipe.send(Outcome(seed, verdict, time.monotonic() - started, peak))

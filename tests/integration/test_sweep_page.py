@@ -6,6 +6,7 @@ from pathlib import Path
 import commands
 import pytest
 from mlflow_page import browser_page, chromium, mlflow_ui
+from mlflow_stores import new_store
 
 from rdad import compare_runs
 
@@ -27,6 +28,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder in which a sweep of two jobs was run from an empty store, and what it printed."""
     chromium()
     folder = tmp_path_factory.mktemp("page")
+    new_store(folder)
     done = commands.run("-m", "rdad.train", "-m", *SWEEP, folder=folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout

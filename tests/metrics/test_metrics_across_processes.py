@@ -3,10 +3,12 @@
 import json
 import os
 
+import commands  # noqa: F401  what the forked processes have imported
 import pytest
 import torch
 from maps_to_score import smooth_maps
-from torch import distributed, multiprocessing
+from torch import distributed
+from torch.multiprocessing import start_processes as start
 
 from rdad.metrics import AnomalyMetrics, streaming
 from rdad.metrics.thresholds import Threshold, Thresholds
@@ -67,7 +69,7 @@ def in_one_process(rank, folder):
 def by_rank(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    multiprocessing.spawn(in_one_process, args=(folder,), nprocs=2)
+    start(in_one_process, args=(folder,), nprocs=2, start_method="forkserver")
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 

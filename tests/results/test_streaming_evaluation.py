@@ -1,9 +1,9 @@
 """A streaming evaluation of any length in the same memory, and the same figures in a run."""
 
-import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from PIL import Image
@@ -89,8 +89,7 @@ def images(tmp_path: Path) -> Path:
 
 def measured(images: Path, number: int, form: str) -> list[float]:
     """Bytes at the worst moment above those before, pixel AUROC, AUPRO."""
-    command = [sys.executable, "-c", PROGRAM, str(images), str(number), form]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = commands.run("-c", PROGRAM, str(images), str(number), form, folder=images)
     assert done.returncode == 0, done.stderr
     return [float(word) for word in done.stdout.split()]
 

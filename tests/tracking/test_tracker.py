@@ -4,8 +4,6 @@ import contextlib
 import http.server
 import logging
 import math
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Command
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 from mlflow_stores import (
@@ -204,12 +203,12 @@ def test_an_interrupted_store_initialisation_leaves_no_half_made_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    command = [sys.executable, "-c", RACE, str(tmp_path), "job", "0", "1"]
-    with subprocess.Popen(command) as process:
-        folder = tmp_path / "0"
-        while not list(folder.glob(".mlflow-*/mlflow.db")):
-            time.sleep(0.02)
-        process.kill()
+    process = Command(["-c", RACE, str(tmp_path), "job", "0", "1"], tmp_path)
+    folder = tmp_path / "0"
+    while not list(folder.glob(".mlflow-*/mlflow.db")):
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
     assert not (folder / "mlflow.db").exists()
     uri = f"sqlite:///{folder}/mlflow.db"
     tracker = MlflowTracker(uri, system_metrics=False)
@@ -301,7 +300,7 @@ def test_a_server_takes_a_run_and_its_death_in_the_middle_costs_seconds(
         assert tracker.error is None
         caplog.clear()  # the folder's model cannot be logged, which is told beside this
         server.kill()
-        server.wait()
+        server.communicate()
         tracker.log_metrics({"train/loss": 0.5}, step=1)
     said = tracker.error
     assert tracker.run_id is not None
@@ -422,13 +421,14 @@ for number in range(int(sys.argv[4])):
 def test_four_processes_that_meet_an_empty_store_lose_nothing(tmp_path: Path) -> None:
     """By hand it was run with 10 rounds; MLflow's own client loses three of four processes."""
     rounds = 2
-    begin = time.time() + 5  # until all four have imported MLflow
+    begin = time.time() + 5  # until all four have started
     arguments = [str(begin), str(rounds)]
     processes = [
-        subprocess.Popen([sys.executable, "-c", RACE, str(tmp_path), f"job-{name}", *arguments])
+        Command(["-c", RACE, str(tmp_path), f"job-{name}", *arguments], tmp_path)
         for name in range(4)
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0, 0]
+    said = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0], said
     for number in range(rounds):
         uri = f"sqlite:///{tmp_path}/{number}/mlflow.db"
         runs = all_runs(uri)

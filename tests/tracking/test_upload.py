@@ -1,8 +1,6 @@
 """A run folder alone is enough to put the run into MLflow, whole and once."""
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +201,8 @@ def test_a_bad_folder_is_reported_and_the_others_are_sent(
 def test_a_dead_store_gives_one_message_and_exit_code_1(tmp_path: Path) -> None:
     run_dir = make_run_folder(tmp_path / "run")
     before = (run_dir / "run.json").read_bytes()
-    command = [sys.executable, "-m", "rdad.upload", str(run_dir), "--uri", dead_address()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command = ["-m", "rdad.upload", str(run_dir), "--uri", dead_address()]
+    done = commands.run(*command, folder=tmp_path, timeout=60)
     assert done.returncode == 1
     assert "no answer from" in done.stderr
     assert done.stderr.count("\n") == 1
