@@ -1,29 +1,45 @@
 """Every notebook runs from its first cell to its last, and is kept without outputs."""
 
 import json
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 
+import commands
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent.parent / "notebooks").glob("*.ipynb"))
+SHORTER = {
+    r"dataset\.image_size=\[\d+,\d+\]": "dataset.image_size=[64,64]",
+    r"trainer\.max_epochs=\d+": "trainer.max_epochs=1",
+}
+READER = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib import pyplot
+shell = InteractiveShell.instance()
+for cell in json.load(open(sys.argv[1])):
+    shell.run_cell(cell).raise_error()
+    for number in pyplot.get_fignums():
+        pyplot.figure(number).canvas.draw()
+    pyplot.close("all")
+"""
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_an_empty_folder(notebook: Path, tmp_path: Path) -> None:
-    (tmp_path / notebook.name).write_bytes(notebook.read_bytes())
-    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=300", "-q"]
-    done = subprocess.run(
-        [*command, notebook.name, "--rootdir=.", "-p", "no:cacheprovider"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TMPDIR": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
+    cells = code_of(notebook)
+    for said, shorter in SHORTER.items():
+        assert any(re.search(said, cell) for cell in cells), said
+        cells = [re.sub(said, shorter, cell) for cell in cells]
+    (tmp_path / "cells.json").write_text(json.dumps(cells))
+    variables = {"MPLBACKEND": "agg", "IPYTHONDIR": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = commands.run("-c", READER, "cells.json", folder=tmp_path, **variables)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+
+def code_of(notebook: Path) -> list[str]:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from mlflow_stores import new_store
 from PIL import Image
 
 from rdad import load_run
@@ -23,6 +24,7 @@ SMALL = [
     "dataset.image_size=[64,96]",
     "trainer=cpu",
 ]
+SCORES_ALONE = ["artifacts.maps=false", "artifacts.overlays=0", "artifacts.report=false"]
 
 
 def train(*arguments: str, folder: Path, timeout: int = 300, **variables: str) -> commands.Done:
@@ -39,6 +41,7 @@ def data(assets: Path, resnet18_weights: Path) -> list[str]:
 def finished(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A small run with everything on, and what it printed."""
     folder = tmp_path_factory.mktemp("finished")
+    new_store(folder)
     done = train(*data, "trainer.max_epochs=2", "hydra.run.dir=run", folder=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
@@ -106,13 +109,7 @@ def test_a_loaded_run_gives_the_scores_that_the_run_wrote(finished: tuple[Path, 
 
 
 def test_the_same_seed_gives_the_same_numbers_bit_for_bit(data: list[str], tmp_path: Path) -> None:
-    common = (
-        *data,
-        "trainer.max_epochs=2",
-        "tracking=off",
-        "artifacts.overlays=0",
-        "artifacts.maps=false",
-    )
+    common = (*data, *SCORES_ALONE, "trainer.max_epochs=2", "tracking=off")
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         done = train(*common, f"seed={seed}", f"hydra.run.dir={name}", folder=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -130,6 +127,7 @@ def test_cached_features_train_to_the_same_losses(data: list[str], tmp_path: Pat
     for cached in ("float32", "none"):
         done = train(
             *data,
+            *SCORES_ALONE,
             "trainer.max_epochs=2",
             "tracking=off",
             f"cache_features={cached}",
@@ -145,6 +143,7 @@ def test_cached_features_train_to_the_same_losses(data: list[str], tmp_path: Pat
 def test_a_dead_store_costs_nothing_but_the_exit_code(data: list[str], tmp_path: Path) -> None:
     done = train(
         *data,
+        *SCORES_ALONE,
         "trainer.max_epochs=1",
         "hydra.run.dir=run",
         folder=tmp_path,
@@ -154,7 +153,7 @@ def test_a_dead_store_costs_nothing_but_the_exit_code(data: list[str], tmp_path:
     assert "python -m rdad.upload run" in done.stdout
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
     assert (tmp_path / "run" / "metrics.json").is_file()
-    upload = ["-m", "rdad.upload", "run", "--uri", "sqlite:///later.db"]
+    upload = ["-m", "rdad.upload", "run", "--uri", new_store(tmp_path / "later")]
     sent = commands.run(*upload, folder=tmp_path)
     assert sent.returncode == 0, sent.stderr
 
@@ -178,6 +177,7 @@ def test_an_interrupted_run_leaves_weights_that_load(data: list[str], tmp_path: 
 def test_validation_on_test_images_is_recorded_as_watched(data: list[str], tmp_path: Path) -> None:
     done = train(
         *data,
+        *SCORES_ALONE,
         "trainer.max_epochs=2",
         "trainer.check_val_every_n_epoch=1",
         "dataset.validation=test",
@@ -204,6 +204,7 @@ def test_own_folders_without_defects_train_and_say_what_is_undefined(
         f"dataset.root={assets / 'data' / 'mvtec_ad' / 'toothbrush'}",
         "dataset.normal=train/good",
         "dataset.image_size=[64,64]",
+        *SCORES_ALONE,
         "trainer.max_epochs=1",
         "tracking=off",
         "hydra.run.dir=run",
@@ -242,6 +243,7 @@ def test_bad_input_gets_one_message_and_no_traceback(
 def test_two_processes_train_together(data: list[str], tmp_path: Path) -> None:
     done = train(
         *data,
+        *SCORES_ALONE,
         "trainer=ddp",
         "trainer.accelerator=cpu",
         "trainer.devices=2",

@@ -1,5 +1,6 @@
 """Train once, score many: what shares a training, what does not, and that results are the same."""
 
+import functools
 import threading
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ def train(data: Path, name: str, *overrides: str) -> dict[str, Any]:
         "trainer=cpu",
         "trainer.max_epochs=1",
         "tracking=off",
+        "artifacts.maps=false",
+        "artifacts.overlays=0",
+        "artifacts.report=false",
         *overrides,
     )
     run_dir = data.parent / name
@@ -82,6 +86,7 @@ def test_another_mode_and_blur_reuse_the_training_bit_for_bit(
 SAME = {"data_digest": "a", "encoder_digest": "b"}
 
 
+@functools.cache
 def fingerprint(*overrides: str, **digests: str) -> str:
     settings = training_settings(load_config(*overrides))
     return training_fingerprint(settings, **{**SAME, **digests})
