@@ -41,10 +41,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Kind:
-    """Values by what a sentence says of them, and a function that tells them."""
+    """Values by what a sentence says of them, a function that tells them, and names among them."""
 
     said: str
     holds: Callable[[Any], bool]
+    names: tuple[str, ...] = ()
 
     def __contains__(self, value: Any) -> bool:
         return self.holds(value)
@@ -70,7 +71,7 @@ def choice(*names: str, several: bool = False, node: bool = False, default: Any 
         listed = list(value) if several and _is_list(value) else [value]
         return bool(listed) and all(isinstance(one, str) and one in names for one in listed)
 
-    return among(Kind(f"one of {', '.join(names)}", holds), default)
+    return among(Kind(f"one of {', '.join(names)}", holds, names), default)
 
 
 def text(said: str, *, node: bool = False) -> Any:

@@ -245,7 +245,8 @@ def check_values(schema: type, node: Mapping[str, Any], place: str = "") -> None
                 check_keys(key, value, nested)
             check_values(nested, value, f"{key}.")
         elif allowed is not None and not (value is None and may_be_null) and value not in allowed:
-            raise ConfigError(f"{key} must be {allowed}; found {value!r}")
+            near = hint(value, getattr(allowed, "names", ()))
+            raise ConfigError(f"{key} must be {allowed}; found {value!r}{near}")
 
 
 def check_threshold(threshold: float | None, image_rate: float | None) -> None:

@@ -369,3 +369,8 @@ def test_weights_of_a_misspelt_backbone_are_refused() -> None:
 def test_weights_are_texts() -> None:
     with pytest.raises(ConfigError, match=r"model\.weights must be a file or a name"):
         check(load_config("model.weights={resnet18: 3}"))
+
+
+def test_a_misspelt_name_of_a_value_gets_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"found 'adamv' \(did you mean adamw\?\)"):
+        check(load_config("model.optimizer=adamv"))
