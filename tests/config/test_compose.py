@@ -31,6 +31,8 @@ def test_every_option_composes_and_passes_with_what_it_asks_for(option: str):
     asked_for = missing(load_config(f"{group}={name}"))
     if option == "experiment/joint":
         asked_for.append("dataset.category=[brick,grass]")
+    if option == "callbacks/early_stopping":
+        asked_for.append("dataset.validation=split")
     check(load_config(f"{group}={name}", *asked_for))
 
 
