@@ -69,6 +69,7 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
         computing_in(OF_LIGHTNING[cfg.trainer.precision], device),
         {name: value for name, value in known.items() if name not in OF_TRAINING},
         now(),
+        source if same_map and images.tiling == trained.tiling else None,
     )
     # the run's calibration images are not trained on; of others the command line has to say so
     own_images = bool(run) and run.record.get("data_digest") == images.content_digest

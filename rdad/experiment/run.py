@@ -92,7 +92,7 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     with book.opened(images, training.encoder_digest):
         training.train()
         precision = training.trainer.precision_plugin.forward_context
-        told = book.record["params"], book.record["started"]
+        told = book.record["params"], book.record["started"], str(run_dir.absolute())
         scoring = Scoring(cfg, run_dir, training.model, images, precision, *told)
         thresholds = scoring.calibrate(cfg.thresholds)
         training.save_model(thresholds)

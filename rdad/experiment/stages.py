@@ -213,7 +213,7 @@ class Scoring:
     Attributes:
         folder: Where what comes of it goes.
         model: On its device.
-        settings, date: What the report says of it, see `ReportSubject`.
+        settings, date, source: What the report says of it, see `ReportSubject`.
     """
 
     cfg: DictConfig
@@ -223,6 +223,7 @@ class Scoring:
     precision: Precision
     settings: dict[str, str | int | float]
     date: str
+    source: str | None
 
     def calibrate(self, rates: Mapping[str, float]) -> Thresholds | None:
         """None where no image was held back; `rates` as conf/train.yaml's `thresholds`."""
@@ -232,7 +233,7 @@ class Scoring:
     def test(self, thresholds: Thresholds | None) -> tuple[dict[str, float], dict[str, str]]:
         """Metrics of the raw scores and maps, and all artifacts, as `evaluate_into` says."""
         artifacts, images = self.cfg.artifacts, self.images
-        told = (images.category, self.settings, self.date)
+        told = (images.category, self.settings, self.date, self.source)
         writer = ArtifactWriter(
             self.folder,
             category=images.category,

@@ -112,14 +112,14 @@ def _write_overlay(
 ) -> None:
     prediction, picture = outcome.prediction, outcome.picture
     assert prediction is not None and picture is not None
-    shown, outlined = prediction.network_map, None
+    shown, threshold = prediction.network_map, None
     if prediction.valid is not None:
         shown = np.where(prediction.valid, shown, np.float32(np.nan))
     limits = (float(np.nanmin(shown)), float(np.nanmax(shown)))
     if thresholds is not None:
-        stretched = stretched_map(prediction.network_map, picture.shape[:2])
-        outlined = thresholds.pixel.exceeded(stretched)
-        shown, limits = thresholds.pixel.normalise(shown), (0.0, 1.0)
+        stretched = stretched_map(shown, picture.shape[:2])
+        shown, limits, threshold = thresholds.pixel.normalise(stretched), (0.0, 1.0), 0.5
     caption = f"score {prediction.score:.4g}  {prediction.label or ''}".rstrip()
-    drawn = overlay(picture, shown, outlined, *limits, title=title, caption=caption)
+    texts = {"title": title, "caption": caption}
+    drawn = overlay(picture, shown, None, *limits, threshold=threshold, **texts)
     write_atomic(path, partial(drawn.save, compress_level=PNG_LEVEL))

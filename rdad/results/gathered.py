@@ -26,6 +26,7 @@ class Gathered:
         scores: Raw, one a sample.
         limits: The lowest and the highest value of all maps.
         curves, areas: `AnomalyMetrics.curves` and `curve_areas`; empty before they are computed.
+        undefined: Why metrics that are nan are so, by name.
     """
 
     maps: Spool
@@ -36,6 +37,7 @@ class Gathered:
     limits: tuple[float, float] = (np.inf, -np.inf)
     curves: "dict[str, Curve]" = field(default_factory=dict)
     areas: dict[str, float] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
 
     def add(self, sample: "Sample", score: float, values: "NDArray[np.float32]") -> None:
         """Take what is kept in memory; the map goes into `maps` by itself, which may fail."""

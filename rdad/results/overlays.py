@@ -75,9 +75,11 @@ def draw_overlay(path: Path, gathered: Gathered, number: int, *, category: str) 
     image = np.asarray(load_image(sample.image, bits=sample.bits))
     marked = decode_union(sample)
     mask = None if marked is None else np.asarray(marked[0]) > 127
+    by = gathered.thresholds
     texts = {
         "title": f"{sample.category or category}  {sample.defect_type}/{sample.name}",
         "caption": f"score {gathered.scores[number]:.4g}",
     }
-    picture = overlay(image, anomaly_map, mask, *gathered.limits, **texts)
+    threshold = None if by is None else by.pixel.value
+    picture = overlay(image, anomaly_map, mask, *gathered.limits, threshold=threshold, **texts)
     write_atomic(path, partial(picture.save, compress_level=PNG_LEVEL))

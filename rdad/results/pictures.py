@@ -1,23 +1,28 @@
 """Pictures of anomaly maps: arrays in, pictures out. Writes no file; charts are in `figures`."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from numpy.typing import NDArray
+
+Colour: TypeAlias = tuple[int, int, int]
 
 PANEL_SIDES_PX = (256, 384)  # a panel's longer side is brought into this range
 GAP_PX = 6
-CAPTION_PX = 30
+LINE_PX = 26  # two lines of text stand under the panels
+CAPTION_PX = 2 * LINE_PX
 TEXT_PX = 15
 SCALE_BAR_PX = 110
-LIMIT_PX = 150  # for the numbers on both sides of the scale
-NARROWEST_PX = 518  # room for the caption under narrow panels
+LIMIT_PX = 130  # for the numbers on both sides of the scale
+NARROWEST_PX = 518  # room for the text under narrow panels
 VEIL = 0.7
-OUTLINE_COLOUR = (0, 255, 190)
+TRUE_COLOUR, PREDICTED_COLOUR = (0, 255, 190), (255, 64, 255)  # of outlines, in every picture
 INK, FAINT_INK = (30, 30, 30), (105, 105, 105)
 
 
@@ -65,26 +70,39 @@ def overlay(
     low: float,
     high: float,
     *,
+    threshold: float | None = None,
     title: str = "",
     caption: str = "",
 ) -> Image.Image:
-    """One row: the image, the image with the defect's outline, the heat map over the image.
+    """One row: the image, the image with outlines, the heat map over the image.
+
+    The true defect and the predicted region are outlined, each in its colour, which a legend
+    names; the scale has a mark where the predicted region begins.
 
     Args:
         image: (H, W, 3). A panel's longer side is at most 384 pixels, and at least 256.
         anomaly_map: (h, w), of any size; it is stretched over the image.
-        mask: (H, W), not zero where the defect is. None: the second panel is left out.
+        mask: (H, W), not zero where the defect is. None: it is not known where.
         low, high: The limits of the colour scale, printed beside it.
+        threshold: Values of the map above it are the predicted region. None: there is none, and
+            without a mask the second panel is left out.
         title, caption: Text under the pictures; the caption follows the title in a fainter colour.
     """
     picture = panel(image)
-    panels = [picture]
+    heat = _stretched(anomaly_map, picture.size)
+    outlines: dict[str, tuple[NDArray[np.generic], Colour]] = {}
     if mask is not None:
-        panels.append(_outlined(picture, mask))
-    panels.append(_heated(picture, anomaly_map, low, high))
+        outlines["true defect"] = _scaled(picture, mask), TRUE_COLOUR
+    if threshold is not None:
+        outlines[f"predicted > {threshold:.4g}"] = heat > threshold, PREDICTED_COLOUR
+    panels = [picture]
+    if outlines:
+        panels.append(_outlined(picture, outlines.values()))
+    panels.append(_heated(picture, heat, low, high))
     sheet = _side_by_side(panels)
     _write_caption(sheet, title, caption)
-    _draw_scale(sheet, low, high)
+    _write_legend(sheet, {name: colour for name, (_, colour) in outlines.items()})
+    _draw_scale(sheet, low, high, threshold)
     return sheet
 
 
@@ -107,37 +125,45 @@ def panel(image: "NDArray[np.uint8] | Image.Image") -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _outlined(picture: Image.Image, mask: "NDArray[np.generic]") -> Image.Image:
-    """A bright line in a dark casing, just outside the defect: one of them shows on any ground."""
-    distance = _signed_distance(picture, mask)
+def _outlined(
+    picture: Image.Image, outlines: "Iterable[tuple[NDArray[np.generic], Colour]]"
+) -> Image.Image:
+    """A bright line in a dark casing, just outside each region: one shows on any ground."""
     result = np.asarray(picture, dtype=np.float64)
-    for colour, half_width in (((0, 0, 0), 2.6), (OUTLINE_COLOUR, 1.2)):
-        opacity = np.clip(half_width + 0.5 - np.abs(distance - 2.0), 0.0, 1.0)[..., None]
-        result = result * (1 - opacity) + np.asarray(colour) * opacity
+    for inside, line in outlines:
+        distance = _signed_distance(inside)
+        for colour, half_width in (((0, 0, 0), 2.6), (line, 1.2)):
+            opacity = np.clip(half_width + 0.5 - np.abs(distance - 2.0), 0.0, 1.0)[..., None]
+            result = result * (1 - opacity) + np.asarray(colour) * opacity
     return Image.fromarray(np.rint(result).astype(np.uint8))
 
 
-def _signed_distance(picture: Image.Image, mask: "NDArray[np.generic]") -> "NDArray[np.float64]":
-    """Panel pixels to the defect's edge, negative in it; one pixel survives the scaling."""
-    from scipy.ndimage import distance_transform_edt  # slow to import
-
+def _scaled(picture: Image.Image, mask: "NDArray[np.generic]") -> "NDArray[np.bool_]":
+    """The mask in a panel's size; a defect of one pixel survives."""
     marked = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
     shrinks = picture.width < marked.width or picture.height < marked.height
     scaled = np.asarray(marked.resize(picture.size, Image.Resampling.BILINEAR))
-    inside = scaled > (0 if shrinks else 127)
+    return scaled > (0 if shrinks else 127)
+
+
+def _signed_distance(inside: "NDArray[np.generic]") -> "NDArray[np.float64]":
+    """Pixels to a region's edge, negative in it."""
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
     if not inside.any():
         return np.full(inside.shape, np.inf)
     return np.asarray(distance_transform_edt(~inside)) - np.asarray(distance_transform_edt(inside))
 
 
+def _stretched(anomaly_map: "NDArray[np.floating]", size: tuple[int, int]) -> "NDArray[np.float32]":
+    stretched = Image.fromarray(anomaly_map.astype(np.float32))
+    return np.asarray(stretched.resize(size, Image.Resampling.BILINEAR))
+
+
 def _heated(
-    picture: Image.Image, anomaly_map: "NDArray[np.floating]", low: float, high: float
+    picture: Image.Image, values: "NDArray[np.float32]", low: float, high: float
 ) -> Image.Image:
     """Heat laid over the picture in grey, the more opaque the hotter."""
-    stretched = Image.fromarray(anomaly_map.astype(np.float32)).resize(
-        picture.size, Image.Resampling.BILINEAR
-    )
-    values = np.asarray(stretched)
     opacity = heat_opacity(values, low, high)[..., None]
     grey = np.asarray(picture.convert("L"), dtype=np.float64)[..., None]
     blended = grey * (1 - opacity) + heat_map(values, low, high) * opacity
@@ -164,32 +190,51 @@ def _font(text: str) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
 
 
 def _write(
-    sheet: Image.Image, text: str, left: float, room: float, colour: tuple[int, int, int]
+    sheet: Image.Image, text: str, left: float, room: float, colour: Colour, *, line: int
 ) -> float:
-    """Write one line into the caption, cut to `room` pixels; gives the place of its end."""
+    """Write into a line of the text, cut to `room` pixels; gives the place of its end."""
     font, fits = _font(text), text
     while fits and font.getlength(fits) > room:
         text = text[:-1]
         fits = f"{text}..." if text else ""
-    middle = sheet.height - CAPTION_PX / 2
-    ImageDraw.Draw(sheet).text((left, middle), fits, fill=colour, font=font, anchor="lm")
+    place = left, _middle(sheet, line)
+    ImageDraw.Draw(sheet).text(place, fits, fill=colour, font=font, anchor="lm")
     return left + font.getlength(fits)
+
+
+def _middle(sheet: Image.Image, line: int) -> int:
+    return sheet.height - CAPTION_PX + line * LINE_PX + LINE_PX // 2
 
 
 def _write_caption(sheet: Image.Image, title: str, caption: str) -> None:
     """The title is cut before the caption is: the caption holds the score."""
-    room = sheet.width - SCALE_BAR_PX - LIMIT_PX
+    room = sheet.width - 8
     wanted = min(_font(caption).getlength(caption), room / 2)
-    end = _write(sheet, title, 4, room - wanted - 18, INK)
-    _write(sheet, caption, end + 14, room - end - 14, FAINT_INK)
+    end = _write(sheet, title, 4, room - wanted - 18, INK, line=0)
+    _write(sheet, caption, end + 14, room - end - 14, FAINT_INK, line=0)
 
 
-def _draw_scale(sheet: Image.Image, low: float, high: float) -> None:
-    """The colour scale with its limits, at the caption's right end."""
+def _write_legend(sheet: Image.Image, lines: "Mapping[str, Colour]") -> None:
+    """What each outline is, at the second line's left end."""
+    left, middle, most = 4.0, _middle(sheet, 1), sheet.width - SCALE_BAR_PX - LIMIT_PX
+    for name, colour in lines.items():
+        for line, half_width in (((0, 0, 0), 2), (colour, 1)):
+            box = (left, middle - half_width, left + 18, middle + half_width)
+            ImageDraw.Draw(sheet).rectangle(box, fill=line)
+        left = _write(sheet, name, left + 24, most - left - 24, FAINT_INK, line=1) + 18
+
+
+def _draw_scale(sheet: Image.Image, low: float, high: float, threshold: float | None) -> None:
+    """The colour scale with its limits and the threshold, at the second line's right end."""
     bar = heat_map(np.tile(np.linspace(0.0, 1.0, SCALE_BAR_PX), (10, 1)), 0.0, 1.0)
     highest, lowest = f"{high:.4g}", f"{low:.4g}"
     right = sheet.width - 4 - _font(highest).getlength(highest)
-    left = right - SCALE_BAR_PX - 6
-    sheet.paste(Image.fromarray(bar), (round(left), sheet.height - CAPTION_PX // 2 - 5))
-    _write(sheet, highest, right, 70, FAINT_INK)
-    _write(sheet, lowest, left - 6 - _font(lowest).getlength(lowest), 70, FAINT_INK)
+    left, middle = round(right - SCALE_BAR_PX - 6), _middle(sheet, 1)
+    sheet.paste(Image.fromarray(bar), (left, middle - 5))
+    if threshold is not None and low <= threshold <= high and low < high:
+        at = left + round((SCALE_BAR_PX - 1) * (threshold - low) / (high - low))
+        for colour, half_width in (((0, 0, 0), 2), (PREDICTED_COLOUR, 1)):
+            box = (at - half_width, middle - 8, at + half_width, middle + 7)
+            ImageDraw.Draw(sheet).rectangle(box, fill=colour)
+    _write(sheet, highest, right, 70, FAINT_INK, line=1)
+    _write(sheet, lowest, left - 6 - _font(lowest).getlength(lowest), 70, FAINT_INK, line=1)

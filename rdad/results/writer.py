@@ -131,8 +131,9 @@ class ArtifactWriter:
             written.add_done_callback(lambda _: self._waiting.leave(pixels))
 
     def take_curves(self, metrics: "RunMetrics") -> None:
-        """Take the curves of metrics that have been computed of what was added."""
+        """Take the curves of metrics that were computed of what was added, and why any lack."""
         self._gathered.curves, self._gathered.areas = metrics.curves, metrics.curve_areas
+        self._gathered.undefined = metrics.undefined
 
     def close(self) -> None:
         """Wait for the maps, then write scores, overlays, curves and report.

@@ -13,6 +13,7 @@ from rdad.metrics.thresholds import Threshold
 from rdad.predict.pictures import with_files
 from rdad.predict.rows import MAP, OVERLAY
 from rdad.predict.stream import Outcome, outcomes
+from rdad.results.pictures import PREDICTED_COLOUR, TRUE_COLOUR
 
 
 def test_images_of_one_name_in_different_folders_have_files_of_their_own(
@@ -81,6 +82,9 @@ def test_an_overlay_outlines_what_is_above_the_pixel_threshold(
     np.testing.assert_array_equal(none[: panel[0], second], image)
     differs = (some[: panel[0], second] != image).any(axis=2)
     assert 0 < differs.mean() < 0.5
+    drawn = some[: panel[0], second]
+    assert (drawn == PREDICTED_COLOUR).all(axis=2).any(), "in the colour of another outline"
+    assert not (drawn == TRUE_COLOUR).all(axis=2).any()
     without = overlay_of(trained, path, tmp_path, None)
     assert (none.shape[1], without.shape[1]) == (3 * 256 + 2 * 6, 2 * 256 + 6)
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdad.results.pictures import CAPTION_PX, GAP_PX, OUTLINE_COLOUR, heat_map, overlay
+from rdad.results.pictures import (
+    CAPTION_PX,
+    GAP_PX,
+    LINE_PX,
+    PREDICTED_COLOUR,
+    TRUE_COLOUR,
+    heat_map,
+    overlay,
+)
 
 GREY = np.full((300, 200, 3), 128, dtype=np.uint8)
 FLAT = np.zeros((64, 64), dtype=np.float32)
@@ -55,7 +63,7 @@ def test_overlay_shows_image_outline_and_heat_side_by_side():
     assert changed[97:100, 60:140].any(axis=0).all(), "the outline has a gap"
 
 
-@pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255), OUTLINE_COLOUR])
+@pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255), TRUE_COLOUR])
 def test_outline_stands_out_from_any_ground(ground: tuple[int, int, int]):
     image = np.full((300, 300, 3), ground, dtype=np.uint8)
     mask = np.zeros((300, 300), dtype=bool)
@@ -84,6 +92,35 @@ def test_mask_over_the_whole_image_changes_no_pixel_far_from_the_border():
     assert (outlined[5:-5, 5:-5] == 128).all()
 
 
+def test_true_and_predicted_regions_are_outlined_and_named_in_colours_of_their_own():
+    mask, hot = np.zeros((300, 300), bool), np.zeros((300, 300), np.float32)
+    mask[100:140, 50:90], hot[200:260, 180:240] = True, 1.0
+    image = np.full((300, 300, 3), 128, np.uint8)
+    sheet = overlay(image, hot, mask, 0.0, 1.0, threshold=0.5)
+    outlined = panels(sheet, 3)[1]
+    for colour, rows, columns in (
+        (TRUE_COLOUR, (98, 141), (48, 91)),
+        (PREDICTED_COLOUR, (198, 261), (178, 241)),
+    ):
+        found = np.argwhere((outlined == colour).all(axis=2))
+        np.testing.assert_allclose(found.min(0), (rows[0], columns[0]), atol=1)
+        np.testing.assert_allclose(found.max(0), (rows[1], columns[1]), atol=1)
+        legend = np.asarray(sheet)[-LINE_PX:, :300]
+        assert (legend == colour).all(axis=2).any()
+    without = np.asarray(overlay(image, hot, mask, 0.0, 1.0))
+    assert not (without == PREDICTED_COLOUR).all(axis=2).any()
+
+
+def test_scale_is_marked_where_the_predicted_region_begins():
+    places = []
+    for threshold in (0.25, 0.75, 7.0):
+        sheet = overlay(GREY, FLAT, None, 0.0, 1.0, threshold=threshold)
+        scale = np.asarray(sheet)[-LINE_PX:, 400:]
+        places.append(np.argwhere((scale == PREDICTED_COLOUR).all(axis=2))[:, 1])
+    assert np.mean(places[1]) - np.mean(places[0]) == pytest.approx(110 / 2, abs=1)
+    assert places[2].size == 0, "a threshold beyond the scale is marked"
+
+
 def test_overlay_without_mask_has_two_panels():
     sheet = overlay(np.zeros((300, 300, 3), np.uint8), FLAT, None, 0.0, 1.0)
     assert sheet.size == (2 * 300 + GAP_PX, 300 + CAPTION_PX)
@@ -105,11 +142,11 @@ def test_overlay_bounds_its_size_for_any_image(shape: tuple[int, int]):
     assert sheet.height <= 384 + CAPTION_PX
 
 
-def test_caption_is_cut_before_the_colour_scale():
+def test_text_however_long_covers_no_legend_and_no_scale():
     short = np.asarray(overlay(GREY, FLAT, None, 0.0, 1.0, title="x", caption="y"))
     long = np.asarray(overlay(GREY, FLAT, None, 0.0, 1.0, title="x" * 500, caption="y" * 500))
-    assert (short[-CAPTION_PX:, -240:] == long[-CAPTION_PX:, -240:]).all()
-    assert (short[-CAPTION_PX:, :240] != long[-CAPTION_PX:, :240]).any()
+    assert (short[-LINE_PX:] == long[-LINE_PX:]).all()
+    assert (short[-CAPTION_PX:-LINE_PX] != long[-CAPTION_PX:-LINE_PX]).any()
 
 
 def test_long_title_leaves_room_for_the_score():

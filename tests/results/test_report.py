@@ -18,7 +18,7 @@ from rdad.results.gathered import Gathered
 from rdad.results.pictures import heat_map, heat_opacity
 from rdad.results.report.contents import contents
 from rdad.results.report.page import PLACE, write_page
-from rdad.results.report.pictures import draw_heat, outline_path, photograph_side
+from rdad.results.report.pictures import draw_heat, outline_path, photograph_side, region_path
 from rdad.results.spool import Spool
 from rdad.runs.files import append_history, write_metrics
 
@@ -71,6 +71,9 @@ def test_page_holds_metrics_losses_curves_and_thresholds_of_the_run_folder(tmp_p
     assert run["loss"] == {"train/loss": [[1, 1.0], [2, 0.5]]}
     assert set(run["curves"]) == {"image_roc", "pixel_roc", "pro"}
     assert run["curves"]["image_roc"][0] == [0, 0] and run["curves"]["image_roc"][-1] == [1, 1]
+    assert run["command"] == "python -m rdad.predict 'outputs/a part' IMAGES"
+    predicted = [bool(image["predicted"]) for image in held(page, "images")]
+    assert predicted == [False, True, True, True], "0.4 in float32 is above the threshold 0.4"
     assert run["thresholds"]["image"] == 0.5 and run["thresholds"]["guaranteed"]
     expected = THRESHOLDS.image.normalise(SCORES).tolist()
     assert [image["normalised"] for image in held(page, "images")] == expected
@@ -146,7 +149,7 @@ def test_images_are_taken_one_by_one(tmp_path: Path):
     assert taken[2][1] > 100_000, "the first image waited for the last"
 
 
-@pytest.mark.parametrize(("images", "side"), [(0, 512), (42, 512), (1000, 190), (10**6, 64)])
+@pytest.mark.parametrize(("images", "side"), [(0, 1024), (42, 930), (1000, 190), (10**6, 64)])
 def test_photographs_are_the_smaller_the_more_there_are(images: int, side: int):
     assert photograph_side(images) == side
 
@@ -168,6 +171,15 @@ def test_defect_of_one_pixel_has_an_outline_where_it_lies(width: int):
     assert len(points) >= 3
     assert points.mean(0) == pytest.approx([500, 250], abs=10)
     assert outline_path(Image.new("L", (8, 8))) == ""
+
+
+def test_predicted_region_is_outlined_between_the_pixels_that_are_above_and_below():
+    values = np.zeros((20, 40), np.float32)
+    values[5:10, 10:30] = 1.0
+    points = np.array(re.findall(r"(-?\d+) (-?\d+)", region_path(values, 0.5)), int)
+    assert points.min(0) == pytest.approx([250, 250], abs=5)
+    assert points.max(0) == pytest.approx([750, 500], abs=5)
+    assert region_path(values, 1.0) == "", "a value at the threshold is not above it"
 
 
 def test_heat_has_the_colours_and_opacity_of_the_overlays():

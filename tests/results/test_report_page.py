@@ -11,6 +11,8 @@ from mlflow_page import browser_page, chromium
 from PIL import Image
 from report_folders import THRESHOLDS, make_samples, write_report
 
+from rdad.metrics.thresholds import Threshold
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -130,19 +132,101 @@ def test_card_opens_a_larger_view_that_steps_and_closes_by_keyboard(opened: "Pag
     dialog.locator("img.heat").wait_for()
     assert dialog.locator("h2").inner_text() == "good/005"
     facts = dialog.locator("dl").inner_text()
+    assert dialog.locator(".scale").inner_text().split() == ["0.1", "0.9"]
     assert "false alarm" in facts and "0.7000" in facts and "3 of 12" in facts
     assert str(report.parent.parent / "data/image.png") in facts
+    predicted, true = dialog.locator("svg.predicted"), dialog.locator("svg.true")
+    assert predicted.is_visible() and not true.is_visible()
     page.keyboard.press("ArrowRight")
     assert dialog.locator("h2").inner_text() == "bent/006"
-    assert dialog.locator("svg.outline").is_visible()
-    dialog.get_by_label("Defect outline").uncheck()
-    assert not dialog.locator("svg.outline").is_visible()
+    assert true.is_visible()
+    dialog.get_by_label("True defect").uncheck()
+    assert not true.is_visible()
+    dialog.get_by_label("Predicted, above 0.4").uncheck()
+    page.get_by_label("Previous image").click()
+    assert not predicted.is_visible()
+    page.get_by_label("Next image").click()
     dialog.get_by_label("Image", exact=True).check()
     assert not dialog.locator("img.heat").is_visible()
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
     # a dialog's close event, after which the focus moves, comes a moment after Escape
     page.locator(":focus", has_text="bent/006").wait_for(timeout=5000)
+
+
+def test_a_picture_is_brought_nearer_where_the_pointer_is(opened: "Page", report: Path):
+    page = opened
+    page.goto(report.as_uri())
+    page.locator(".card").first.click()
+    frame, picture = page.locator("#detail-picture"), page.locator("#detail-picture .picture")
+    whole, box = picture.bounding_box(), frame.bounding_box()
+    assert whole and box
+    x, y = box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.dblclick(x, y)
+    near = picture.bounding_box()
+    assert near and near["width"] == pytest.approx(4 * whole["width"], rel=0.01)
+    assert (x - near["x"]) / near["width"] == pytest.approx(
+        (x - whole["x"]) / whole["width"], abs=0.01
+    )
+    assert page.locator("#zoom").inner_text() == "400 %"
+    page.keyboard.press("0")
+    assert picture.bounding_box() == whole
+    page.get_by_label("Zoom in").click()
+    assert page.locator("#zoom").inner_text() == "150 %"
+
+
+def test_images_are_found_by_the_words_of_their_names(opened: "Page", report: Path):
+    opened.goto(report.as_uri())
+    opened.get_by_label("File name").fill("BENT 00")
+    assert sorted(names(opened)) == ["006", "007", "008", "009"]
+    opened.get_by_label("Wrong").check()
+    assert names(opened) == ["006"]
+    opened.get_by_label("File name").fill("no such")
+    assert names(opened) == []
+
+
+def test_the_threshold_and_the_wrong_images_are_copied_to_be_used(opened: "Page", report: Path):
+    page = opened
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(report.as_uri())
+    page.get_by_label("Raw score above").fill("0.62")
+    command = "python -m rdad.predict 'outputs/a part' IMAGES threshold=0.62"
+    assert page.get_by_label("Judge new images so").input_value() == command
+    page.get_by_role("button", name="Copy", exact=True).click()
+    page.locator("#copy-command", has_text="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == command
+    wrong = sum(counts(SCORES, 0.62)[name] for name in ("missed", "alarm"))
+    page.get_by_role("button", name=f"Copy the list of {wrong} wrong images").click()
+    page.locator("#copy-wrong", has_text="Copied").wait_for()
+    listed = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert listed == [str(report.parent.parent / "data/image.png")] * wrong
+
+
+def test_a_threshold_that_was_not_moved_is_typed_as_it_is_in_float32(
+    opened: "Page", tmp_path: Path
+):
+    exact = float(np.float32(1.2721312))
+    stored = replace(THRESHOLDS, image=Threshold(exact, 4.0))
+    samples = make_samples(tmp_path / "data", TYPES)
+    opened.goto(write_report(tmp_path, samples, SCORES, thresholds=stored).as_uri())
+    said = opened.locator("#command").input_value().rpartition("threshold=")[2]
+    assert float(np.float32(said)) == exact
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (390, 844)])
+def test_no_word_is_cut_and_the_threshold_stands_above_the_curves(
+    opened: "Page", report: Path, size: tuple[int, int]
+):
+    page = opened
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(report.as_uri())
+    page.locator(".card img.heat").first.wait_for(state="attached")
+    wide = "(found) => found.every((one) => one.scrollWidth <= one.clientWidth + 1)"
+    assert page.locator(".card, .card .line, .panel, .toolbar, body").evaluate_all(wide)
+    panel, curves = page.locator(".panel").bounding_box(), page.locator("#curves").bounding_box()
+    assert panel and curves and panel["y"] + panel["height"] <= curves["y"]
+    assert panel["y"] < size[1] / 1.5, "the threshold is not on the first screen"
 
 
 def test_without_a_stored_threshold_the_line_starts_in_the_middle_and_says_so(

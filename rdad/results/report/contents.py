@@ -1,7 +1,8 @@
 """What a report says beside its images, gathered from the run folder as plain data."""
 
 import math
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,25 +28,37 @@ class ReportSubject:
         settings: By name, in the order shown; `backbone`, `mode`, `layers` and `dataset` stand in
             the head, where there are any.
         date: ISO 8601.
+        source: What `rdad.predict` opens to judge as the report does; None where nothing does.
     """
 
     title: str
     settings: Mapping[str, str | int | float]
     date: str
+    source: str | None = None
 
 
 def contents(run_dir: Path, subject: ReportSubject, gathered: Gathered) -> dict[str, Any]:
     """Plain data for the page; what the folder does not hold is empty."""
     from rdad.results.figures import COLOURS, NORMAL_COLOUR
+    from rdad.results.pictures import PREDICTED_COLOUR, TRUE_COLOUR
 
+    command = subject.source and f"python -m rdad.predict {shlex.quote(subject.source)} IMAGES"
     return {
         **asdict(subject),
+        "command": command,
         "metrics": _metrics(run_dir),
         "loss": _losses(run_dir),
         "curves": {name: _thinned(curve) for name, curve in gathered.curves.items()},
         "fpr_limit": gathered.fpr_limit,
         "thresholds": gathered.thresholds and _stored(gathered.thresholds),
-        "colours": {"normal": NORMAL_COLOUR, "defects": COLOURS, "heat": _heat_colours()},
+        "undefined": gathered.undefined,
+        "colours": {
+            "normal": NORMAL_COLOUR,
+            "defects": COLOURS,
+            "heat": _heat_colours(),
+            "true": _css(TRUE_COLOUR),
+            "predicted": _css(PREDICTED_COLOUR),
+        },
         "limits": [value if math.isfinite(value) else None for value in gathered.limits],
     }
 
@@ -53,6 +66,7 @@ def contents(run_dir: Path, subject: ReportSubject, gathered: Gathered) -> dict[
 def _stored(thresholds: "Thresholds") -> dict[str, Any]:
     return {
         "image": thresholds.image.value,
+        "pixel": thresholds.pixel.value,
         "image_rate": thresholds.image_rate,
         "images": thresholds.images,
         "guaranteed": thresholds.guaranteed,
@@ -96,4 +110,8 @@ def _heat_colours() -> list[str]:
     from rdad.results.pictures import heat_map
 
     steps = heat_map(np.linspace(0.0, 1.0, 9)[None], 0.0, 1.0)[0]
-    return [f"#{bytes(step.tolist()).hex()}" for step in steps]
+    return [_css(step.tolist()) for step in steps]
+
+
+def _css(colour: Sequence[int]) -> str:
+    return f"#{bytes(colour).hex()}"

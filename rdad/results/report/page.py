@@ -20,6 +20,7 @@ SCRIPTS = (
     "verdicts.js",
     "panel.js",
     "picture.js",
+    "zoom.js",
     "gallery.js",
     "controls.js",
     "detail.js",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ALL_PHOTOGRAPHS_BYTES = 8_000_000  # a third more in base64; heat maps add a fifth
 BYTES_A_PIXEL = 0.22  # of a JPEG of QUALITY: a toothbrush has 0.1, brick 0.2, grass 0.34
-SIDES_PX = (64, 512)
+SIDES_PX = (64, 1024)
 HEAT_PX, OUTLINE_PX = 128, 256  # maps are blurred, and outlines smooth
 QUALITY = 78
 OUTLINE_UNITS = 1000  # the outline's coordinates, across and down
@@ -71,14 +71,34 @@ def outline_path(mask: "Image.Image") -> str:
 
     Drawn coarsely, around blocks of pixels of which any is marked: no defect is too small.
     """
-    from skimage.measure import approximate_polygon, block_reduce, find_contours  # slow to import
+    from skimage.measure import block_reduce  # slow to import
 
     block = math.ceil(max(mask.size) / OUTLINE_PX)
-    inside = block_reduce(np.asarray(mask) > 127, block, np.max)
+    inside = block_reduce(np.asarray(mask) > 127, block, np.max).astype(np.float32)
     scale = OUTLINE_UNITS * block / np.array([mask.height, mask.width])
+    return _contours(inside, 0.5, scale, coarseness=0.45)
+
+
+def region_path(anomaly_map: "NDArray[np.float32]", threshold: float) -> str:
+    """The d of an SVG path around where a map (H, W) exceeds a threshold, as `outline_path`."""
+    values = np.nan_to_num(anomaly_map, nan=0.0)
+    return _contours(values, threshold, OUTLINE_UNITS / np.array(values.shape), coarseness=0.15)
+
+
+def _contours(
+    values: "NDArray[np.float32]", level: float, scale: "NDArray[np.float64]", *, coarseness: float
+) -> str:
+    """Around what lies above the level, `coarseness` pixels beside it at most.
+
+    `scale` is a pixel's size, down and across.
+    """
+    from skimage.measure import approximate_polygon, find_contours  # slow to import
+
     parts = []
-    for contour in find_contours(np.pad(inside, 1).astype(np.float32), 0.5):
-        corners = approximate_polygon(contour[:-1] - 0.5, 0.45)  # the pad and a block's middle
+    for contour in find_contours(np.pad(values, 1), level):
+        corners = approximate_polygon(
+            contour[:-1] - 0.5, coarseness
+        )  # the pad and a block's middle
         rounded = np.rint(corners * scale).clip(0, OUTLINE_UNITS).astype(int).tolist()
         parts.append("M" + "L".join(f"{across} {down}" for down, across in rounded) + "Z")
     return "".join(parts)

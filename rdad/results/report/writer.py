@@ -9,7 +9,12 @@ from typing import Any
 from rdad.results.gathered import Gathered
 from rdad.results.report.contents import ReportSubject, contents
 from rdad.results.report.page import write_page
-from rdad.results.report.pictures import draw_heat, draw_sample, photograph_side
+from rdad.results.report.pictures import (
+    draw_heat,
+    draw_sample,
+    photograph_side,
+    region_path,
+)
 
 REPORT_FILE = "report.html"
 DRAWING_THREADS = 4
@@ -29,13 +34,15 @@ def write_report(run_dir: Path, subject: ReportSubject, gathered: Gathered) -> N
 
 def _images(gathered: Gathered) -> Iterator[dict[str, Any]]:
     """Plain data, in order, drawn in threads a little ahead of its use."""
-    count = len(gathered.samples)
+    count, by = len(gathered.samples), gathered.thresholds
     side = photograph_side(count)
 
     def drawn(number: int) -> dict[str, Any]:
         heat = draw_heat(gathered.maps[number], gathered.limits, side=side)
         photograph = draw_sample(gathered.samples[number], side=side)
-        return _described(gathered, number) | photograph | {"heat": heat}
+        region = by and region_path(gathered.maps[number], by.pixel.value)
+        drawn = {"heat": heat, "predicted": region or ""}
+        return _described(gathered, number) | photograph | drawn
 
     with ThreadPoolExecutor(DRAWING_THREADS, thread_name_prefix="report") as threads:
         for first in range(0, count, DRAWN_AT_ONCE):

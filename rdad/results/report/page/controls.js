@@ -19,38 +19,56 @@ function makeFilters(onChange) {
   };
 }
 
-// The same choice stands above the images and above a single one.
-function makeViews() {
+// The same choice stands above the images and above a single one, with what its colours mean.
+function makeViews({ colours, limits, thresholds }, images) {
+  const lines = {};
+  if (images.some(({ outline }) => outline)) lines.true = "True defect";
+  if (thresholds) lines.predicted = `Predicted, above ${short(thresholds.pixel)}`;
+  document.body.style.setProperty("--true", colours.true);
+  document.body.style.setProperty("--predicted", colours.predicted);
   const places = [...document.querySelectorAll(".views")];
   const choices = places.map((place, number) => {
     const radio = (value) => element("input", { type: "radio", name: `view${number}`, value });
-    const image = radio("image"), heat = radio("heat");
-    const outline = element("input", { type: "checkbox" });
+    const choice = { image: radio("image"), heat: radio("heat"), lines: {} };
     place.append(
       element("span", { class: "pair" },
-        element("label", {}, image, element("span", {}, "Image")),
-        element("label", {}, heat, element("span", {}, "Heat map"))),
-      element("label", { class: "check" }, outline, "Defect outline"),
+        element("label", {}, choice.image, element("span", {}, "Image")),
+        element("label", {}, choice.heat, element("span", {}, "Heat map"))),
     );
-    return { image, heat, outline };
+    for (const [kind, name] of Object.entries(lines)) {
+      choice.lines[kind] = element("input", { type: "checkbox" });
+      place.append(element("label", { class: "check" }, choice.lines[kind], element("i", { class: `sample ${kind}` }), name));
+    }
+    place.append(heatScale(colours.heat, limits, thresholds));
+    return choice;
   });
-  const show = (view, outlined) => {
+  const show = (view, on) => {
     document.body.dataset.view = view;
-    document.body.dataset.outline = outlined ? "on" : "off";
-    for (const choice of choices) {
-      choice[view].checked = true;
-      choice.outline.checked = outlined;
+    for (const choice of choices) choice[view].checked = true;
+    for (const kind of Object.keys(lines)) {
+      document.body.dataset[kind] = on[kind] ? "on" : "off";
+      for (const choice of choices) choice.lines[kind].checked = on[kind];
     }
   };
-  for (const [number, { image, outline }] of choices.entries()) {
-    places[number].addEventListener("change", () => show(image.checked ? "image" : "heat", outline.checked));
+  for (const [number, { image, lines: boxes }] of choices.entries()) {
+    places[number].addEventListener("change", () => {
+      const on = Object.entries(boxes).map(([kind, box]) => [kind, box.checked]);
+      show(image.checked ? "image" : "heat", Object.fromEntries(on));
+    });
   }
-  show("heat", true);
+  show("heat", { true: true, predicted: true });
 }
 
-function showHeatScale({ colours, limits }) {
-  byId("scale").style.background = `linear-gradient(to right, ${colours.heat.join(", ")})`;
-  const [lowest, highest] = limits;
-  byId("lowest").textContent = lowest === null ? "" : short(lowest);
-  byId("highest").textContent = highest === null ? "" : short(highest);
+// The colours of all heat maps, with a mark where the predicted region begins.
+function heatScale(colours, [lowest, highest], thresholds) {
+  const end = (value) => element("span", {}, value === null ? "" : short(value));
+  const bar = element("span", { class: "colours", role: "img", "aria-label": "Colour scale of the heat maps" });
+  bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
+  const share = thresholds ? (thresholds.pixel - lowest) / (highest - lowest) : NaN;
+  if (share >= 0 && share <= 1) {
+    const mark = element("i", { class: "mark" });
+    mark.style.left = `${100 * share}%`;
+    bar.append(mark);
+  }
+  return element("span", { class: "scale" }, end(lowest), bar, end(highest));
 }

@@ -1,14 +1,14 @@
 // One image, large, with what is known of it.
 
 function makeDetail({ threshold, shown, goTo, ranks }) {
-  const dialog = byId("detail");
+  const dialog = byId("detail"), zoom = makeZoom(byId("detail-picture"));
   let current = null;
   const open = (entry) => {
     current = entry;
     const { image } = entry;
     const { box, fill } = makePicture(image);
     fill();
-    byId("detail-title").textContent = `${image.type}/${image.name}`;
+    byId("detail-title").textContent = nameOf(image);
     byId("detail-picture").replaceChildren(box);
     const facts = factsOf(entry, threshold(), ranks);
     byId("detail-facts").replaceChildren(
@@ -18,8 +18,9 @@ function makeDetail({ threshold, shown, goTo, ranks }) {
     const place = shown().indexOf(entry);
     byId("previous").disabled = place <= 0;
     byId("next").disabled = place < 0 || place >= shown().length - 1;
-    if (dialog.open) return;
+    if (dialog.open) return zoom.whole();
     dialog.showModal();
+    zoom.whole();
     byId("close").focus(); // and not the first choice, which arrows would move
   };
   const step = (by) => {
@@ -36,6 +37,7 @@ function makeDetail({ threshold, shown, goTo, ranks }) {
     if (event.target.matches("input")) return; // where arrows move the choice
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
+    zoom.key(event.key);
   });
   dialog.addEventListener("close", () => goTo(current));
   return open;

@@ -22,6 +22,31 @@ function byId(id) {
   return document.getElementById(id);
 }
 
+// Into the clipboard, also in a frame that may not use it by its newer way; gives whether it is.
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const field = element("textarea", { class: "visually-hidden" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  }
+}
+
+// What a button copies when it is pressed; it says for a moment whether that was done.
+function makeCopy(button, text) {
+  button.addEventListener("click", async () => {
+    const name = button.textContent;
+    button.textContent = (await copied(text())) ? "Copied" : "The browser refuses";
+    setTimeout(() => { button.textContent = name; }, 1500);
+  });
+}
+
 // Numbers as people read them.
 
 const HYPHEN = "\u2013";
@@ -30,6 +55,12 @@ function score(value) {
   if (value === null) return "not a number";
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-4 || size >= 1e6) ? value.toExponential(3) : value.toPrecision(size < 1e4 ? 4 : 6);
+}
+
+// The fewest digits that mean the same number in float32, which scores and thresholds are in.
+function typed(value) {
+  const digits = [6, 7, 8].find((count) => Math.fround(value.toPrecision(count)) === Math.fround(value));
+  return Number(value.toPrecision(digits ?? 9)).toString();
 }
 
 function percent(part, whole) {

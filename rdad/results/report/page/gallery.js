@@ -79,12 +79,22 @@ function addCard(entry, onOpen) {
     { type: "button", class: "card" },
     element("span", { class: "frame" }, entry.picture.box),
     element("span", { class: "line" }, element("span", { class: "score" }, score(image.score)), entry.verdict),
-    element("span", { class: "name" }, swatch(type.look), element("span", {}, `${image.type}/${image.name}`)),
+    element("span", { class: "name", title: nameOf(image) }, swatch(type.look), element("span", {}, nameOf(image))),
   );
   button.addEventListener("click", () => onOpen(entry));
   entry.button = button;
   entry.card = element("li", {}, button);
   entry.card.entry = entry;
+}
+
+function nameOf(image) {
+  return `${image.type}/${image.name}`;
+}
+
+// Whether each word stands somewhere in the image's name or path.
+function isNamed(image, words) {
+  const text = `${nameOf(image)} ${image.path}`.toLowerCase();
+  return words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
 function markCard(entry) {

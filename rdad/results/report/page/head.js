@@ -30,14 +30,15 @@ function inLocalTime(date) {
   return read.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" });
 }
 
-function showMetrics({ metrics, thresholds }, entries) {
-  const known = (names) => Object.entries(names).filter(([name]) => name in metrics);
-  const value = (name) => (metrics[name] === null ? "undefined" : metrics[name].toFixed(3));
+function showMetrics({ metrics, thresholds, undefined: reasons }, entries) {
+  const known = (names) => Object.entries(names).filter(([name]) => metrics[name] != null);
+  const value = (name) => metrics[name].toFixed(3);
   const tiles = known(FIRST_METRICS).map(([name, title]) => [title, value(name), ""]);
   if (thresholds) {
     const { found, missed, alarm, clear } = tally(entries).outcomes;
     const at = `at the threshold ${score(thresholds.image)}`;
-    tiles.push(["Recall", percent(found, found + missed), at], ["False alarms", percent(alarm, alarm + clear), at]);
+    if (found + missed) tiles.push(["Recall", percent(found, found + missed), at]);
+    if (alarm + clear) tiles.push(["False alarms", percent(alarm, alarm + clear), at]);
   }
   byId("metrics").append(
     ...tiles.map(([title, figure, note]) =>
@@ -47,6 +48,10 @@ function showMetrics({ metrics, thresholds }, entries) {
   const optima = also(OPTIMA);
   const warning = "F1-max is the best over all thresholds on these very images: an optimum, not a forecast.";
   byId("more-metrics").append(...also(MORE_METRICS), ...optima, optima.length ? element("small", {}, warning) : "");
+  const lacking = Object.keys(metrics).filter((name) => metrics[name] === null);
+  const why = [...new Set(lacking.map((name) => reasons[name]).filter(Boolean))].join("; ");
+  const told = `Undefined: ${lacking.join(", ")}${why ? ` (${why})` : ""}.`;
+  if (lacking.length) byId("more-metrics").append(element("small", {}, told));
 }
 
 // Gives what moves the mark on the image ROC; does nothing where there is none.
@@ -79,7 +84,8 @@ function showCharts({ curves, metrics, loss, fpr_limit: limit }) {
   const losses = lossChart(loss, frame, rise);
   if (losses) charts.push(losses);
   byId("charts").append(...charts);
-  byId("charts").hidden = charts.length === 0;
+  byId("curves").hidden = charts.length === 0;
+  byId("curves").open = matchMedia("(min-width: 901px)").matches;
   return ({ found, missed, alarm, clear }) => {
     if (!(found + missed) || !(alarm + clear)) return;
     mark.setAttribute("cx", rate(alarm / (alarm + clear)));

@@ -7,7 +7,7 @@ byId("images").remove(); // its text is not needed twice
 const types = typesOf(images, run.colours);
 const typeOf = new Map(types.flatMap((type) => type.images.map((image) => [image, type])));
 const entries = images.map((image) => ({ image, type: typeOf.get(image), outcome: null }));
-const state = { threshold: 0, order: "high", filter: "all", hidden: new Set() };
+const state = { threshold: 0, order: "high", filter: "all", hidden: new Set(), words: "" };
 let sorted = [];
 
 const ranks = new Map([...entries].sort(byScore).map(({ image }, place) => [image, place + 1]));
@@ -19,7 +19,7 @@ const open = makeDetail({
 });
 const gallery = makeGallery(entries, open);
 const panel = makePanel({
-  images, types, stored: run.thresholds,
+  images, types, stored: run.thresholds, command: run.command,
   onMove(threshold) {
     state.threshold = threshold;
     judge();
@@ -41,8 +41,12 @@ const mark = showCharts(run);
 sort();
 panel.start();
 showMetrics(run, entries);
-showHeatScale(run);
-makeViews();
+makeViews(run, images);
+makeCopy(byId("copy-wrong"), () => wrong().map(({ image }) => image.path).join("\n"));
+byId("search").addEventListener("input", ({ target }) => {
+  state.words = target.value.trim();
+  select();
+});
 byId("sort").addEventListener("change", ({ target }) => {
   state.order = target.value;
   sort();
@@ -60,6 +64,12 @@ function judge() {
   panel.count(counted);
   filters.count(counted.outcomes);
   mark(counted.outcomes);
+  byId("copy-wrong").textContent = `Copy the list of ${plural(wrong().length, "wrong image", "wrong images")}`;
+  byId("copy-wrong").disabled = wrong().length === 0;
+}
+
+function wrong() {
+  return sorted.filter(({ outcome }) => FILTERS.wrong.takes(outcome));
 }
 
 function sort() {
@@ -68,7 +78,8 @@ function sort() {
 
 function select({ anew = true } = {}) {
   const { takes } = FILTERS[state.filter];
-  const chosen = sorted.filter(({ type, outcome }) => takes(outcome) && !state.hidden.has(type.name));
+  const chosen = sorted.filter(({ image, type, outcome }) =>
+    takes(outcome) && !state.hidden.has(type.name) && isNamed(image, state.words));
   gallery.show(chosen, { anew });
   const all = plural(entries.length, "image", "images");
   byId("shown").textContent = chosen.length ? `${chosen.length} of ${all} shown` : `None of ${all} is so.`;

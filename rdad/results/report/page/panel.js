@@ -1,7 +1,7 @@
 // The threshold's panel: histogram, slider, verdicts, types.
 
 // types: [{name, label, look, images}]. onMove gets a threshold, onTypes the set of hidden types.
-function makePanel({ images, types, stored, onMove, onTypes }) {
+function makePanel({ images, types, stored, command, onMove, onTypes }) {
   const range = scoreRange(images, stored?.image ?? null);
   const start = stored?.image ?? range.middle;
   const slider = byId("slider"), exact = byId("exact");
@@ -15,6 +15,9 @@ function makePanel({ images, types, stored, onMove, onTypes }) {
   byId("slider-low").textContent = score(range.low);
   byId("slider-high").textContent = score(range.high);
   byId("origin").textContent = originOf(stored);
+  byId("origin").title = stored?.note ?? "";
+  byId("typed").hidden = !command;
+  makeCopy(byId("copy-command"), () => byId("command").value);
   const rows = typeRows(types, onTypes);
 
   const show = (threshold, from) => {
@@ -23,11 +26,13 @@ function makePanel({ images, types, stored, onMove, onTypes }) {
       slider.value = Math.round(((threshold - range.low) / (range.high - range.low)) * steps);
     }
     if (from !== exact) exact.value = Number(threshold.toPrecision(6));
+    byId("command").value = `${command} threshold=${typed(threshold)}`;
     slider.setAttribute("aria-valuetext", score(threshold));
     onMove(threshold);
   };
   slider.addEventListener("input", () => {
-    show(range.low + (Number(slider.value) / steps) * (range.high - range.low), slider);
+    const threshold = range.low + (Number(slider.value) / steps) * (range.high - range.low);
+    show(Number(threshold.toPrecision(6)), slider);
   });
   exact.addEventListener("input", () => {
     if (Number.isFinite(exact.valueAsNumber)) show(exact.valueAsNumber, exact);
@@ -45,7 +50,7 @@ function originOf(stored) {
   const rate = Number((100 * stored.image_rate).toPrecision(3));
   const images = plural(stored.images, "calibration image", "calibration images");
   const meant = `Stored with this run: ${score(stored.image)}, meant for ${rate} % false alarms`;
-  return stored.guaranteed ? `${meant}, found on ${images}.` : `${meant}. ${stored.note}.`;
+  return stored.guaranteed ? `${meant}, found on ${images}.` : `${meant}; ${images} are too few to guarantee that.`;
 }
 
 function typeRows(types, onTypes) {

@@ -1,4 +1,6 @@
-// One image's layers over each other: photograph, heat map, outline of the defect.
+// One image's layers over each other: photograph, heat map, outlines.
+
+const OUTLINES = { true: "outline", predicted: "predicted" }; // what of the image holds each
 
 // Empty until `fill` is called; the browser itself decodes what is seen and forgets the rest.
 function makePicture(image) {
@@ -10,13 +12,15 @@ function makePicture(image) {
       const src = `data:image/${kind};base64,${image[layer]}`;
       box.append(element("img", { class: layer, alt: "", decoding: "async", src }));
     }
-    if (image.outline) box.append(outlineOf(image.outline));
+    for (const [kind, key] of Object.entries(OUTLINES)) {
+      if (image[key]) box.append(outlineOf(kind, image[key]));
+    }
   };
   return { box, fill };
 }
 
-function outlineOf(d) {
-  const svg = shape("svg", { class: "outline", viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" });
+function outlineOf(kind, d) {
+  const svg = shape("svg", { class: `outline ${kind}`, viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" });
   svg.append(shape("path", { class: "casing", d }), shape("path", { class: "edge", d }));
   return svg;
 }

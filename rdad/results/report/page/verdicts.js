@@ -1,7 +1,7 @@
 // What a threshold makes of the scores.
 
 const OUTCOMES = {
-  found: { right: true, name: "defect found" },
+  found: { right: true, name: "found" },
   missed: { right: false, name: "missed" },
   alarm: { right: false, name: "false alarm" },
   clear: { right: true, name: "good" },
