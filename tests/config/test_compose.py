@@ -374,5 +374,5 @@ def test_weights_are_texts() -> None:
 
 
 def test_a_misspelt_name_of_a_value_gets_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"found 'adamv' \(did you mean adamw\?\)"):
-        check(load_config("model.optimizer=adamv"))
+    with pytest.raises(ConfigError, match=r"found 'adamww' \(did you mean adamw\?\)"):
+        check(load_config("model.optimizer=adamww"))
