@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.command import Command
-from rdad.config.compose import check_threshold, check_values
+from rdad.config.compose import asked_threshold, check_values
 from rdad.config.schema import JudgingConfig
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ ConfigStore.instance().store(name="register_schema", node=RegisterConfig)
 def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Register the named run folder or MLflow run; gives the exit code."""
     check_values(RegisterConfig, cfg)
-    check_threshold(cfg.threshold, cfg.thresholds.image_rate)
+    asked = asked_threshold(cfg)
     from rdad.detector.calibration import chosen_thresholds
     from rdad.tracking.models import register, said_of_version
     from rdad.tracking.store import shown_uri
@@ -58,8 +58,7 @@ def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
     run_id, uri, kept = _tracked(arguments[0], cfg.tracking_uri)
 
     def chosen(own: "Thresholds | None") -> "Thresholds | None":
-        rate = cfg.thresholds.image_rate
-        return chosen_thresholds(kept or own, value=cfg.threshold, image_rate=rate)
+        return chosen_thresholds(kept or own, **asked)
 
     version = register(run_id, name=cfg.name, alias=cfg.alias, tracking_uri=uri, chosen=chosen)
     address = f"models:/{cfg.name}@{cfg.alias}" if cfg.alias else f"models:/{cfg.name}/{version}"

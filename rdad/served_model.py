@@ -83,6 +83,7 @@ class ServedModel:
         from rdad.detector.calibration import chosen_thresholds
 
         given = {"value": asked.get("threshold"), "image_rate": asked.get("thresholds.image_rate")}
+        given["category"] = asked.get("thresholds.category")
         try:
             return chosen_thresholds(self.trained.thresholds, **given)
         except ConfigError as error:

@@ -251,10 +251,17 @@ def check_values(schema: type, node: Mapping[str, Any], place: str = "") -> None
 
 def check_threshold(threshold: float | None, image_rate: float | None) -> None:
     """Raises ConfigError where one is out of its range, or both are given."""
-    given = {"threshold": threshold, "thresholds": {"image_rate": image_rate}}
+    given = {"threshold": threshold, "thresholds": {"image_rate": image_rate, "category": None}}
     check_values(JudgingConfig, given)
     if threshold is not None and image_rate is not None:
         raise ConfigError("threshold and thresholds.image_rate exclude each other; give one")
+
+
+def asked_threshold(cfg: DictConfig) -> dict[str, Any]:
+    """What `rdad.detector.calibration.chosen_thresholds` takes; raises as `check_threshold`."""
+    of = cfg.thresholds
+    check_threshold(cfg.threshold, of.image_rate)
+    return {"value": cfg.threshold, "image_rate": of.image_rate, "category": of.category}
 
 
 def _node_type(one: "Field[Any]") -> type | None:

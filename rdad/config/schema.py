@@ -223,6 +223,7 @@ class ThresholdsConfig:
 
     image_rate: float = number(0, 1, open="()")
     pixel_rate: float = number(0, 1, open="()")
+    by: str = choice("common", "category", default="common")
 
 
 @dataclass
@@ -265,11 +266,18 @@ class ImageRateConfig:
 
 
 @dataclass
+class OwnRateConfig(ImageRateConfig):
+    """And of which category, of a network whose categories have thresholds of their own."""
+
+    category: str | None = None
+
+
+@dataclass
 class JudgingConfig:
     """The image threshold in place of the network's own: a raw score, or by a false-alarm rate."""
 
     threshold: float | None = number(0, open="(")
-    thresholds: ImageRateConfig = field(default_factory=ImageRateConfig)
+    thresholds: OwnRateConfig = field(default_factory=OwnRateConfig)
 
 
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)

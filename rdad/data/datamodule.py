@@ -198,14 +198,14 @@ class AnomalyDataModule(lightning.LightningDataModule):
             yield batch["indices"], batch["images"]
 
     @property
-    def calibration_pixels(self) -> int:
-        """How many pixels count of the maps of all calibration images."""
+    def calibration_pixels(self) -> tuple[int, ...]:
+        """How many pixels count of each calibration image's map."""
         images = self._prepared("calibration")
         if images.valid is not None:
-            return sum(int(np.count_nonzero(images.valid[row])) for row in images.rows)
+            return tuple(int(np.count_nonzero(images.valid[row])) for row in images.rows)
         if self.tiling is None:
-            return len(self.calibration_samples) * math.prod(self.image_size)
-        return sum(map(math.prod, self.calibration_sizes))
+            return (math.prod(self.image_size),) * len(self.calibration_samples)
+        return tuple(map(math.prod, self.calibration_sizes))
 
     @property
     def train_length(self) -> int:

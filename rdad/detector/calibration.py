@@ -5,6 +5,7 @@ called defective.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -84,22 +85,39 @@ def calibrate(scores: ArrayLike, pixels: CalibrationPixels, *, image_rate: float
 def with_image_rate(thresholds: Thresholds, image_rate: float) -> Thresholds:
     """The same calibration read at another rate of images; no image is needed."""
     image, guaranteed, note = image_threshold(thresholds.scores, image_rate)
-    return replace(thresholds, image=image, image_rate=image_rate, guaranteed=guaranteed, note=note)
+    found = replace(
+        thresholds, image=image, image_rate=image_rate, guaranteed=guaranteed, note=note
+    )
+    return _with_each(found, lambda one: with_image_rate(one, image_rate))
 
 
 def chosen_thresholds(
-    own: Thresholds | None, *, value: float | None = None, image_rate: float | None = None
+    own: Thresholds | None,
+    *,
+    value: float | None = None,
+    image_rate: float | None = None,
+    category: str | None = None,
 ) -> Thresholds | None:
     """A network's thresholds with the image threshold that is asked for, if one is.
 
     Args:
         value: A raw score.
         image_rate: The share of good images that may be called defective.
+        category: Whose own thresholds they are.
 
     Raises:
-        ConfigError: one is out of its range, both are given, or there was no calibration.
+        ConfigError: one is out of its range, both are given, there was no calibration, or none of
+            the category.
     """
     check_threshold(value, image_rate)
+    if category is not None:
+        known = own.by_category if own else {}
+        if category not in known:
+            raise ConfigError(
+                f"thresholds.category={category}: thresholds of its own have "
+                f"{', '.join(known) or 'no categories of this network (thresholds.by=category)'}"
+            )
+        own = known[category]
     if value is not None:
         return with_image_value(own, value)
     if image_rate is None:
@@ -124,7 +142,13 @@ def with_image_value(thresholds: Thresholds | None, value: float) -> Thresholds:
         return Thresholds(given, given, None, None, 0, False, note)
     median = float(np.median(thresholds.scores)) if thresholds.scores else 0.0
     given = _threshold(value, median)
-    return replace(thresholds, image=given, image_rate=None, guaranteed=False, note=note)
+    found = replace(thresholds, image=given, image_rate=None, guaranteed=False, note=note)
+    return _with_each(found, lambda one: with_image_value(one, value))
+
+
+def _with_each(found: Thresholds, change: Callable[[Thresholds], Thresholds]) -> Thresholds:
+    own = {name: change(one) for name, one in found.by_category.items()}
+    return replace(found, by_category=own)
 
 
 def image_threshold(scores: ArrayLike, rate: float) -> tuple[Threshold, bool, str]:

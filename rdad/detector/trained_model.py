@@ -125,18 +125,19 @@ class TrainedModel:
     bits: int = FULL
     framing: Framing = WHOLE
 
-    def judging(self, *, threshold: float | None = None, image_rate: float | None = None) -> Self:
-        """The same network with another image threshold; with neither, its own.
-
-        Args:
-            threshold: A raw score.
-            image_rate: The share of good images that may be called defective.
-
-        Raises:
-            ConfigError: as `rdad.detector.calibration.chosen_thresholds`.
-        """
-        chosen = chosen_thresholds(self.thresholds, value=threshold, image_rate=image_rate)
-        return replace(self, thresholds=chosen)
+    def judging(
+        self,
+        *,
+        value: float | None = None,
+        image_rate: float | None = None,
+        category: str | None = None,
+    ) -> Self:
+        """The same network with the thresholds that are asked for: arguments and errors as of
+        `rdad.detector.calibration.chosen_thresholds`."""
+        asked = {"value": value, "image_rate": image_rate}
+        return replace(
+            self, thresholds=chosen_thresholds(self.thresholds, **asked, category=category)
+        )
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device."""

@@ -36,7 +36,8 @@ def thresholds_for(
         ConfigError: what is wanted needs such images, and there are none.
         ValueError: a rate or a threshold is out of range.
     """
-    own, wanted = dict(scoring.cfg.thresholds), options.thresholds
+    configured, wanted = scoring.cfg.thresholds, options.thresholds
+    own = {name: configured[name] for name in ("image_rate", "pixel_rate")}
     if stored is not None:  # its rates are None where a threshold was given instead
         own = {name: getattr(stored, name) or own[name] for name in own}
     rates = {name: wanted[name] or own[name] for name in own}
@@ -44,7 +45,7 @@ def thresholds_for(
     if carries and stored is not None and rates["pixel_rate"] == own["pixel_rate"]:
         found = chosen_thresholds(stored, image_rate=wanted.image_rate)
     elif held_back:
-        found = scoring.calibrate(rates)
+        found = scoring.calibrate({**configured, **rates})
     elif refused := [name for name in own if wanted[name] is not None]:
         raise ConfigError(
             f"thresholds.{refused[0]} needs normal images that were not trained on: the run's own "

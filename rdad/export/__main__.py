@@ -10,7 +10,7 @@ from omegaconf import MISSING, DictConfig
 
 from rdad.config.allowed import number
 from rdad.config.command import Command
-from rdad.config.compose import check_threshold, check_values
+from rdad.config.compose import asked_threshold, check_values
 from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.experiment.sources import opened
 from rdad.export.formats import checked_format
@@ -55,12 +55,12 @@ def export(named: list[str], cfg: DictConfig) -> int:
     """The command; gives the exit code."""
     checked_format(cfg.format, cfg.precision)  # before anything slow
     check_values(ExportConfig, cfg)
-    check_threshold(cfg.threshold, cfg.thresholds.image_rate)
+    asked = asked_threshold(cfg)
     from rdad.export.export_model import export_model
     from rdad.export.summary import summary
 
     trained, run = opened(named[0], cfg)
-    trained = trained.judging(threshold=cfg.threshold, image_rate=cfg.thresholds.image_rate)
+    trained = trained.judging(**asked)
     folder = _folder(run, cfg)
     told = export_model(trained, run, folder, cfg)
     print(summary(told, trained, folder))

@@ -12,6 +12,7 @@ from rdad.metrics.groups import Groups, groups_among
 
 if TYPE_CHECKING:
     from rdad.metrics.ranking import Curve
+    from rdad.metrics.thresholds import Thresholds
 
 Figures = dict[str, float]
 Reasons = dict[str, str]
@@ -39,6 +40,7 @@ class JointMetrics(nn.Module):
         categories: In the order of the codes given to `update`.
         defect_types: Of all categories; their places are the codes given to `update`.
         groups: Of these types; a category has those of its own types.
+        thresholds: A category is judged by its own, where they have such.
         further: As of `AnomalyMetrics`.
 
     Attributes:
@@ -52,6 +54,7 @@ class JointMetrics(nn.Module):
         *,
         defect_types: Sequence[str],
         groups: Groups = None,
+        thresholds: "Thresholds | None" = None,
         **further: Any,
     ) -> None:
         super().__init__()
@@ -63,6 +66,7 @@ class JointMetrics(nn.Module):
             AnomalyMetrics(
                 defect_types=one.defect_types,
                 groups=groups_among(groups, one.defect_types),
+                thresholds=None if thresholds is None else thresholds.of(one.name),
                 **further,
             )
             for one in self.categories

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -58,6 +58,7 @@ class Thresholds:
         note: How the image threshold was found; where it is not guaranteed, why.
         scores: The calibration images' raw scores, sorted; from them
             `rdad.detector.calibration.with_image_rate` finds the image threshold of another rate.
+        by_category: Those of categories that have their own; all the others are then of all.
     """
 
     image: Threshold
@@ -68,6 +69,11 @@ class Thresholds:
     guaranteed: bool
     note: str
     scores: tuple[float, ...] = ()
+    by_category: "Mapping[str, Thresholds]" = field(default_factory=dict)
+
+    def of(self, category: str) -> "Thresholds":
+        """A category's own, or those of all."""
+        return self.by_category.get(category, self)
 
     def __str__(self) -> str:
         """The sentence that every command says them in.
@@ -87,7 +93,9 @@ class Thresholds:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, strings and lists of them."""
-        return {"format": FORMAT, **asdict(self), "scores": list(self.scores)}
+        own = {name: one.to_dict() for name, one in self.by_category.items()}
+        plain = asdict(replace(self, by_category={})) | {"scores": list(self.scores)}
+        return {"format": FORMAT, **plain, "by_category": own}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -108,6 +116,10 @@ class Thresholds:
                 guaranteed=bool(plain["guaranteed"]),
                 note=str(plain["note"]),
                 scores=tuple(float(score) for score in plain["scores"]),
+                by_category={
+                    str(name): cls.from_dict(one)
+                    for name, one in plain.get("by_category", {}).items()
+                },
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"thresholds are incomplete or damaged: {error!r}") from error

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from rdad.config.allowed import number
 from rdad.config.command import BAD_INPUT, Command
-from rdad.config.compose import ConfigError, check_threshold, check_values
+from rdad.config.compose import ConfigError, asked_threshold, check_values
 from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.data.depth import checked_bits
 from rdad.data.facts import Seen
@@ -131,8 +131,7 @@ def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
 
     device = chosen_device(cfg.device)
     trained, _ = opened(source, cfg)
-    chosen = {"threshold": cfg.threshold, "image_rate": cfg.thresholds.image_rate}
-    trained = replace(trained.judging(**chosen), bits=cfg.bits or trained.bits)
+    trained = replace(trained.judging(**asked_threshold(cfg)), bits=cfg.bits or trained.bits)
     log.info("thresholds: %s", trained.thresholds or "none, so there are scores and no verdicts")
     if trained.thresholds is None and (cfg.masks or cfg.labelme or cfg.format == COCO):
         raise ConfigError(
@@ -206,7 +205,7 @@ def _check(cfg: DictConfig) -> None:
     check_values(PredictConfig, cfg)
     if cfg.batch_size < 1:
         raise ConfigError(f"batch_size={cfg.batch_size}; allowed: 1 or more")
-    check_threshold(cfg.threshold, cfg.thresholds.image_rate)
+    asked_threshold(cfg)
     if cfg.bits is not None:
         checked_bits(cfg.bits)
     if _file_kinds(cfg) and not cfg.output:

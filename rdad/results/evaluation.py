@@ -1,13 +1,14 @@
 """A trained network over a data set: thresholds, metrics, and what both leave in a folder."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.config.compose import ConfigError
-from rdad.data.samples import defect_types_of
+from rdad.data.samples import Sample, defect_types_of
 from rdad.detector.calibration import CalibrationPixels, advice, calibrate
 from rdad.detector.scoring import Batch, ScoredBatch, score
 from rdad.metrics import AnomalyMetrics
@@ -20,9 +21,13 @@ from rdad.results.writer import ArtifactWriter
 from rdad.runs.files import CALIBRATION_FILE, write_metrics, write_table
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rdad.data import AnomalyDataModule
     from rdad.metrics.thresholds import Thresholds
 
+ALL = ""  # the group of all categories
 log = logging.getLogger(__name__)
 
 
@@ -33,30 +38,67 @@ def calibrate_into(
     *,
     image_rate: float,
     pixel_rate: float,
+    by: Literal["common", "category"] = "common",
     precision: Precision = nullcontext,
 ) -> "Thresholds | None":
     """Thresholds from the images that were held back, whose scores go to calibration.csv.
 
     None where no image was held back. The maps are not kept.
+
+    Args:
+        by: `category`: each of several categories has its own beside those of all.
     """
-    if not datamodule.calibration_samples:
+    samples = datamodule.calibration_samples
+    if not samples:
         log.info("no thresholds: no image was held back (dataset.calibration)")
         return None
-    scores: list[float] = []
-    pixels = CalibrationPixels(datamodule.calibration_pixels, pixel_rate)
+    counted = dict.fromkeys([ALL, *(datamodule.categories if by == "category" else ())], 0)
+    for sample, count in zip(samples, datamodule.calibration_pixels, strict=True):
+        for group in _groups(sample, counted):
+            counted[group] += count
+    pixels = {group: CalibrationPixels(count, pixel_rate) for group, count in counted.items()}
+    scores: dict[str, list[float]] = {group: [] for group in counted}
+    found = _held_back(model, datamodule, precision)
+    for sample, (raw, anomaly_map, valid) in zip(samples, found, strict=True):
+        for group in _groups(sample, counted):
+            scores[group].append(raw)
+            pixels[group].add(anomaly_map[None], None if valid is None else valid[None])
+    _write_calibration(folder / CALIBRATION_FILE, samples, scores[ALL])
+    made = {
+        group: calibrate(scores[group], pixels[group], image_rate=image_rate)
+        for group in counted
+        if scores[group]
+    }
+    for group, one in made.items():
+        of = f" of {group}" if group else ""
+        log.info("thresholds%s: %s", of, one)
+        if not one.guaranteed:
+            log.warning("%s; %s", one.note, advice(one))
+    return replace(made.pop(ALL), by_category=made)
+
+
+def _groups(sample: Sample, known: Iterable[str]) -> set[str]:
+    return {ALL, sample.category}.intersection(known)
+
+
+def _held_back(
+    model: ReverseDistillationModel, datamodule: "AnomalyDataModule", precision: Precision
+) -> Iterator[tuple[float, "NDArray[np.float32]", "NDArray[np.bool_] | None"]]:
+    """Raw score, map (H, W) and which of its pixels count, of each image, in their order."""
     for scored in _scored(model, datamodule, datamodule.calibration_dataloader(), precision):
-        scores += scored.scores.cpu().tolist()
-        valid = scored.batch.get("valid")
-        counted = None if valid is None else valid.squeeze(1).numpy()
-        pixels.add(scored.maps.squeeze(1).cpu().numpy(), counted)
-    images = (sample.image for sample in datamodule.calibration_samples)
-    rows = zip(images, scores, strict=True)
-    write_table(folder / CALIBRATION_FILE, ("image", "score"), rows)
-    thresholds = calibrate(scores, pixels, image_rate=image_rate)
-    log.info("thresholds: %s", thresholds)
-    if not thresholds.guaranteed:
-        log.warning("%s; %s", thresholds.note, advice(thresholds))
-    return thresholds
+        maps, valid = scored.maps.squeeze(1).cpu().numpy(), scored.batch.get("valid")
+        looked_at = [None] * len(maps) if valid is None else valid.squeeze(1).numpy()
+        yield from zip(scored.scores.tolist(), maps, looked_at, strict=True)
+
+
+def _write_calibration(path: Path, samples: Sequence[Sample], scores: Sequence[float]) -> None:
+    rows = [(sample.image, score) for sample, score in zip(samples, scores, strict=True)]
+    if not samples[0].category:
+        write_table(path, ("image", "score"), rows)
+        return
+    categories = (sample.category for sample in samples)
+    with_category = [(*row, name) for row, name in zip(rows, categories, strict=True)]
+    write_table(path, ("image", "score", "category"), with_category)
 
 
 def metrics_for(

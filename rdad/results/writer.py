@@ -183,16 +183,16 @@ class ArtifactWriter:
         rows = [
             (
                 *(sample.image, "test", sample.defect_type, sample.label, score),
-                *(*self._verdict(score), *(getattr(sample, name) for name in further)),
+                *(*self._verdict(sample, score), *(getattr(sample, name) for name in further)),
             )
             for sample, score in zip(found.samples, found.scores, strict=True)
         ]
         write_table(self._run_dir / SCORES_FILE, (*SCORE_COLUMNS, *further), rows)
 
-    def _verdict(self, score: float) -> tuple[float, int] | tuple[str, str]:
+    def _verdict(self, sample: "Sample", score: float) -> tuple[float, int] | tuple[str, str]:
         if self._gathered.thresholds is None:
             return "", ""
-        threshold = self._gathered.thresholds.image
+        threshold = self._gathered.thresholds.of(sample.category).image
         return float(threshold.normalise(score)), int(threshold.exceeded(score))
 
     def _draw_overlays(self) -> None:

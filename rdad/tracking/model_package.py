@@ -184,6 +184,7 @@ def _signature() -> "ModelSignature":
                 ParamSpec("regions.smallest", DataType.long, default=1),
                 ParamSpec("threshold", DataType.double, default=None),
                 ParamSpec("thresholds.image_rate", DataType.double, default=None),
+                ParamSpec("thresholds.category", DataType.string, default=None),
             ]
         ),
     )

@@ -130,7 +130,7 @@ def test_test_images_come_whole_one_a_batch_with_masks_of_their_own_size(make: M
         assert batch["masks"].float().mean() == 0.25 * sample.label
     sizes = [tuple(batch["images"].shape[2:]) for batch in datamodule.calibration_dataloader()]
     assert tuple(sizes) == datamodule.calibration_sizes
-    assert datamodule.calibration_pixels == sum(height * width for height, width in sizes)
+    assert datamodule.calibration_pixels == tuple(height * width for height, width in sizes)
 
 
 def test_validation_holds_whole_images_out_and_not_single_tiles(make: Make) -> None:

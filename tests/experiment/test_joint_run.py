@@ -12,6 +12,7 @@ from PIL import Image
 
 from rdad import load_config, load_run, run
 from rdad.config.compose import ConfigError
+from rdad.detector.calibration import image_threshold
 from rdad.evaluate import main as evaluate
 from rdad.experiment.run import RunResult
 from rdad.metrics import auroc
@@ -132,3 +133,45 @@ def test_a_finished_run_is_known_and_its_training_serves_another(
     run(config("mode=multiply", "artifacts.report=false"), tmp_path)
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["reused_from"] is not None
+
+
+@pytest.fixture(scope="module")
+def judged_apart(config: Config, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run(config("thresholds.by=category"), tmp_path_factory.mktemp("apart"))
+
+
+def test_each_category_is_judged_by_thresholds_of_its_own(
+    joint: RunResult, judged_apart: RunResult
+) -> None:
+    common, found = joint.thresholds, judged_apart.thresholds
+    assert common is not None and found is not None
+    assert (found.image, found.pixel, found.scores) == (common.image, common.pixel, common.scores)
+    assert sorted(found.by_category) == sorted(PERIODS) and not common.by_category
+    own = [score for one in found.by_category.values() for score in one.scores]
+    assert sorted(own) == list(found.scores)
+    with (judged_apart.output_dir / "calibration.csv").open(encoding="utf-8") as file:
+        held_back = list(csv.DictReader(file))
+    for name, one in found.by_category.items():
+        scores = sorted(float(row["score"]) for row in held_back if row["category"] == name)
+        assert list(one.scores) == scores
+        assert one.image == image_threshold(scores, one.image_rate)[0]
+    for row in rows_of(judged_apart.output_dir):
+        threshold = found.of(row["category"]).image
+        assert int(row["predicted"]) == threshold.exceeded(float(row["score"]))
+    for name in PERIODS:
+        good = [row for row in rows_of(judged_apart.output_dir) if row["category"] == name]
+        alarms = [int(row["predicted"]) for row in good if row["label"] == "0"]
+        found_rate = judged_apart.metrics[f"test/image_false_alarm_rate/{name}"]
+        assert found_rate == pytest.approx(np.mean(alarms))
+
+
+def test_a_category_is_named_to_judge_by_its_thresholds(judged_apart: RunResult) -> None:
+    trained, found = load_run(judged_apart.output_dir).trained, judged_apart.thresholds
+    assert found is not None and trained.thresholds == found
+    assert trained.judging(category="fine").thresholds == found.by_category["fine"]
+    with pytest.raises(ConfigError, match="category=coarse: thresholds of its own have "):
+        trained.judging(category="coarse")
+    wider = trained.judging(image_rate=0.5).thresholds
+    assert wider is not None
+    for name, one in found.by_category.items():
+        assert wider.of(name).image == image_threshold(one.scores, 0.5)[0]

@@ -49,7 +49,7 @@ def test_thresholds_are_for_the_validation_images_and_none_are_drawn(
     images.prepare()
     assert len(images.train_samples) == 4
     assert {one.image.parent.parent.name for one in images.calibration_samples} == {"validation"}
-    assert len(images.calibration_sizes) == 2 and images.calibration_pixels == 2 * np.prod(SIZE)
+    assert len(images.calibration_sizes) == 2 and images.calibration_pixels == (np.prod(SIZE),) * 2
     (batch,) = images.calibration_dataloader()
     assert batch["images"].shape == (2, 3, *SIZE) and not batch["labels"].any()
     assert "the data set's own validation images, so none are drawn" in caplog.text
