@@ -259,7 +259,10 @@ REFUSED = [
 ]
 NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
-    ("model.loss=cosine", f"one of {', '.join(LOSSES)}; found 'cosine'"),
+    (
+        "model.loss=cosine",
+        f"one of {', '.join(LOSSES)}; found 'cosine' (did you mean local_cosine?)",
+    ),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
     ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed, auto; found '16-mixed'"),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
