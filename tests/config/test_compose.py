@@ -264,9 +264,15 @@ NOT_ALLOWED = [
         f"one of {', '.join(LOSSES)}; found 'cosine' (did you mean local_cosine?)",
     ),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
-    ("trainer.precision=16-mixed", "one of 32-true, bf16-mixed, auto; found '16-mixed'"),
+    (
+        "trainer.precision=16-mixed",
+        "one of 32-true, bf16-mixed, auto; found '16-mixed' (did you mean bf16-mixed?)",
+    ),
     ("compile=fast", "one of default, reduce-overhead, max-autotune; found 'fast'"),
-    ("evaluation.aupro=image", "one of dataset, per_image; found 'image'"),
+    (
+        "evaluation.aupro=image",
+        "one of dataset, per_image; found 'image' (did you mean per_image?)",
+    ),
     ("dataset.validation=all", "one of none, split, test; found 'all'"),
     ("dataset.category=wood", "one of brick, grass, gravel; found 'wood'"),
     ("seed=-1", "in [0, 4294967295]; found -1"),
