@@ -32,8 +32,9 @@ def test_a_notebook_runs_from_an_empty_folder(notebook: Path, tmp_path: Path) ->
         assert any(re.search(said, cell) for cell in cells), said
         cells = [re.sub(said, shorter, cell) for cell in cells]
     (tmp_path / "cells.json").write_text(json.dumps(cells))
-    variables = {"MPLBACKEND": "agg", "IPYTHONDIR": str(tmp_path), "TMPDIR": str(tmp_path)}
-    done = commands.run("-c", READER, "cells.json", folder=tmp_path, **variables)
+    place = str(tmp_path)
+    words = ("-c", READER, "cells.json")
+    done = commands.run(*words, folder=tmp_path, MPLBACKEND="agg", IPYTHONDIR=place, TMPDIR=place)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 

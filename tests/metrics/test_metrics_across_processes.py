@@ -8,7 +8,7 @@ import pytest
 import torch
 from maps_to_score import smooth_maps
 from torch import distributed
-from torch.multiprocessing import start_processes as start
+from torch.multiprocessing.spawn import start_processes as start
 
 from rdad.metrics import AnomalyMetrics, streaming
 from rdad.metrics.thresholds import Threshold, Thresholds
