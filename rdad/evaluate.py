@@ -81,10 +81,12 @@ def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfi
     check_values(EvaluateConfig, options)
     check_threshold(options.threshold, options.thresholds.image_rate)
     from rdad.experiment.rescore import rescore
+    from rdad.results.meaning import meaning
     from rdad.results.text_table import metrics_table, short
 
     found = rescore(named[0], options, of_the_run)
     print(metrics_table(found.metrics, found.thresholds))
+    print("\n".join(meaning(found.output_dir, found.metrics, named[0])))
     print(f"evaluation  {short(found.output_dir)}")
     return 0
 

@@ -19,6 +19,7 @@ from rdad.runs.ending import (
     end_in_order_when_terminated,
     end_with_its_reader,
     failed_job,
+    only_shows,
     reader_may_leave,
     record_end,
     why_stopped,
@@ -66,8 +67,11 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
 
 
 def summary(result: RunResult) -> str:
-    """A short table of the metrics, the run folder, and what to type to see the run."""
+    """The metrics, what they mean, the run folder, and what to type to see the run."""
+    from rdad.results.meaning import meaning  # whose files' names come with numpy
+
     lines = [metrics_table(result.metrics, result.thresholds)]
+    lines += meaning(result.output_dir, result.metrics, short(result.output_dir))
     lines.append(f"run folder  {short(result.output_dir)}")
     if result.tracking_error is not None:
         lines.append(f"not in MLflow: {result.tracking_error}")
@@ -102,6 +106,8 @@ def command() -> None:
         print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)
     end_in_order_when_terminated()
+    if not only_shows(sys.argv[1:]):
+        print("rdad.train: loading libraries", file=sys.stderr, flush=True)  # which takes a while
     try:
         main()
     except KeyboardInterrupt:

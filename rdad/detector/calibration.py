@@ -182,8 +182,8 @@ def advice(thresholds: Thresholds) -> str:
     """What to do where the image threshold's rate is not guaranteed."""
     kept = math.ceil(1000 / (thresholds.images + 1)) / 1000
     return (
-        "train with more good images or hold more of them back (dataset.calibration), or allow "
-        f"more false alarms: thresholds.image_rate={kept:g} is kept with {thresholds.images}"
+        f"thresholds.image_rate={kept:g} is kept with {thresholds.images}, other ways are in "
+        "docs/inspection.md#thresholds"
     )
 
 

@@ -73,7 +73,7 @@ def calibrate_into(
         of = f" of {group}" if group else ""
         log.info("thresholds%s: %s", of, one)
         if not one.guaranteed:
-            log.warning("%s; %s", one.note, advice(one))
+            log.warning("%s: %s", one.note.partition(":")[0], advice(one))
     return replace(made.pop(ALL), by_category=made)
 
 

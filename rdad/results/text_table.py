@@ -22,13 +22,17 @@ LESS_IS_BETTER = ("false_alarm_rate", "false_regions")
 def metrics_table(metrics: Mapping[str, float], thresholds: "Thresholds | None") -> str:
     """The metrics over all defect types, a line each, and the thresholds that some of them use.
 
+    Those that are undefined stand together in one line.
     Of several categories the metrics are means, and a line a category stands behind them.
     """
     overall = {name: value for name, value in metrics.items() if name.count("/") == 1}
     width = max(map(len, overall))
+    known = {name: value for name, value in overall.items() if not math.isnan(value)}
+    lost = ", ".join(name for name in overall if name not in known)
     lines = [
         "",
-        *(f"  {name:<{width}}  {figure(value, '.4f')}" for name, value in overall.items()),
+        *(f"  {name:<{width}}  {value:.4f}" for name, value in known.items()),
+        *([f"  undefined: {lost}"] if lost else []),
         "",
         *_by_category(metrics),
     ]

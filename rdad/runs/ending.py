@@ -59,9 +59,14 @@ def end_in_order_when_terminated() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
+def only_shows(arguments: Sequence[str]) -> bool:
+    """Whether a command does no more than show something, as its help."""
+    return any(one.partition("=")[0] in SHOWING for one in arguments)
+
+
 def end_with_its_reader(arguments: Sequence[str]) -> None:
     """Where a command does no more than show something, let `| head` end it without a word."""
-    if any(one.partition("=")[0] in SHOWING for one in arguments):
+    if only_shows(arguments):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 

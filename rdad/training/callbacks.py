@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from rdad.config.compose import ConfigError
 from rdad.data import AnomalyDataModule
@@ -100,10 +101,11 @@ class LearningRate(Callback):
 
 
 class ProgressBar(Callback):
-    """One bar over the whole training, with its loss and remaining time."""
+    """One bar over the whole training, with its loss and remaining time; log lines go above it."""
 
     def __init__(self) -> None:
         self._bar = tqdm(disable=True)
+        self._log_above = ExitStack()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._bar = tqdm(
@@ -114,6 +116,7 @@ class ProgressBar(Callback):
             dynamic_ncols=True,
             disable=not trainer.is_global_zero,
         )
+        self._log_above.enter_context(logging_redirect_tqdm())
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         self._bar.update()
@@ -125,10 +128,11 @@ class ProgressBar(Callback):
         )
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
+        self._log_above.close()
         self._bar.close()
 
     def on_exception(self, *_: Any, **__: Any) -> None:
-        self._bar.close()
+        self.on_train_end()
 
 
 CHECKPOINT_FILE = "checkpoint.ckpt"
