@@ -80,6 +80,6 @@ def draw_overlay(path: Path, gathered: Gathered, number: int, *, category: str) 
         "title": f"{sample.category or category}  {sample.defect_type}/{sample.name}",
         "caption": f"score {gathered.scores[number]:.4g}",
     }
-    threshold = None if by is None else by.pixel.value
+    threshold = None if by is None else by.of(sample.category).pixel.value
     picture = overlay(image, anomaly_map, mask, *gathered.limits, threshold=threshold, **texts)
     write_atomic(path, partial(picture.save, compress_level=PNG_LEVEL))

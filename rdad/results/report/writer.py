@@ -40,7 +40,8 @@ def _images(gathered: Gathered) -> Iterator[dict[str, Any]]:
     def drawn(number: int) -> dict[str, Any]:
         heat = draw_heat(gathered.maps[number], gathered.limits, side=side)
         photograph = draw_sample(gathered.samples[number], side=side)
-        region = by and region_path(gathered.maps[number], by.pixel.value)
+        own = by and by.of(gathered.samples[number].category)
+        region = own and region_path(gathered.maps[number], own.pixel.value)
         drawn = {"heat": heat, "predicted": region or ""}
         return _described(gathered, number) | photograph | drawn
 
