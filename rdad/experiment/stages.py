@@ -53,7 +53,8 @@ def network_of(cfg: DictConfig) -> ReverseDistillation:
     """
     plain: Any = OmegaConf.to_container(cfg.model, resolve=True)
     del plain["start_from"]
-    module = build(OmegaConf.create(plain))
+    node: Any = OmegaConf.create(plain)
+    module = build(node)
     if cfg.model.start_from is not None:
         try:
             take_trained_parts(model_file(cfg.model.start_from), module.model)
@@ -225,7 +226,7 @@ class Scoring:
     date: str
     source: str | None
 
-    def calibrate(self, rates: Mapping[str, float]) -> Thresholds | None:
+    def calibrate(self, rates: Mapping[str, Any]) -> Thresholds | None:
         """None where no image was held back; `rates` as conf/train.yaml's `thresholds`."""
         given = (self.folder, self.model, self.images)
         return calibrate_into(*given, **rates, precision=self.precision)

@@ -146,7 +146,7 @@ def _scaled(picture: Image.Image, mask: "NDArray[np.generic]") -> "NDArray[np.bo
     return scaled > (0 if shrinks else 127)
 
 
-def _signed_distance(inside: "NDArray[np.generic]") -> "NDArray[np.float64]":
+def _signed_distance(inside: "NDArray[np.bool_]") -> "NDArray[np.float64]":
     """Pixels to a region's edge, negative in it."""
     from scipy.ndimage import distance_transform_edt  # slow to import
 
