@@ -146,13 +146,15 @@ def _scaled(picture: Image.Image, mask: "NDArray[np.generic]") -> "NDArray[np.bo
     return scaled > (0 if shrinks else 127)
 
 
-def _signed_distance(inside: "NDArray[np.bool_]") -> "NDArray[np.float64]":
+def _signed_distance(inside: "NDArray[np.generic]") -> "NDArray[np.float64]":
     """Pixels to a region's edge, negative in it."""
     from scipy.ndimage import distance_transform_edt  # slow to import
 
     if not inside.any():
         return np.full(inside.shape, np.inf)
-    return np.asarray(distance_transform_edt(~inside)) - np.asarray(distance_transform_edt(inside))
+    return np.asarray(distance_transform_edt(inside == 0)) - np.asarray(
+        distance_transform_edt(inside)
+    )
 
 
 def _stretched(anomaly_map: "NDArray[np.floating]", size: tuple[int, int]) -> "NDArray[np.float32]":
