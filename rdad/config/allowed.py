@@ -74,9 +74,9 @@ def choice(*names: str, several: bool = False, node: bool = False, default: Any 
     return among(Kind(f"one of {', '.join(names)}", holds, names), default)
 
 
-def text(said: str, *, node: bool = False) -> Any:
+def text(said: str, *, node: bool = False, default: Any = MISSING) -> Any:
     """A field whose value is a text of one sign or more; or a node, which is called."""
-    return among(Kind(said, lambda v: _is_text(v) or (node and _is_node(v))))
+    return among(Kind(said, lambda v: _is_text(v) or (node and _is_node(v))), default)
 
 
 def folders(*, least: int = 0) -> Any:

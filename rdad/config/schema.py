@@ -78,7 +78,7 @@ class ModelConfig:
     bottleneck_dropout: float = number(0, 1, open=")", default=0.0)
     feature_jitter: float = number(0, 1000, default=0.0)
     score_share: float = number(0, 1, default=0.0)
-    start_from: str | None = None  # a run or its model.pt; the run's, which fills what is built
+    start_from: str | None = text("a run or its model.pt, which fills what is built", default=None)
 
 
 @dataclass
