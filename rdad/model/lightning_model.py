@@ -211,5 +211,5 @@ class ReverseDistillationLightning(ReverseDistillation):
         if isinstance(arguments, list):
             super().__init__(*arguments)
         else:
-            arguments.pop("_target_", None)
-            super().__init__(**arguments)
+            of_the_run = {"_target_", "start_from"}
+            super().__init__(**{k: v for k, v in arguments.items() if k not in of_the_run})

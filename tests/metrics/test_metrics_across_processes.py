@@ -84,4 +84,4 @@ def test_two_processes_give_what_one_gives(by_rank, monkeypatch, kind, split):
     tolerance = 1e-5 if kind == "streaming" else 1e-12
     for found in by_rank:
         assert found[f"{kind}, {split}"] == pytest.approx(alone, abs=tolerance)
-    assert len(alone) == (20 if kind == "at thresholds" else 13)
+    assert len(alone) == (22 if kind == "at thresholds" else 13)

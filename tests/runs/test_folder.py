@@ -21,7 +21,12 @@ from rdad.runs.record import RunRecord, read_record
 
 TRAIN = ("-m", "rdad.train", "tracking=off", "dataset=folder", "dataset.normal=good")
 SWEEP = ("hydra.mode=MULTIRUN", "seed=1,2")
-ENDS = "dataset.root=nowhere"  # ends a run as soon as it begins
+
+
+def train(folder: Path, *arguments: str) -> commands.Done:
+    """A run, or a sweep, that ends as soon as it has begun: there are no images."""
+    (folder / "nowhere" / "good").mkdir(parents=True, exist_ok=True)
+    return commands.run(*TRAIN, "dataset.root=nowhere", *arguments, folder=folder)
 
 
 def live_in(folder: Path) -> None:
@@ -112,7 +117,7 @@ def test_a_command_is_refused_the_folder_of_a_living_one_before_it_writes(
     neighbour(tmp_path / "mine")
     before = sorted((tmp_path / "mine").rglob("*"))
     several = SWEEP if kind == "sweep" else ()
-    done = commands.run(*TRAIN, ENDS, *several, f"hydra.{kind}.dir=mine", folder=tmp_path)
+    done = train(tmp_path, *several, f"hydra.{kind}.dir=mine")
     assert done.returncode == 1
     assert done.stderr.startswith("rdad.train: mine is in use by process ")
     assert done.stderr.count("\n") == 1
@@ -125,7 +130,7 @@ def test_a_sweep_is_refused_while_a_job_of_it_outlives_the_first(
     (tmp_path / "mine" / "0_seed-1").mkdir(parents=True)
     neighbour(tmp_path / "mine" / "0_seed-1")
     several = (*SWEEP, "hydra.sweep.dir=mine")
-    done = commands.run(*TRAIN, ENDS, *several, folder=tmp_path)
+    done = train(tmp_path, *several)
     assert (done.returncode, done.stdout) == (1, "")
     assert "mine/0_seed-1 is in use by process" in done.stderr
 
@@ -138,7 +143,7 @@ def test_commands_that_start_in_the_same_second_get_folders_of_their_own(
     kind = "sweep" if several else "run"
     same = f"hydra.{kind}.dir='out/${{now:now}}'"
     for _ in range(2):
-        done = commands.run(*TRAIN, ENDS, *several, same, folder=tmp_path)
+        done = train(tmp_path, *several, same)
         assert done.returncode == 1
         assert "nowhere" in done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["now", "now_2"]
