@@ -119,8 +119,9 @@ def test_a_command_is_refused_the_folder_of_a_living_one_before_it_writes(
     several = SWEEP if kind == "sweep" else ()
     done = train(tmp_path, *several, f"hydra.{kind}.dir=mine")
     assert done.returncode == 1
-    assert done.stderr.startswith("rdad.train: mine is in use by process ")
-    assert done.stderr.count("\n") == 1
+    loading, refused = done.stderr.splitlines()
+    assert loading == "rdad.train: loading libraries"
+    assert refused.startswith("rdad.train: mine is in use by process ")
     assert sorted((tmp_path / "mine").rglob("*")) == before
 
 
