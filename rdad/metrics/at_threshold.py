@@ -75,15 +75,13 @@ class ThresholdMetrics(Metric):
         self.images = self.images.index_add(0, rows, added)
         above = maps > self.thresholds.pixel.value
         counted = torch.ones_like(above) if valid is None else valid
-        defects = above[:0] if masks is None else above[counted & (masks > 0)]
+        good = counted & (labels == 0).to(above.device)[:, None, None, None]
+        defects = torch.zeros_like(above) if masks is None else counted & (masks > 0)
         self.without_mask = self.without_mask + (len(maps) if masks is None else 0)
-        good = above[labels == 0][counted[labels == 0]]
-        parts = (good, defects, above[counted])
-        counts = [[int(one.sum()), one.numel()] for one in parts]
+        counts = [[int((above & one).sum()), int(one.sum())] for one in (good, defects, counted)]
         self.pixels = self.pixels + self.pixels.new_tensor(counts)
         if masks is not None:
-            both = counted & above, counted & (masks > 0)
-            called, true = (one[:, 0].cpu().numpy() for one in both)
+            called, true = (one[:, 0].cpu().numpy() for one in (counted & above, defects))
             counts = [touched_regions(true, called), touched_regions(called, true)]
             self.regions = self.regions + self.regions.new_tensor(counts)
 
