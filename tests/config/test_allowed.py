@@ -45,6 +45,7 @@ RIGHT = {
     "threads": {"null"},
     "dataset.split_seed": {"negative", "huge"},
     "dataset.tile": {"null"},
+    "dataset.ignore": {"text", "null"},
     "dataset.root": {"text"},
     "dataset.category": {"null"},  # of a folder; a photograph's is one of three
     "dataset.normal": FOLDERS,
