@@ -81,3 +81,21 @@ def browser_page() -> Iterator["Page"]:
             yield page
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def offline_page() -> Iterator[tuple["Page", list[str]]]:
+    """A page of a browser without a network; and what went wrong in it, or was fetched, so far."""
+    troubles: list[str] = []
+    with browser_page() as page:
+        page.set_default_timeout(60_000)
+        page.context.set_offline(True)
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: troubles.append(dialog.message))
+        page.on("request", lambda request: troubles.extend(_fetched(request.url)))
+        yield page, troubles
+
+
+def _fetched(url: str) -> list[str]:
+    return [] if url.startswith(("file:", "data:", "blob:")) else [url]

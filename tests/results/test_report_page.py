@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from mlflow_page import browser_page, chromium
+from mlflow_page import chromium, offline_page
 from PIL import Image
 from report_folders import THRESHOLDS, make_samples, write_report
 
@@ -50,20 +50,9 @@ def names(page: "Page") -> list[str]:
 def opened() -> "Iterator[Page]":
     """A page of a browser without a network, in which nothing may go wrong."""
     chromium()
-    troubles: list[str] = []
-    with browser_page() as page:
-        page.set_default_timeout(30_000)
-        page.context.set_offline(True)
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: troubles.append(dialog.message))
-        page.on("request", lambda request: troubles.extend(_fetched(request.url)))
+    with offline_page() as (page, troubles):
         yield page
     assert troubles == []
-
-
-def _fetched(url: str) -> list[str]:
-    return [] if url.startswith(("file:", "data:", "blob:")) else [url]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow_page import browser_page, chromium
+from mlflow_page import chromium, offline_page
 from report_folders import THRESHOLDS, held, make_samples, write_report
 from sweep_folders import make_job
 
@@ -99,13 +99,7 @@ def test_a_report_that_is_broken_or_gone_costs_its_pictures_and_nothing_else(
 def opened(page_file: Path) -> Iterator["Page"]:
     """The page in a browser, in which nothing may go wrong and nothing is fetched."""
     chromium()
-    troubles: list[str] = []
-    with browser_page() as page:
-        page.set_default_timeout(60_000)
-        page.context.set_offline(True)
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: troubles.append(dialog.message))
+    with offline_page() as (page, troubles):
         page.goto(page_file.as_uri())
         page.locator("#same img.heat").first.wait_for()
         yield page
