@@ -15,6 +15,7 @@ COMMANDS = {
     "export": "ONNX, OpenVINO or TorchScript, checked against the network",
     "compare": "the jobs of a sweep side by side",
     "register": "give a run's model a name in MLflow, to serve it by",
+    "serve": "answer requests over HTTP: files of images in, verdicts out",
     "upload": "send runs to MLflow that it does not have",
     "download": "fetch a public data set",
     "submit": "what MVTec AD 2's evaluation server takes",

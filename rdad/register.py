@@ -65,6 +65,7 @@ def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
     print(f"{address} is version {version} of {cfg.name}: run {run_id}")
     print(f"thresholds  {said_of_version(cfg.name, version, tracking_uri=uri)}\n\nserve it with")
     print(f"  export MLFLOW_TRACKING_URI={shlex.quote(shown_uri(uri))}")
+    print(f"  python -m rdad.serve {shlex.quote(address)}\nor, for requests in JSON alone, with")
     print(f"  mlflow models serve --env-manager local --port 5001 -m {shlex.quote(address)}")
     return 0
 

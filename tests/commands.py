@@ -27,6 +27,7 @@ IMPORTED = [  # what commands import on their way; of extras, what is there
     *("mlflow.store.tracking.sqlalchemy_store", "matplotlib.backends.backend_agg"),
     *("skimage.exposure", "skimage.measure", "hydra.main", "hydra._internal.utils"),
     *("hydra._internal.core_plugins.bash_completion", "hydra_plugins.rdad.parallel"),
+    "rdad.serve.application",
     *("hydra_plugins.rdad.optuna_sweeper", "hydra_plugins.hydra_joblib_launcher.config"),
     *("hydra_plugins.hydra_ray_launcher._config", "hydra_plugins.hydra_submitit_launcher.config"),
 ]
@@ -56,6 +57,16 @@ class Command:
         self._process.start()
 
     @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def stderr(self) -> Path:
+        """Where what it complains of is written meanwhile."""
+        return Path(self._output.name, "stderr")
+
+    @property
     def returncode(self) -> int | None:
         """The exit code, or less than 0 for a signal; None while it runs."""
         return self._process.exitcode
@@ -64,8 +75,7 @@ class Command:
         return self.returncode
 
     def send_signal(self, number: signal.Signals) -> None:
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         self._process.kill()

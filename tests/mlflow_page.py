@@ -1,24 +1,17 @@
 """MLflow's own web page, served on this machine and looked at in a real browser."""
 
 import contextlib
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from servers import START_SECONDS, free_port, program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-START_SECONDS = 240  # 14 on an idle machine of two cores
 SWITCHES = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
@@ -36,36 +29,12 @@ def chromium() -> str:
 @contextlib.contextmanager
 def mlflow_ui(uri: str, log: Path) -> Iterator[str]:
     """The address at which `mlflow ui` shows the store `uri`; all its processes end with it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("mlflow")), "ui", "--backend-store-uri", uri]
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [*command, "--port", str(port), "--workers", "1"],
-            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_for(address, process, log)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    words = ["ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with program("mlflow", *words, health=f"{address}/health", log=log, **quiet):
         yield address
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
-            return
-        time.sleep(0.2)
-    pytest.fail(f"mlflow ui did not answer within {START_SECONDS} s: {log.read_text()}")
 
 
 @contextlib.contextmanager

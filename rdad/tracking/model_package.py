@@ -149,7 +149,7 @@ def describe_package(package: Path, model: "Model") -> None:
     mlflow.pyfunc.add_to_model(
         model, LOADER, data=DATA, conda_env="conda.yaml", python_env="python_env.yaml"
     )
-    model.signature = _signature()
+    model.signature = signature()
     model.saved_input_example_info = {
         "artifact_path": EXAMPLE,
         "serving_input_path": SERVING_EXAMPLE,
@@ -161,7 +161,7 @@ def describe_package(package: Path, model: "Model") -> None:
     model.save(str(package / DESCRIPTION))
 
 
-def _signature() -> "ModelSignature":
+def signature() -> "ModelSignature":
     """One column `image`, the bytes of a file; out come score, verdict, and what is asked for."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema

@@ -1,21 +1,22 @@
-"""A registered model behind `mlflow models serve`, sent photographs over HTTP."""
+"""A registered model behind `rdad.serve` and `mlflow models serve`, sent photographs over HTTP."""
 
 import base64
 import contextlib
 import io
 import json
-import os
+import re
+import shlex
+import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import commands
 import numpy as np
 import pytest
 import tifffile
@@ -23,6 +24,7 @@ from fuzz import requests
 from fuzz.trials import seeds, tell
 from mlflow_stores import new_store, only_run
 from PIL import Image
+from servers import free_port, program, wait_for
 from skimage import data
 from trained_runs import make_trained_run
 
@@ -31,7 +33,10 @@ from rdad.detector.loaded_run import LoadedRun
 from rdad.tracking.models import register
 from rdad.upload import upload
 
-START_SECONDS = 240  # 20 on an idle machine of two cores
+EDGE, FILE = "edge-of-a-part", '; filename="photo.png"'
+FORM = f"multipart/form-data; boundary={EDGE}"
+CURL = re.compile(r"curl [^`\n]*/invocations")  # of the pages
+REPO = Path(__file__).parents[2]
 THRESHOLD = 1.82  # between the scores of the photographs
 
 
@@ -52,14 +57,22 @@ class Server(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def server(run: LoadedRun) -> Iterator[Server]:
-    """The run's model, by the name and alias it was registered under."""
+def store(run: LoadedRun) -> str:
+    """Where the run's model has a name and an alias."""
     assert run.run_dir is not None
     uri = new_store(run.run_dir.parent / "store")
     upload(run.run_dir, uri=uri)
     register(only_run(uri).info.run_id, name="brick", alias="champion", tracking_uri=uri)
-    log = run.run_dir.parent / "served.log"
-    with served("models:/brick@champion", uri, log) as server:
+    return uri
+
+
+@pytest.fixture(scope="module", params=["mlflow models serve", "rdad.serve"])
+def server(
+    request: pytest.FixtureRequest, store: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The registered model, served by MLflow, and by rdad."""
+    serve = served_by_mlflow if request.param.startswith("mlflow") else served
+    with serve("models:/brick@champion", store, tmp_path_factory.mktemp("served")) as server:
         yield server
 
 
@@ -68,40 +81,34 @@ def address(server: Server) -> str:
     return server.address
 
 
+@pytest.fixture(scope="module")
+def own(run: LoadedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The run folder, served by rdad, which takes requests of 3 MB at most."""
+    folder = tmp_path_factory.mktemp("own")
+    with served(str(run.run_dir), None, folder, "largest_mb=3") as server:
+        yield server
+
+
 @contextlib.contextmanager
-def served(model: str, uri: str, log: Path) -> Iterator[Server]:
-    """All processes of the server end with it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    programs = Path(sys.executable).parent
-    command = [str(programs / "mlflow"), "models", "serve", "-m", model]
-    path = f"{programs}{os.pathsep}{os.environ['PATH']}"  # mlflow starts uvicorn by its name
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [*command, "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)],
-            env=os.environ | {"MLFLOW_TRACKING_URI": uri, "PATH": path},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def served(model: str, uri: str | None, folder: Path, *options: str) -> Iterator[Server]:
+    port = free_port()
+    words = ["-m", "rdad.serve", model, f"port={port}", *options]
+    process = commands.Command(words, folder, MLFLOW_TRACKING_URI=uri)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process, log)
+        wait_for(f"http://127.0.0.1:{port}/health", process, process.stderr)
         yield Server(port, process.pid)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
 
 
-def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):
-            return
-        time.sleep(0.2)
-    pytest.fail(f"the server did not answer within {START_SECONDS} s: {log.read_text()}")
+@contextlib.contextmanager
+def served_by_mlflow(model: str, uri: str, folder: Path) -> Iterator[Server]:
+    port = free_port()
+    words = ["models", "serve", "-m", model, "--env-manager", "local", "--port", str(port)]
+    health, log = f"http://127.0.0.1:{port}/health", folder / "log"
+    with program("mlflow", *words, health=health, log=log, MLFLOW_TRACKING_URI=uri) as process:
+        yield Server(port, process.pid)
 
 
 def photographs(count: int) -> list[np.ndarray]:
@@ -110,18 +117,35 @@ def photographs(count: int) -> list[np.ndarray]:
     return [np.ascontiguousarray(np.roll(four[n % 4], n, axis=0)) for n in range(count)]
 
 
-def encoded(image: np.ndarray) -> str:
+def file(image: np.ndarray) -> bytes:
     content = io.BytesIO()
     Image.fromarray(image).save(content, "PNG")
-    return base64.b64encode(content.getvalue()).decode()
+    return content.getvalue()
+
+
+def encoded(image: np.ndarray) -> str:
+    return base64.b64encode(file(image)).decode()
 
 
 def ask(address: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    request = urllib.request.Request(
-        address, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    return send(address, json.dumps(body).encode(), "application/json")
+
+
+def send(address: str, body: bytes | Iterable[bytes], kind: str) -> list[dict[str, Any]]:
+    request = urllib.request.Request(address, body, {"Content-Type": kind})
     with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)["predictions"]
+
+
+def form(**fields: str | bytes | list[bytes]) -> bytes:
+    """As a browser sends it, with `EDGE` between the fields."""
+    parts = []
+    for name, values in fields.items():
+        for value in values if isinstance(values, list) else [values]:
+            head = f'--{EDGE}\r\nContent-Disposition: form-data; name="{name}"'
+            named, content = ("", value.encode()) if isinstance(value, str) else (FILE, value)
+            parts += [f"{head}{named}\r\n\r\n".encode(), content, b"\r\n"]
+    return b"".join([*parts, f"--{EDGE}--\r\n".encode()])
 
 
 @pytest.mark.parametrize("count", [1, 3, 16])
@@ -173,6 +197,98 @@ def test_a_request_that_cannot_be_used_gives_400_and_the_reason(
     message = json.load(refused.value)["message"]
     assert reason in message
     assert ask(address, {"dataframe_records": [{"image": encoded(photographs(1)[0])}]})
+
+
+@pytest.mark.parametrize(
+    "kind", ["image/png", "application/octet-stream", "application/x-www-form-urlencoded"]
+)
+def test_a_file_as_it_is_gets_what_predict_says(kind: str, own: Server, run: LoadedRun):
+    (image,) = photographs(1)
+    (answer,) = send(own.address, file(image), kind)
+    assert answer["score"] == pytest.approx(run.predict(image).score, rel=1e-5)
+    assert answer.keys() == {"score", "normalised_score", "label"}
+
+
+def test_params_stand_in_the_address_or_in_the_form(own: Server):
+    images = [file(image) for image in photographs(2)]
+    scores = [row["score"] for row in send(own.address, form(image=images), FORM)]
+    between = str(sum(scores) / 2)
+    answer = send(own.address, form(image=images, threshold=between, regions="true"), FORM)
+    assert sorted(row["label"] for row in answer) == ["defective", "good"]
+    assert [row["score"] for row in answer] == scores
+    assert all("outline" in region for row in answer for region in row["regions"])
+    address = f"{own.address}?threshold={between}&regions=true"
+    assert send(address, form(image=images), FORM) == answer
+    (alone,) = send(address, images[0], "image/png")
+    assert (alone["label"], alone.keys()) == (answer[0]["label"], answer[0].keys())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/inspection.md"])
+def test_the_line_of_the_pages_sends_a_photograph_of_two_megabytes(
+    page: str, own: Server, tmp_path: Path
+):
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this machine: apt-get install curl")
+    noise = np.random.default_rng(0).integers(0, 256, (820, 820, 3), np.uint8)
+    (tmp_path / "new").mkdir()
+    Image.fromarray(noise).save(tmp_path / "new" / "003.png")
+    assert (tmp_path / "new" / "003.png").stat().st_size > 2_000_000
+    lines = CURL.findall((REPO / page).read_text(encoding="utf-8"))
+    assert lines
+    for line in lines:
+        words = shlex.split(line.replace(":5001", f":{own.port}"))
+        done = subprocess.run([*words, "--silent"], cwd=tmp_path, capture_output=True, check=True)
+        answer = json.loads(done.stdout)
+        assert len(answer.get("predictions", ())) == 1, answer
+
+
+HOSTILE: dict[str, tuple[bytes, str, str]] = {
+    "empty": (b"", "image/png", "image 1: not an image that Pillow can"),
+    "text": (b"hello", "text/plain", "image 1: not an image that Pillow can"),
+    "half": (file(photographs(1)[0])[:200], "image/png", "image 1: damaged or unsupported"),
+    "second": (form(image=[file(photographs(1)[0]), b"x"]), FORM, "image 2: not an image"),
+    "no file": (form(threshold="2"), FORM, "the form has no file"),
+    "no edge": (form(image=b"x"), "multipart/form-data", "boundary"),
+    "cut off": (form(image=b"x")[:20], FORM, "the form has no file"),
+    "no form": (b"\0" * 100, FORM, "Invalid multipart data"),
+    "param": (
+        form(image=b"x", thresholt="2"),
+        FORM,
+        "no param 'thresholt'; allowed: maps, regions",
+    ),
+    "value": (form(image=b"x", threshold="much"), FORM, "threshold"),
+    "below 0": (form(image=b"x", threshold="-1"), FORM, "threshold must be above 0; found -1"),
+    "deep": (b"[" * 100_000, "application/json", "no JSON of a request"),
+    "list": (b"[]", "application/json", "no JSON of a request"),
+    "params": (
+        b'{"inputs": {"image": ["x"]}, "params": [1]}',
+        "application/json",
+        "must be a dictionary",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_upload_that_cannot_be_used_gets_one_sentence(name: str, own: Server):
+    body, kind, reason = HOSTILE[name]
+    status, message = refusal(own.address, body, kind)
+    assert status == 400
+    assert reason in message and "\n" not in message and len(message) < 400
+
+
+@pytest.mark.parametrize("length", [3_000_001, None], ids=["said", "in parts"])
+def test_more_than_the_largest_request_is_refused(length: int | None, own: Server):
+    parts = (b"\0" * 100_000 for _ in range(31))
+    body = b"".join(parts) if length else parts
+    status, message = refusal(own.address, body, "image/png")
+    assert (status, message) == (413, "a request of more than 3 MB (largest_mb)")
+    assert send(own.address, file(photographs(1)[0]), "image/png")
+
+
+def refusal(address: str, body: bytes | Iterable[bytes], kind: str) -> tuple[int, str]:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        send(address, body, kind)
+    return refused.value.code, json.load(refused.value)["message"]
 
 
 @pytest.mark.timeout(7200)

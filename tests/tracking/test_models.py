@@ -161,6 +161,7 @@ def test_a_registered_model_stays_one_version_and_its_alias_moves(
         assert main([str(tmp_path / f"run{number}"), "name=brick", "alias=champion"]) == 0
     printed = capsys.readouterr().out
     assert "models:/brick@champion is version 2 of brick" in printed
+    assert "  python -m rdad.serve models:/brick@champion\n" in printed
     assert "mlflow models serve --env-manager local" in printed
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     assert client.get_registered_model("brick").aliases == {"champion": 2}
