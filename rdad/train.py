@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from rdad.config.compose import CONF_DIR, ConfigError
+from rdad.config.help import app_help
 from rdad.config.schema import TRAIN_SECONDS
 from rdad.config.spelling import spelled
 from rdad.experiment.precheck import check_command
@@ -16,6 +17,7 @@ from rdad.experiment.resume import check_groups, replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import (
+    asks_for_help,
     end_in_order_when_terminated,
     end_with_its_reader,
     failed_job,
@@ -101,10 +103,13 @@ def command() -> None:
     try:
         check_groups(sys.argv[1:])
         sys.argv[1:] = with_categories(spelled(replayed(sys.argv[1:])))
-        check_command(sys.argv[1:])
+        cfg = check_command(sys.argv[1:])
     except (OSError, ValueError) as error:
         print(visible(f"rdad.train: {error}"), file=sys.stderr)
         sys.exit(BAD_INPUT)
+    if cfg is not None and asks_for_help(sys.argv[1:]):
+        print(app_help(cfg))
+        return
     end_in_order_when_terminated()
     if not only_shows(sys.argv[1:]):
         print("rdad.train: loading libraries", file=sys.stderr, flush=True)  # which takes a while

@@ -12,12 +12,13 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.allowed import choice, number
-from rdad.config.compose import CONF_DIR, ConfigError, check_keys, check_values
+from rdad.config.compose import CONF_DIR, ConfigError, check_keys, check_values, composed
+from rdad.config.help import app_help
 from rdad.config.schema import DATASETS
 from rdad.config.spelling import spelled
 from rdad.model.geometry import LAYERS, checked_input_size
 from rdad.model.precision import OF_LIGHTNING
-from rdad.runs.ending import end_with_its_reader, reader_may_leave
+from rdad.runs.ending import asks_for_help, end_with_its_reader, reader_may_leave
 from rdad.runs.folder import have_a_home
 
 
@@ -91,6 +92,10 @@ def command() -> None:
     have_a_home()
     try:
         sys.argv[1:] = spelled(sys.argv[1:])
+        if asks_for_help(sys.argv[1:]):
+            given = [one for one in sys.argv[1:] if not one.startswith("-")]
+            print(app_help(composed("benchmark", given, with_hydra=True)))
+            return
     except ConfigError as error:
         sys.exit(f"rdad.benchmark: {error}")
     main()

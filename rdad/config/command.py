@@ -5,7 +5,6 @@ Options are composed from conf/<command>.yaml in Hydra's spelling, without Hydra
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, change, composed
+from rdad.config.help import Comments, described, wrapped
 from rdad.config.spelling import OVERRIDE, literal
-from rdad.runs.ending import reader_may_leave
+from rdad.runs.ending import asks_for_help, reader_may_leave
 from rdad.runs.folder import have_a_home
 from rdad.runs.names import VisibleFormatter, let_print_any_name, visible
 
@@ -65,13 +65,13 @@ class Command:
         """The text of `--help`."""
         start = f"python -m rdad.{self.name}"
         examples = "\n".join(f"  {start} {example}" for example in self.examples)
-        options = OmegaConf.to_yaml(_composed(self.name, [], complete=False), resolve=False)
-        comments = _comments(self.name)
-        described = [line + comments.get(line.split(":")[0], "") for line in options.splitlines()]
-        indented = "\n".join(f"  {line}" for line in described)
+        summary = "\n\n".join(wrapped(part) for part in self.summary.split("\n\n"))
+        comments = Comments([CONF_DIR])
+        comments.read(self.name)
+        options = "\n".join(described(_composed(self.name, [], complete=False), comments))
         return (
-            f"{self.summary}\n\n  {start} {self.usage} [key=value ...]\n\n"
-            f"Examples\n{examples}\n\nOptions, with their defaults\n{indented}"
+            f"{summary}\n\n  {start} {self.usage} [key=value ...]\n\n"
+            f"Examples\n{examples}\n\nOptions, with their defaults\n\n{options}"
         )
 
     def main(
@@ -85,7 +85,7 @@ class Command:
         arguments = sys.argv[1:] if arguments is None else arguments
         let_print_any_name()
         have_a_home()
-        if {"--help", "-h"} & set(arguments):
+        if asks_for_help(arguments):
             with reader_may_leave():
                 print(self.help())
             return 0
@@ -111,12 +111,6 @@ class Command:
 
 def _is_option(argument: str) -> bool:
     return bool(OVERRIDE.match(argument)) and not Path(argument).exists()
-
-
-def _comments(name: str) -> dict[str, str]:
-    """What conf/<name>.yaml says behind each of its own options."""
-    text = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(re.findall(r"^(\w+):.*?(  *#.*)$", text, re.MULTILINE))
 
 
 def _composed(name: str, overrides: Sequence[str], *, complete: bool = True) -> DictConfig:

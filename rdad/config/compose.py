@@ -49,12 +49,15 @@ def load_config(*overrides: str) -> DictConfig:
 
 def composed(name: str, overrides: Iterable[str], *, with_hydra: bool = False) -> DictConfig:
     """conf/<name>.yaml with overrides, and Hydra's own node if asked; raises as `load_config`."""
+    given = list(overrides)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        try:
-            return compose(name, list(overrides), return_hydra_config=with_hydra)
-        except (HydraException, OmegaConfBaseException, *NO_VALUE) as error:
-            raise ConfigError(explained(error, _groups())) from error
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return compose(name, given, return_hydra_config=with_hydra)
+    except (HydraException, OmegaConfBaseException, *NO_VALUE) as error:
+        kept = [one for one in given if not one.startswith("~")]
+        said = explained(error, _groups(), lambda: composed(name, kept))
+        raise ConfigError(said) from error
 
 
 def change(cfg: DictConfig, overrides: Iterable[str], *, force_add: bool = False) -> None:

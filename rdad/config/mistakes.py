@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from hydra.errors import MissingConfigException
@@ -12,18 +12,27 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from rdad.config.schema import TrainerConfig
 
 NEAR = 0.6  # of difflib's ratio; 1 is the same
+NOT_THERE = re.compile(r"Could not delete from config\. '([^']+)' does not exist")  # of `~key`
 TYPED = re.compile(r"Could not override '([^']+)'")
 MERGING = "Error merging override "
 
 
-def explained(error: Exception, groups: Iterable[str] = ()) -> str:
+def explained(
+    error: Exception, groups: Iterable[str] = (), whole: Callable[[], DictConfig] | None = None
+) -> str:
     """An error of composing a configuration, for whoever typed it.
 
     Hydra's own words advise to add a mistyped key with +, which would do nothing.
 
     Args:
         groups: Names of groups, which may have been meant too.
+        whole: Composes the same with nothing deleted.
     """
+    if whole is not None and (deleted := NOT_THERE.search(str(error))):
+        near = nearest(deleted[1], [*groups, *_keys(OmegaConf.to_container(whole()))])
+        return f"~{deleted[1]}: there is no {deleted[1]}" + (
+            f"; did you mean ~{near}?" if near else ""
+        )
     if isinstance(error, MissingConfigException) and error.options is not None:
         missing, known = str(error.missing_cfg_file), error.options
         group, _, option = missing.rpartition("/")

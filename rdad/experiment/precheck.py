@@ -33,8 +33,11 @@ OF_PLACES = ("dataset", "model.weights", "backbone", "experiment")
 MOST_VALUES = 50  # of a key that is swept over; further ones are their jobs' own
 
 
-def check_command(arguments: Sequence[str]) -> None:
+def check_command(arguments: Sequence[str]) -> DictConfig | None:
     """Check what `python -m rdad.train` is given; in a sweep each value by itself.
+
+    Returns:
+        The first job's configuration, with Hydra's node; None where Hydra alone can compose it.
 
     Raises:
         ConfigError: there is no such key, group or option, or a value is not allowed.
@@ -42,7 +45,7 @@ def check_command(arguments: Sequence[str]) -> None:
     """
     given = get_args_parser().parse_args(list(arguments))
     if any(getattr(given, name) for name in OTHERWISE):
-        return
+        return None
     texts = list(given.overrides)
     if given.config_dir:
         texts.append(f"hydra.searchpath=['file://{Path(given.config_dir).absolute()}']")
@@ -61,7 +64,8 @@ def check_command(arguments: Sequence[str]) -> None:
             "in brackets, one text in quotes"
         )
     if not any(getattr(given, name) for name in SHOWN):
-        _check_jobs(cfg, swept)
+        _check_jobs(deepcopy(cfg), swept)
+    return cfg
 
 
 def check_surroundings(cfg: DictConfig) -> None:

@@ -17,7 +17,8 @@ from rdad.runs.record import NOWHERE, RunRecord
 
 log = logging.getLogger(__name__)
 
-SHOWING = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--resolve")
+HELP = {"--help", "-h"}
+SHOWING = (*HELP, "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--resolve")
 TERMINATED = 128 + signal.SIGTERM  # exit code
 
 
@@ -57,6 +58,11 @@ def end_in_order_when_terminated() -> None:
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether a command is to show its own help, in place of its work."""
+    return not HELP.isdisjoint(arguments)
 
 
 def only_shows(arguments: Sequence[str]) -> bool:

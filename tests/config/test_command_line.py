@@ -31,6 +31,7 @@ def called(folder: Path, *arguments: str) -> commands.Done:
         (["trainer.max_epochs=0"], ["trainer.max_epochs must be in [1, 1000000]; found 0"]),
         (["dataset.batch_size='4'"], ["dataset.batch_size must be 4; found '4'"]),
         (["~dataset.validation"], ["dataset.validation must be given"]),
+        (["~mod"], ["rdad.train: ~mod: there is no mod; did you mean ~mode?"]),
         (["mode"], ["'mode'"]),
         (["hydra.run.dir=/proc/x"], ["cannot write into /proc/x: ", "folder by hydra.run.dir=…"]),
         (["compile=~x"], ["compile=~x: ", "in quotes: \"compile='~x'\""]),
@@ -55,7 +56,7 @@ def test_help_shows_groups_with_options_and_three_examples(tmp_path: Path):
     done = called(tmp_path, "--help")
     assert done.returncode == 0 and not done.stderr
     lines = [line.strip() for line in done.stdout.splitlines()]
-    groups = lines[: next(i for i, line in enumerate(lines) if line.startswith("Values"))]
+    groups = done.stdout.replace("\n  ", " ").partition("\nValues")[0].splitlines()
     options = dict(line.split(": ", 1) for line in groups if ": " in line)
     assert options["mode"] == "add, multiply"
     assert "wide_resnet50" in options["backbone"] and "layer123" in options["layers"]
