@@ -26,9 +26,9 @@ IMPORTED = [  # what commands import on their way; of extras, what is there
     *("mlflow.pyfunc", "mlflow.store.model_registry.sqlalchemy_store"),
     *("mlflow.store.tracking.sqlalchemy_store", "matplotlib.backends.backend_agg"),
     *("skimage.exposure", "skimage.measure", "hydra.main", "hydra._internal.utils"),
-    *("hydra._internal.core_plugins.bash_completion", "hydra_plugins.rdad.parallel"),
     "rdad.serve.application",
-    *("hydra_plugins.rdad.optuna_sweeper", "hydra_plugins.hydra_joblib_launcher.config"),
+    "hydra._internal.core_plugins.bash_completion",
+    *("hydra_plugins.rdad.parallel", "hydra_plugins.rdad.optuna_sweeper"),
     *("hydra_plugins.hydra_ray_launcher._config", "hydra_plugins.hydra_submitit_launcher.config"),
 ]
 
@@ -112,7 +112,7 @@ def _be(words: list[str], folder: Path, environment: dict[str, str], output: str
     sys.path[:0] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     try:
         _execute(words)
-    finally:  # in the order of an interpreter's end: joblib ends its workers with the threads
+    finally:  # in the order of an interpreter's end: threads, then what libraries do at exit
         threading._shutdown()
         atexit._run_exitfuncs()
 

@@ -43,7 +43,7 @@ def main(cfg):
         again.touch()
         killed()
     if cfg.kind == "waits":
-        Path(f"here_{cfg.y}").touch()
+        Path(f"here_{cfg.y}").write_text(str(os.getpid()))
         deadline = time.monotonic() + 200
         while not (Path("here_1").exists() and Path("here_2").exists()):
             assert time.monotonic() < deadline, "the other job has not started"

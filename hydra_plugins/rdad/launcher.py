@@ -1,14 +1,18 @@
-"""Launchers of other plugins, which an installation has only with an extra."""
+"""What launchers share: a job that another process carries out, and what an extra brings."""
 
 import importlib
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.core.utils import JobReturn
+import cloudpickle
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.errors import CompactHydraException, HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 
 class LauncherError(CompactHydraException):
@@ -71,3 +75,36 @@ def reason(error: BaseException) -> str:
     """An error in one line; its kind too, unless it was raised to be read."""
     compact = isinstance(error, CompactHydraException)
     return str(error) if compact else f"{type(error).__name__}: {error}"
+
+
+def packed(context: HydraContext, config: DictConfig, task: TaskFunction) -> bytes:
+    """What a sweep's jobs have in common, for `carry_out`; the main module's functions too."""
+    return cloudpickle.dumps((context, config, task, Singleton.get_state()))
+
+
+def carry_out(parts: bytes, overrides: Sequence[str], number: int) -> bytes:
+    """A job of a sweep, in a process that knows nothing of it yet.
+
+    Args:
+        parts: As `packed` gives them.
+
+    Returns:
+        Its JobReturn, pickled. An error that cannot be read back is told in one line.
+    """
+    context, config, task, state = pickle.loads(parts)
+    setup_globals()
+    Singleton.set_state(state)
+    job = context.config_loader.load_sweep_config(config, list(overrides))
+    with open_dict(job):
+        job.hydra.job.id, job.hydra.job.num = f"{job.hydra.job.name}_{number}", number
+    HydraConfig.instance().set_config(job)
+    returned = run_job(
+        hydra_context=context,
+        config=job,
+        task_function=task,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    if returned.status == JobStatus.FAILED:  # other errors may refuse to be made again
+        returned._return_value = LauncherError(reason(returned._return_value))
+    return cloudpickle.dumps(returned)

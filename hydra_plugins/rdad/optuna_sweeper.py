@@ -38,7 +38,7 @@ class OptunaSweeper(Sweeper):
         params: What varies, in Hydra's override syntax; the command line adds and wins.
         direction: maximize or minimize, or one for each number that a job gives.
         n_trials: How many results the study is to have.
-        n_jobs: Trials asked for at a time, which the launcher runs together; -1 is as joblib's,
+        n_jobs: Trials asked for at a time, which the launcher runs together; -1 is
             one for each core.
         study: sampler, seed, storage and study_name, as of `rdad.sweep.search.trials.Search`.
     """

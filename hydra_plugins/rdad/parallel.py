@@ -1,105 +1,148 @@
-"""Jobs side by side on one machine, of which one may be killed without harm to the others."""
+"""Jobs side by side on one machine, each in a process of its own."""
 
 import logging
+import multiprocessing
+import os
 import pickle
+import sys
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from itertools import groupby
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, filter_overrides
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.rdad.launcher import ExtraLauncher, LauncherError, reason
+from hydra_plugins.rdad.launcher import LauncherError, carry_out, packed
+from rdad.runs.ending import end_in_order_when_terminated
 from rdad.runs.files import write_atomic
 
 log = logging.getLogger(__name__)
 
 
-class ParallelLauncher(ExtraLauncher):
-    """joblib's launcher, which goes on after a job's process was killed, say for want of memory.
+class ParallelLauncher(Launcher):
+    """Some jobs at a time, each in a process that ends with it.
 
-    joblib then gives up all jobs, those that have ended too. Here these keep what they gave, those
-    that were running start again one at a time, and the rest as before. A job that is killed
-    again has failed.
+    Processes are forked from one that has imported what jobs need, where the system can do that.
+    One that is killed, say for want of memory, harms no other job: its own starts again, alone,
+    when all others have ended, and has failed when it is killed again.
 
     Args:
+        n_jobs: Jobs at a time, which share the cores; -1 for as many as there are cores.
+        preload: Modules that are imported once for all jobs.
         again: Further overrides of a job that starts again.
-        options: As of ExtraLauncher.
+        seconds_to_end: After Ctrl-C, which the terminal hands to the jobs as well.
     """
 
-    def __init__(self, again: Sequence[str] = (), **options: Any) -> None:
-        super().__init__(**options)
-        self._again = list(again)
-        self._kept = tempfile.TemporaryDirectory(prefix="rdad-jobs-")
-        self._notes = Path(self._kept.name)
+    def __init__(
+        self,
+        n_jobs: int = -1,
+        preload: Sequence[str] = (),
+        again: Sequence[str] = (),
+        seconds_to_end: float = 10,
+    ) -> None:
+        self._cores = (
+            len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        )
+        self._n_jobs = n_jobs if n_jobs > 0 else self._cores
+        self._again, self._seconds_to_end = list(again), seconds_to_end
+        can_fork = "forkserver" in multiprocessing.get_all_start_methods()
+        self._processes = (
+            multiprocessing.get_context("forkserver")
+            if can_fork
+            else multiprocessing.get_context("spawn")
+        )
+        self._processes.set_forkserver_preload([__name__, *preload])
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        noted = NotedTask(task_function, self._notes)
-        super().setup(hydra_context=hydra_context, task_function=noted, config=config)
+        self._context, self._task, self._config = hydra_context, task_function, config
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        try:
-            return super().launch(job_overrides, initial_job_idx)
-        except LauncherError as error:
-            if not isinstance(error.__cause__, BrokenProcessPool):
-                raise
-        log.warning("the process of a job was killed; the jobs that it took with it start again")
+        """What came of each job; a job's own failure is in its JobReturn."""
+        end_in_order_when_terminated()
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         jobs = dict(enumerate(job_overrides, initial_job_idx))
-        none_began = {self._note(number) for number in jobs} == {"waits"}  # killed at its start
-        returns: list[JobReturn] = []
-        for note, numbers in groupby(jobs, key=self._note):
-            group = list(numbers)
-            if note == "ended":
-                paths = [self._notes / f"{number}.ended" for number in group]
-                returns += [pickle.loads(path.read_bytes()) for path in paths]
-            elif note == "began" or none_began:
-                returns += [self._alone(jobs[number], number) for number in group]
-            else:
-                returns += self.launch([jobs[number] for number in group], group[0])
-        return returns
+        log.info("Launching %d jobs, %d at a time", len(jobs), self._n_jobs)
+        ended = self._run(jobs, self._n_jobs)
+        for number in [number for number in jobs if number not in ended]:
+            log.warning("job %d: its process was killed; it starts again", number)
+            ended |= self._run({number: [*jobs[number], *self._again]}, 1)
+        return [ended.get(number) or _killed(number, jobs[number]) for number in jobs]
 
-    def _note(self, number: int) -> str:
-        notes = [one for one in ("ended", "began") if (self._notes / f"{number}.{one}").exists()]
-        return notes[0] if notes else "waits"
-
-    def _alone(self, overrides: Sequence[str], number: int) -> JobReturn:
-        try:
-            return super().launch([[*overrides, *self._again]], number)[0]
-        except LauncherError as error:
-            if not isinstance(error.__cause__, BrokenProcessPool):
+    def _run(self, jobs: Mapping[int, Sequence[str]], at_a_time: int) -> dict[int, JobReturn]:
+        """What came of the jobs whose processes were not killed."""
+        parts = packed(self._context, self._config, self._task)
+        share = str(max(self._cores // self._n_jobs, 1))  # unless the user says how many threads
+        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", share)}
+        running: list[BaseProcess] = []
+        with tempfile.TemporaryDirectory(prefix="rdad-jobs-") as name:
+            folder = Path(name)
+            try:
+                for number, overrides in jobs.items():
+                    log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
+                    arguments = (parts, overrides, number, Path.cwd(), folder)
+                    process = self._processes.Process(target=_job, args=arguments)
+                    with _no_main(), env_override(threads):
+                        process.start()
+                    running.append(process)
+                    _await(running, fewer_than=at_a_time)
+                _await(running, fewer_than=1)
+            except BaseException as stop:
+                by_ctrl_c = isinstance(stop, KeyboardInterrupt)
+                _end(running, self._seconds_to_end if by_ctrl_c else 0)
                 raise
-        killed = LauncherError(f"job {number}: its process was killed twice; was memory short?")
-        return JobReturn(overrides, status=JobStatus.FAILED, _return_value=killed)
+            return {
+                number: pickle.loads((folder / str(number)).read_bytes())
+                for number in jobs
+                if (folder / str(number)).exists()
+            }
 
 
-@dataclass(frozen=True)
-class NotedTask:
-    """A task that notes in `folder`, under its job's number, that it began and what came of it."""
+def _job(parts: bytes, overrides: Sequence[str], number: int, place: Path, folder: Path) -> None:
+    """Be the process of a job, which leaves what came of it in `folder`."""
+    end_in_order_when_terminated()
+    os.chdir(place)
+    returned = carry_out(parts, overrides, number)
+    write_atomic(folder / str(number), lambda draft: draft.write_bytes(returned))
 
-    task: TaskFunction
-    folder: Path
 
-    def __call__(self, cfg: DictConfig) -> Any:
-        number = HydraConfig.get().job.num
-        (self.folder / f"{number}.began").touch()
-        try:
-            returned = self.task(cfg)
-        except Exception as error:
-            self._note_end(number, JobStatus.FAILED, LauncherError(reason(error)))
-            raise
-        self._note_end(number, JobStatus.COMPLETED, returned)
-        return returned
+def _await(running: list[BaseProcess], fewer_than: int) -> None:
+    """Take those that have ended out of the list, until so few are left."""
+    while len(running) >= fewer_than:
+        wait([process.sentinel for process in running])
+        running[:] = [process for process in running if process.is_alive()]
 
-    def _note_end(self, number: int, status: JobStatus, returned: Any) -> None:
-        content = pickle.dumps(JobReturn(status=status, _return_value=returned))
-        write_atomic(self.folder / f"{number}.ended", lambda draft: draft.write_bytes(content))
+
+def _end(processes: Sequence[BaseProcess], seconds: float) -> None:
+    """Wait so long, then end what still runs; each writes down how it ended."""
+    for process in processes:
+        process.join(seconds)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """A process that starts in here imports no main module: it is handed its task itself."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _killed(number: int, overrides: Sequence[str]) -> JobReturn:
+    error = LauncherError(f"job {number}: its process was killed twice; was memory short?")
+    return JobReturn(overrides, status=JobStatus.FAILED, _return_value=error)

@@ -2,16 +2,19 @@
 
 import json
 import os
+import signal
+import time
 from pathlib import Path
 
 import commands
 import pytest
 from toy_sweeps import jobs, make_app, sweep
 
+PARALLEL = ["hydra/launcher=parallel", "hydra.launcher.preload=[]"]
 LAUNCHERS = [
-    ("parallel", "hydra_plugins.hydra_joblib_launcher"),
-    ("slurm_local", "hydra_plugins.hydra_submitit_launcher"),
-    ("ray_cluster", "ray"),
+    (" ".join(PARALLEL), "hydra_plugins.rdad.parallel"),
+    ("hydra/launcher=slurm_local", "hydra_plugins.hydra_submitit_launcher"),
+    ("hydra/launcher=ray_cluster", "ray"),
 ]
 
 
@@ -20,17 +23,12 @@ def app(tmp_path: Path) -> Path:
     return make_app(tmp_path)
 
 
-@pytest.fixture
-def parallel() -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra `parallel`")
-
-
 @pytest.mark.parametrize(("launcher", "module"), LAUNCHERS)
 def test_jobs_run_at_the_same_time_and_a_failing_one_stops_no_other(
     app: Path, launcher: str, module: str
 ) -> None:
-    pytest.importorskip(module, reason=f"needs the extra of hydra/launcher={launcher}")
-    done = sweep(app, f"hydra/launcher={launcher}", "kind=broken,waits", "y=1,2")
+    pytest.importorskip(module, reason=f"needs the extra of {launcher}")
+    done = sweep(app, *launcher.split(), "kind=broken,waits", "y=1,2")
     assert done.returncode == 1
     assert "broken on purpose" in done.stderr
     ran = jobs(app)
@@ -38,24 +36,36 @@ def test_jobs_run_at_the_same_time_and_a_failing_one_stops_no_other(
     assert ran[2]["process"] != ran[3]["process"]
 
 
-@pytest.mark.usefixtures("parallel")
 def test_parallel_jobs_share_the_cores(app: Path) -> None:
-    done = sweep(app, "hydra/launcher=parallel", "kind=threads", "y=1,2")
+    done = sweep(app, *PARALLEL, "kind=threads", "y=1,2")
     assert done.returncode == 0, done.stderr
     cores = len(os.sched_getaffinity(0))
     assert [job["threads"] for job in jobs(app).values()] == [max(cores // 2, 1)] * 2
 
 
-@pytest.mark.usefixtures("parallel")
 def test_a_killed_process_fails_its_own_job_and_no_other(app: Path) -> None:
     kinds = "kind=fine,killed,killed_once,broken"
-    done = sweep(app, "hydra/launcher=parallel", kinds, "y=1,2")
+    done = sweep(app, *PARALLEL, kinds, "y=1,2")
     assert done.returncode == 1
     assert "job 2: its process was killed twice" in done.stderr
     assert "Traceback" not in done.stderr
     ran = jobs(app)
     assert list(ran) == [0, 1, 4, 5]
     assert [job["resume"] for job in ran.values()][2] is True
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_sweep_leaves_no_job_behind(app: Path, stop: signal.Signals) -> None:
+    variables = ["hydra.launcher.seconds_to_end=0", "kind=waits", "y=1,3"]
+    command = commands.Command(["app.py", "-m", *PARALLEL, *variables], app)
+    notes = [app / "here_1", app / "here_3"]
+    while not all(note.exists() and note.read_text() for note in notes):
+        assert command.poll() is None
+        time.sleep(0.05)
+    command.send_signal(stop)
+    command.communicate()
+    assert command.returncode != 0
+    assert not any(Path("/proc", note.read_text()).exists() for note in notes)
 
 
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(app: Path) -> None:
@@ -74,7 +84,6 @@ def test_slurm_without_slurm_says_so_in_one_sentence(app: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.usefixtures("parallel")
 def test_a_named_sweep_trains_in_parallel(
     assets: Path, resnet18_weights: Path, tmp_path: Path
 ) -> None:

@@ -113,13 +113,12 @@ def test_two_objectives_end_in_the_trials_that_no_other_beats(app: Path) -> None
 
 
 def test_batches_run_side_by_side_in_parallel(app: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra `parallel`")
-    parallel = ["hydra/launcher=parallel", "hydra.launcher.n_jobs=-1"]
+    parallel = ["hydra/launcher=parallel", "hydra.launcher.preload=[]", "hydra.launcher.n_jobs=-1"]
     done = search(app, *parallel, "hydra.sweeper.n_trials=5")
     assert done.returncode == 0, done.stderr
     ran = jobs(app)
     assert list(ran) == list(range(5))
-    assert f"is launching {min(os.cpu_count() or 1, 5)} jobs" in done.stdout
+    assert f"Launching {min(os.cpu_count() or 1, 5)} jobs" in done.stdout
 
 
 def test_a_study_in_a_database_of_its_own_goes_on_from_any_folder(app: Path) -> None:
