@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz quick lint types check ui clean
+.PHONY: help install demo test fuzz quick lint types check notebooks ui clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rdad needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...")'
@@ -39,6 +39,9 @@ types: $(STAMP) ## check types
 	$(BIN)/pyright
 
 check: lint types test ## lint, types and tests
+
+notebooks: $(STAMP) ## run the notebooks, and show them with their pictures in docs/notebooks
+	$(BIN)/python notebooks/render.py
 
 ui: $(STAMP) ## open MLflow's web page on the runs of this folder
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db

@@ -41,7 +41,6 @@ class RegisterConfig(JudgingConfig):
 
     name: str = MISSING
     alias: str | None = MISSING
-    weights: str | None = MISSING
     tracking_uri: str | None = MISSING
 
 
@@ -61,8 +60,7 @@ def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
     def chosen(own: "Thresholds | None") -> "Thresholds | None":
         return chosen_thresholds(kept or own, **asked)
 
-    named = {"name": cfg.name, "alias": cfg.alias, "weights": cfg.weights}
-    version = register(run_id, tracking_uri=uri, chosen=chosen, **named)
+    version = register(run_id, name=cfg.name, alias=cfg.alias, tracking_uri=uri, chosen=chosen)
     address = f"models:/{cfg.name}@{cfg.alias}" if cfg.alias else f"models:/{cfg.name}/{version}"
     print(f"{address} is version {version} of {cfg.name}: run {run_id}")
     print(f"thresholds  {said_of_version(cfg.name, version, tracking_uri=uri)}\n\nserve it with")

@@ -74,5 +74,6 @@ def against_chance(rows: Sequence[Row], metrics: Mapping[str, float], *, epochs:
     after = f" after {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else ""
     return (
         f"no better than chance{after}: {told}; what may help: longer training "
-        "(trainer.max_epochs), another encoder (backbone), tiles (dataset.tile)"
+        "(trainer.max_epochs), another encoder (backbone), tiles (dataset.tile); docs/reading.md "
+        "has more causes, and how to tell them"
     )

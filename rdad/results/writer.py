@@ -201,17 +201,18 @@ class ArtifactWriter:
 
         found = self._gathered
         chosen = most_telling(found.samples, found.scores, limit=self._overlays)
-        names = overlay_names(found.samples)
+        samples = [found.samples[number] for number in chosen]
 
-        def draw(number: int) -> None:
-            path = self._run_dir / OVERLAYS_FOLDER / names[number]
-            write = partial(draw_overlay, path, found, number, category=self._category)
+        def draw(one: tuple[int, str]) -> None:
+            path = self._run_dir / OVERLAYS_FOLDER / one[1]
+            write = partial(draw_overlay, path, found, one[0], category=self._category)
             self._attempt(path, write)
 
-        def pixels(number: int) -> int:
-            return pixels_said(found.samples[number].image)
+        def pixels(one: tuple[int, str]) -> int:
+            return pixels_said(found.samples[one[0]].image)
 
-        for _ in in_order(draw, chosen, threads=WRITER_THREADS, pixels=pixels):
+        named = zip(chosen, overlay_names(samples), strict=True)
+        for _ in in_order(draw, named, threads=WRITER_THREADS, pixels=pixels):
             pass
 
 

@@ -68,6 +68,15 @@ def test_a_data_set_of_ones_own_is_trained_on_and_tested(workplace: Path) -> Non
     assert 0 <= metrics["test/aupro"] <= 1
 
 
+def test_what_the_readme_shows_stands_in_the_example() -> None:
+    text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    files = [*EXAMPLE.rglob("*.py"), *EXAMPLE.rglob("*.yaml")]
+    code = "".join(path.read_text(encoding="utf-8") for path in files)
+    shown = re.findall(r"^```(?:py|yaml)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(shown) == 4
+    assert [line for one in shown for line in one.splitlines() if line not in code] == []
+
+
 def test_all_five_parts_make_a_run(workplace: Path) -> None:
     further = ("experiment=own_parts", "trainer.max_epochs=5", "callbacks.stop_when_flat.epochs=1")
     run(workplace, "all", *further, "callbacks.stop_when_flat.fall=0.9")
