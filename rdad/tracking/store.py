@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
 from importlib.metadata import entry_points
@@ -15,13 +14,20 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from rdad.tracking.databases import (
+    DATABASES,
+    SQLITE,
+    make_sqlite,
+    one_at_a_time,
+    sqlite_file,
+    with_driver,
+)
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
 T = TypeVar("T")
-SQLITE = "sqlite:///"
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # perhaps with +driver
 DEFAULT_URI = "sqlite:///mlflow.db"
 LOCAL_PAGE = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers unless it is told otherwise."""
@@ -33,7 +39,6 @@ KNOCK_SECONDS = 5
 ANSWER_SECONDS = 10  # to the knock, as a whole; a server that drips is never silent
 CALL_SECONDS = 120  # a whole call of the client, with what it tries again
 TRANSFER_SECONDS = 1800  # a call that moves files
-LOCK_SECONDS = 120
 QUIET_AND_PATIENT = {  # MLflow's own limits add up to minutes for each call
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -76,7 +81,8 @@ class Store:
         uri: A relative SQLite path counts from the current folder.
 
     Raises:
-        ValueError: `uri` is no address, or names a folder, which MLflow no longer writes runs to.
+        ValueError: `uri` is no address, names a folder, which MLflow no longer writes runs to, or
+            PostgreSQL without a driver for it.
     """
 
     def __init__(self, uri: str) -> None:
@@ -86,15 +92,14 @@ class Store:
                 "are a file (sqlite:///mlflow.db), a server (http://host:5000) or a database "
                 "(postgresql://...); tracking=off trains without MLflow"
             )
-        self.database: Path | None = None  # of SQLite
         if uri.startswith(SQLITE):
             uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
-            self.database = Path(uri.removeprefix(SQLITE).partition("?")[0])
-        self.uri = uri
+        self.database = sqlite_file(uri)
+        self._typed, self.uri = uri, with_driver(uri)
         self.is_server = uri.startswith(("http://", "https://"))
 
     def __str__(self) -> str:
-        return shown_uri(self.uri)
+        return shown_uri(self._typed)
 
     @property
     def page(self) -> str:
@@ -110,9 +115,6 @@ class Store:
     def open(self) -> "MlflowClient":
         """A client of the store, which is made if it is an SQLite file that is not there yet.
 
-        Processes that meet an empty file take turns: MLflow's own initialisation crashes when two
-        do it at once.
-
         Raises:
             Whatever MLflow, the network or the file system raise when there is no store to be had.
         """
@@ -123,9 +125,9 @@ class Store:
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # the tracker warns
-        with self._one_at_a_time():
+        with one_at_a_time(self.uri):
             if self.database and not self.database.exists():
-                _make_database(self.database)
+                make_sqlite(self.database)
             client = MlflowClient(tracking_uri=self.uri)
         return cast("MlflowClient", _InTime(client)) if self.is_server else client
 
@@ -147,7 +149,7 @@ class Store:
         Raises:
             RuntimeError: it was deleted, and MLflow keeps the name; says what to do.
         """
-        with self._one_at_a_time():
+        with one_at_a_time(self.uri):
             found = client.get_experiment_by_name(name) or self._made(client, name)
         if found.lifecycle_stage != "active":
             raise RuntimeError(
@@ -183,14 +185,6 @@ class Store:
             return None
         folder = self.database.parent if self.database else Path.cwd()
         return (folder / "mlartifacts").as_uri()
-
-    def _one_at_a_time(self) -> contextlib.AbstractContextManager[object]:
-        if self.database is None:
-            return contextlib.nullcontext()
-        from filelock import FileLock
-
-        self.database.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{self.database}.lock", timeout=LOCK_SECONDS)
 
     def _knock(self) -> None:
         """Fail within seconds, and readably, where MLflow's client would retry."""
@@ -281,13 +275,3 @@ def _refused_certificate(uri: str, failure: Exception) -> str:
         f"{uri}: {said}; MLFLOW_TRACKING_SERVER_CERT_PATH names a certificate to trust, "
         "MLFLOW_TRACKING_INSECURE_TLS=true trusts any"
     )
-
-
-def _make_database(database: Path) -> None:
-    """Make it elsewhere and put it in place whole: one that was left half made stays broken."""
-    from mlflow import MlflowClient
-
-    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".mlflow-") as folder:
-        draft = Path(folder) / "mlflow.db"
-        MlflowClient(tracking_uri=f"{SQLITE}{draft}")
-        draft.replace(database)

@@ -1,6 +1,8 @@
 """A wheel of the project works outside the checkout."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).parents[2]
+DOCKERFILE = (REPO / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = """
 from pathlib import Path
 from rdad.config import compose
@@ -21,10 +24,15 @@ print(cfg.model.backbone, cfg.model.anomaly_map_mode, compose.CONF_DIR)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+    """Built of no more than deploy/Dockerfile copies, as its image is."""
+    folder, context = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("context")
+    lines = re.findall(r"^COPY (.+)$", DOCKERFILE.split("RUN pip")[0], flags=re.MULTILINE)
+    for name in {name for line in lines for name in line.split()[:-1]}:
+        copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
+        copy(REPO / name, context / name)
     build = ["-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
     done = subprocess.run(
-        [sys.executable, *build, "--wheel-dir", str(folder), str(REPO)],
+        [sys.executable, *build, "--wheel-dir", str(folder), str(context)],
         capture_output=True,
         text=True,
         check=False,
