@@ -101,7 +101,6 @@ def replaced(text: str, elsewhere: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def sweeps(team: Team, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two users sweep at once, two jobs at a time each; their folders."""
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra `parallel`")
     folders = {user: tmp_path_factory.mktemp(user) for user in USERS}
     running = []
     for user, folder in folders.items():
