@@ -62,6 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cfg = load_config(
         "backbone=resnet18",
         "model.pre_trained=false",
+        "layers=layer1",
         "dataset=mvtec_ad",
         f"dataset.root={draw_parts(folder / 'data')}",
         "dataset.category=part",

@@ -30,6 +30,7 @@ from rdad.training.callbacks import Checkpoint
 SMALL = (
     "backbone=resnet18",
     "model.pre_trained=false",
+    "layers=layer1",
     "dataset.image_size=[32,32]",
     "dataset.calibration=0",
     "trainer=cpu",
@@ -79,7 +80,7 @@ def test_a_batch_of_one_image_that_is_too_small_for_it_is_refused_before_trainin
         Image.new("RGB", (32, 32), (index, 0, 0)).save(tmp_path / f"{index}.png")
     own = ("dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=.", "dataset.holdout=0.2")
     with pytest.raises(ConfigError, match=r"^dataset\.batch_size=3 leaves one of 4 .* at 32x32"):
-        run(small(*own, "dataset.batch_size=3"), tmp_path / "run")
+        run(small(*own, "layers=layer123", "dataset.batch_size=3"), tmp_path / "run")
     assert not (tmp_path / "run" / "run.json").exists()
 
 

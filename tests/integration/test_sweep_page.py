@@ -13,6 +13,7 @@ from rdad import compare_runs
 SWEEP = [
     "model.sigma=2,8",
     "model.weights=null",
+    "layers=layer1",
     "dataset.image_size=[64,64]",
     "trainer=cpu",
     "trainer.max_epochs=1",

@@ -45,6 +45,7 @@ def train(data: Path, name: str, *overrides: str) -> dict[str, Any]:
     cfg = load_config(
         "backbone=resnet18",
         "model.weights=null",
+        "layers=layer12",
         "dataset=mvtec_ad",
         f"dataset.root={data}",
         "dataset.category=part",
@@ -96,7 +97,7 @@ def fingerprint(*overrides: str, **digests: str) -> str:
     "change",
     [
         "seed=1",
-        "layers=layer12",
+        "layers=layer1",
         "loss=local_cosine",
         "loss=hard_mining",
         "backbone=resnet18",
