@@ -36,7 +36,7 @@ lint: $(STAMP) ## check style, format, and which room imports from which
 	$(BIN)/lint-imports --no-logo
 
 types: $(STAMP) ## check types
-	$(BIN)/pyright
+	$(BIN)/pyrefly check
 
 check: lint types test ## lint, types and tests
 

@@ -144,7 +144,7 @@ def draw_chart(path: Path, rows: Sequence[Row], title: str) -> None:
 
 
 def _part(row: Row) -> dict[str, Any]:
-    part = asdict(row) | {"name": row.name.strip(), "ratio": row.ratio}
+    part: dict[str, Any] = asdict(row) | {"name": row.name.strip(), "ratio": row.ratio}
     part["rdad"]["median_s"] = row.rdad.median
     if row.plain:
         part["plain"]["median_s"] = row.plain.median

@@ -129,7 +129,7 @@ def _rings(mask: NDArray[np.bool_]) -> list[tuple[Points, Points]]:
     from skimage.measure import find_contours
 
     padded = np.pad(mask, 1)
-    rings = []
+    rings: list[tuple[Points, Points]] = []
     for contour in find_contours(padded.astype(np.float32), 0.5, fully_connected="high"):
         points = contour[:-1]  # the last is the first
         low, high = np.floor(points).astype(int), np.ceil(points).astype(int)

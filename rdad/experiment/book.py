@@ -114,7 +114,7 @@ class Book:
         """run.json, and a run in MLflow: the same one if this run was begun before."""
         cfg = self.cfg
         tracking = self.before.get("tracking") or NOWHERE
-        uri = self.tracker and self.tracker.shown_uri
+        uri = self.tracker.shown_uri if self.tracker else None
         if shown_uri(tracking["uri"] or "") != uri:
             tracking = NOWHERE | {"uri": uri}
         if not self.before:

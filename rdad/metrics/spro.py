@@ -109,7 +109,7 @@ class SaturatedOverlap:
         kept = _highest(pixels, self._most)
         lowest = kept.min()
         lost = np.count_nonzero(pixels == lowest) - np.count_nonzero(kept == lowest)
-        self._given_up = lost + (self._given_up if lowest == self._lowest else 0)
+        self._given_up = int(lost) + (self._given_up if lowest == self._lowest else 0)
         self._normal, self._lowest = [kept], lowest
 
     def _check(self, anomaly_map: NDArray[Any]) -> None:

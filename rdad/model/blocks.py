@@ -111,8 +111,8 @@ class Mirror:
         block, planes = BLOCKS[self.block_name], self.planes(stage_number)
         stage = nn.Sequential()
         for _ in range(blocks):
-            given = {"resample": resample, "width_per_group": self.width_per_group}
-            stage.append(block(channels_in, planes, **given))
+            width = self.width_per_group
+            stage.append(block(channels_in, planes, resample=resample, width_per_group=width))
             channels_in, resample = self.channels(stage_number), "same"
         return stage
 

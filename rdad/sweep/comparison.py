@@ -161,7 +161,7 @@ def category_means(table: "pd.DataFrame") -> "pd.DataFrame":
     """By setting, of each metric over the categories in which every setting has it."""
     import pandas as pd
 
-    means = {metric: complete(table, metric).agg(mean) for metric in table}
+    means = {metric: complete(table, str(metric)).agg(mean) for metric in table}
     return pd.DataFrame(means, index=table.index.unique(SETTING))
 
 

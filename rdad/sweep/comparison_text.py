@@ -66,7 +66,7 @@ def terminal(jobs: Sequence[Job], width: int | None = None) -> str:
             parts.append(f"… and {len(table) - 1 - LONGEST_TABLE} more, in the files")
     if any("*" in part for part in parts):
         parts.append("* the best")
-    return "\n\n".join(filter(None, [*parts, answer(jobs)]))
+    return "\n\n".join([*parts, *filter(None, [answer(jobs)])])
 
 
 def markdown(jobs: Sequence[Job], *, picture: str) -> str:
@@ -116,9 +116,9 @@ def _summaries(jobs: Sequence[Job], metrics: Sequence[str], mark: Mark) -> dict[
         title = "Over n seeds: mean ± sample standard deviation"
         summaries[title] = _seed_table(spread, metrics, mark)
     if (means := over_categories(jobs)) is not None:
-        title = f"{OVER_CATEGORIES}, per cent: {' / '.join(means)}"
+        title = f"{OVER_CATEGORIES}, per cent: {' / '.join(map(str, means))}"
         count = means.index.unique(CATEGORY).size
-        partial = any(len(complete(means, metric)) < count for metric in means)
+        partial = any(len(complete(means, str(metric))) < count for metric in means)
         summaries[f"{title}. {PARTIAL}" if partial else title] = _paper_table(means, mark)
     return summaries
 
@@ -168,7 +168,7 @@ def _paper_table(means: "pd.DataFrame", mark: Mark) -> Table:
     table = [["category", *settings]]
     for name, line in [*lines, ("mean", category_means(means))]:
         cells = [
-            figures(metric, [line[metric].get(one) for one in settings], mark, ".1%")
+            figures(str(metric), [line[metric].get(one) for one in settings], mark, ".1%")
             for metric in means
         ]
         table.append([name, *map(" / ".join, zip(*cells, strict=True))])
@@ -180,7 +180,7 @@ def _mean_table(means: "pd.DataFrame", mark: Mark) -> Table:
     whole = category_means(means)
     whole = whole.sort_values(whole.columns[0], ascending=False, kind="stable")
     columns = {"mean of": list(whole.index)}
-    for metric in whole:
+    for metric in map(str, whole):
         columns[metric] = figures(metric, list(whole[metric]), mark, ".1%")
     return _table(columns)
 

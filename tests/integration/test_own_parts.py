@@ -91,7 +91,7 @@ def test_all_five_parts_make_a_run(workplace: Path) -> None:
 @pytest.fixture
 def own_parts(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(EXAMPLE)
-    import own_parts  # pyright: ignore[reportMissingImports]
+    import own_parts
 
     return own_parts
 

@@ -62,7 +62,7 @@ def write_all(run_dir: Path, samples: list[Sample], **options: object) -> None:
     random = np.random.default_rng(0)
     maps = [random.random((10, 15), dtype=np.float32) + sample.label for sample in samples]
     scores = [float(anomaly_map.max()) for anomaly_map in maps]
-    with ArtifactWriter(run_dir, category="part", **options) as writer:  # pyright: ignore
+    with ArtifactWriter(run_dir, category="part", **options) as writer:
         for sample, anomaly_map, score in zip(samples, maps, scores, strict=True):
             writer.add(sample, (20, 30), anomaly_map, score)
         writer.take_curves(computed_metrics(samples, scores, maps))
@@ -321,7 +321,7 @@ def test_scores_stand_beside_what_the_threshold_says_of_them(tmp_path: Path, sam
     ):
         run_dir = tmp_path / name
         options = {"maps": False, "overlays": 0, "thresholds": found}
-        with ArtifactWriter(run_dir, category="part", **options) as writer:  # pyright: ignore
+        with ArtifactWriter(run_dir, category="part", **options) as writer:
             for sample, score in zip(samples[:3], (0.5, 1.0, 0.0), strict=True):
                 writer.add(sample, (20, 30), np.zeros((4, 4), np.float32), score)
         with (run_dir / "scores.csv").open(encoding="utf-8", newline="") as file:
