@@ -15,19 +15,36 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPO = Path(__file__).resolve().parent.parent
 SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
     *("benchmark", "experiment", "fuzz", "hydra_plugins", "integration", "tracking"),
-    *("test_command_line", "test_compiled_steps", "test_comparison", "test_compose"),
-    *("test_export_command", "test_exports", "test_folder", "test_lightning_model"),
-    *("test_metrics_across_processes", "test_model_file", "test_network", "test_optimizers"),
-    "test_predict_command",
-    *("test_rd4ad_checkpoint", "test_report_page", "test_reuse", "test_served_model"),
+    *("test_allowed", "test_callbacks", "test_command_line", "test_comparison"),
+    *(
+        "test_comparison_page",
+        "test_compiled_steps",
+        "test_compose",
+        "test_decoded",
+        "test_download",
+    ),
+    *("test_export_command", "test_exports", "test_folder", "test_folding", "test_graph"),
+    *("test_lightning_model", "test_main", "test_metrics_across_processes", "test_model_file"),
+    *("test_network", "test_optimizers", "test_predict_command", "test_rd4ad_checkpoint"),
+    *("test_report_page", "test_reuse", "test_served_model", "test_spelling", "test_stream"),
     *("test_streaming_evaluation", "test_submit", "test_sweep_configs", "test_textures"),
-    *("test_allowed", "test_download", "test_main", "test_version_0_1_0", "test_writer"),
+    *("test_trials", "test_version_0_1_0", "test_writer"),
 }
+
+
+def is_slow(path: Path) -> bool:
+    return bool(SLOW & {path.stem, path.parent.name})
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Nothing is imported for tests that will not run."""
+    left_out = config.getoption("markexpr") == "not slow" and is_slow(collection_path)
+    return True if left_out else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if SLOW & {item.path.stem, item.path.parent.name}:
+        if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 
