@@ -26,7 +26,14 @@ SLOW = {  # folders and files of tests that start processes or train, which make
     *("test_export_command", "test_exports", "test_folder", "test_folding", "test_graph"),
     *("test_lightning_model", "test_main", "test_metrics_across_processes", "test_model_file"),
     *("test_network", "test_optimizers", "test_predict_command", "test_rd4ad_checkpoint"),
-    *("test_report_page", "test_reuse", "test_served_model", "test_spelling", "test_stream"),
+    *(
+        "test_report_page",
+        "test_reuse",
+        "test_served_model",
+        "test_spelling",
+        "test_store",
+        "test_stream",
+    ),
     *("test_streaming_evaluation", "test_submit", "test_sweep_configs", "test_textures"),
     *("test_trials", "test_version_0_1_0", "test_writer"),
 }
