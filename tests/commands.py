@@ -29,7 +29,7 @@ IMPORTED = [  # what commands import on their way; of extras, what is there
     "rdad.serve.application",
     "hydra._internal.core_plugins.bash_completion",
     *("hydra_plugins.rdad.parallel", "hydra_plugins.rdad.optuna_sweeper"),
-    *("hydra_plugins.hydra_ray_launcher._config", "hydra_plugins.hydra_submitit_launcher.config"),
+    "hydra_plugins.hydra_submitit_launcher.config",
 ]
 
 Done = subprocess.CompletedProcess[str]

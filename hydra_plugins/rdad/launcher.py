@@ -108,3 +108,9 @@ def carry_out(parts: bytes, overrides: Sequence[str], number: int) -> bytes:
     if returned.status == JobStatus.FAILED:  # other errors may refuse to be made again
         returned._return_value = LauncherError(reason(returned._return_value))
     return cloudpickle.dumps(returned)
+
+
+def failed(number: int, overrides: Sequence[str], said: str) -> JobReturn:
+    """Of a job that could not say itself what came of it."""
+    error = LauncherError(f"job {number}: {said}")
+    return JobReturn(overrides, status=JobStatus.FAILED, _return_value=error)

@@ -13,12 +13,12 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, filter_overrides
+from hydra.core.utils import JobReturn, configure_log, env_override, filter_overrides
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins.rdad.launcher import LauncherError, carry_out, packed
+from hydra_plugins.rdad.launcher import carry_out, failed, packed
 from rdad.runs.ending import end_in_order_when_terminated
 from rdad.runs.files import write_atomic
 
@@ -76,7 +76,8 @@ class ParallelLauncher(Launcher):
         for number in [number for number in jobs if number not in ended]:
             log.warning("job %d: its process was killed; it starts again", number)
             ended |= self._run({number: [*jobs[number], *self._again]}, 1)
-        return [ended.get(number) or _killed(number, jobs[number]) for number in jobs]
+        said = "its process was killed twice; was memory short?"
+        return [ended.get(number) or failed(number, jobs[number], said) for number in jobs]
 
     def _run(self, jobs: Mapping[int, Sequence[str]], at_a_time: int) -> dict[int, JobReturn]:
         """What came of the jobs whose processes were not killed."""
@@ -141,8 +142,3 @@ def _no_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _killed(number: int, overrides: Sequence[str]) -> JobReturn:
-    error = LauncherError(f"job {number}: its process was killed twice; was memory short?")
-    return JobReturn(overrides, status=JobStatus.FAILED, _return_value=error)

@@ -68,6 +68,26 @@ def test_a_stopped_sweep_leaves_no_job_behind(app: Path, stop: signal.Signals) -
     assert not any(Path("/proc", note.read_text()).exists() for note in notes)
 
 
+def test_a_job_on_ray_has_a_process_and_threads_of_its_own_and_dies_alone(app: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    share = ["hydra.launcher.ray.init.num_cpus=4", "hydra.launcher.ray.remote.num_cpus=2"]
+    done = sweep(app, "hydra/launcher=ray_cluster", *share, "kind=threads,killed,fine", "y=1,2")
+    assert done.returncode == 1
+    assert "job 2: its process died" in done.stderr and "Traceback" not in done.stderr
+    ran = jobs(app)
+    assert list(ran) == [0, 1, 4, 5]
+    assert [ran[number]["threads"] for number in (0, 1)] == [2, 2]
+    assert len({job["process"] for job in ran.values()}) == 4
+
+
+def test_a_job_that_asks_for_more_than_the_machine_has_does_not_wait_for_it(app: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    share = ["hydra.launcher.ray.init.num_cpus=1", "hydra.launcher.ray.remote.num_cpus=2"]
+    done = sweep(app, "hydra/launcher=ray_cluster", *share, "y=1,2")
+    assert done.returncode == 1
+    assert "ray.remote.num_cpus is 2, more than the 1 of this machine's own cluster" in done.stderr
+
+
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(app: Path) -> None:
     missing = "hydra.launcher.launcher=hydra_plugins.not_there.Launcher"
     done = sweep(app, "hydra/launcher=slurm", missing, "y=1,2")
