@@ -41,6 +41,7 @@ class RegisterConfig(JudgingConfig):
 
     name: str = MISSING
     alias: str | None = MISSING
+    weights: str | None = MISSING
     tracking_uri: str | None = MISSING
 
 
@@ -60,7 +61,8 @@ def register_run(arguments: Sequence[str], cfg: DictConfig) -> int:
     def chosen(own: "Thresholds | None") -> "Thresholds | None":
         return chosen_thresholds(kept or own, **asked)
 
-    version = register(run_id, name=cfg.name, alias=cfg.alias, tracking_uri=uri, chosen=chosen)
+    named = {"name": cfg.name, "alias": cfg.alias, "weights": cfg.weights}
+    version = register(run_id, tracking_uri=uri, chosen=chosen, **named)
     address = f"models:/{cfg.name}@{cfg.alias}" if cfg.alias else f"models:/{cfg.name}/{version}"
     print(f"{address} is version {version} of {cfg.name}: run {run_id}")
     print(f"thresholds  {said_of_version(cfg.name, version, tracking_uri=uri)}\n\nserve it with")

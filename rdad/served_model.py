@@ -145,6 +145,10 @@ def _load_pyfunc(data_path: str) -> ServedModel:
 
     from rdad.detector.model_file import MODEL_FILE, load_trained_model
 
-    trained = load_trained_model(Path(data_path) / MODEL_FILE, name="served model")
+    try:
+        trained = load_trained_model(Path(data_path) / MODEL_FILE, name="served model")
+    except (FileNotFoundError, ValueError) as error:
+        error.add_note("a model that `python -m rdad.register` named holds its encoder")
+        raise
     log.info("thresholds: %s", trained.thresholds or "none")
     return ServedModel(trained.to("cuda" if torch.cuda.is_available() else "cpu"))

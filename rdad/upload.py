@@ -76,7 +76,7 @@ def _upload(run_dir: Path, *, uri: str | None, was_killed: bool) -> str:
     before = record["tracking"]
     known = shown_uri(before["uri"] or "")
     target = uri or (kept_uri(before["uri"]) if known else default_uri())
-    tracker = MlflowTracker(target, system_metrics=False, log_model=_wants_model(run_dir))
+    tracker = MlflowTracker(target, **_of_model(run_dir))
     store = tracker.shown_uri
     if uri is None and known and store != shown_uri(default_uri()):
         said = f"{run_dir}: the store is the one that its {RECORD_FILE} names: {store}"
@@ -114,10 +114,12 @@ def _send(
     write_json(run_dir / RECORD_FILE, record | {"tracking": known | {"error": tracker.error}})
 
 
-def _wants_model(run_dir: Path) -> bool:
-    """What `tracking.log_model` was; true where the run was made with tracking=off."""
+def _of_model(run_dir: Path) -> dict[str, Any]:
+    """What `tracking.log_model` and `log_encoder` were; nothing where it was tracking=off."""
     tracking = read_config(run_dir).get("tracking")
-    return not isinstance(tracking, Mapping) or tracking.get("log_model", True) is not False
+    known = tracking if isinstance(tracking, Mapping) else {}
+    asked = ((name, known.get(name)) for name in ("log_model", "log_encoder"))
+    return {name: value for name, value in asked if isinstance(value, bool)}
 
 
 def _moment(record: dict[str, Any], key: str) -> datetime | None:

@@ -25,8 +25,10 @@ def make_run_folder(folder: Path, **record: Any) -> Path:
     for name in ("overlays/brick/stain_000.png", "overlays/brick/good_000.png", "curves/roc.png"):
         Image.new("RGB", (32, 32), "orange").save(folder / name)
     _write_csv(folder / "history.csv", HISTORY)
-    scores = [{"image": "good/000.png", "label": 0, "score": 0.1}] * 2
-    _write_csv(folder / "scores.csv", scores)
+    told = {"image": "good/000.png", "split": "test", "label": 0, "score": 0.1}
+    _write_csv(
+        folder / "scores.csv", [told, told | {"image": "stain/000.png", "label": 1, "score": 0.2}]
+    )
     (folder / "metrics.json").write_text(json.dumps(METRICS))
     contents = {
         "status": "finished",

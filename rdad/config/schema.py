@@ -199,6 +199,7 @@ class TrackingConfig:
     experiment: str | None = MISSING
     system_metrics: bool = MISSING
     log_model: bool = MISSING
+    log_encoder: bool | None = None
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """model.pt: bottleneck, decoder, what is needed to build them again, and thresholds."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,8 +125,22 @@ def replace_thresholds(path: Path, thresholds: Thresholds) -> None:
     write_atomic(path, lambda draft: _save(content, draft, path))
 
 
-def copy_with_encoder(path: Path, copy: Path) -> None:
+def copy_model(path: Path, copy: Path) -> None:
+    """Copy a file of `save_model`, once it is seen to be one.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_trained_model`.
+        OSError: `copy` cannot be written.
+    """
+    _read(path)
+    shutil.copyfile(path, copy)
+
+
+def copy_with_encoder(path: Path, copy: Path, *, weights: str | Path | None = None) -> None:
     """Write a file of `save_model` anew with the encoder in it: it then loads without the weights.
+
+    Args:
+        weights: Where the encoder's weights are now, if they are not where they were.
 
     Raises:
         FileNotFoundError, ValueError: as `load_trained_model`.
@@ -135,9 +150,9 @@ def copy_with_encoder(path: Path, copy: Path) -> None:
     if "encoder" not in content:
         with _rebuilding(path):
             arguments = content["arguments"]
-            weights = arguments["weights"] or DEFAULT_WEIGHTS
-            encoder = Encoder(_backbone(arguments["backbone"]), arguments["layers"], weights)
-        _check_encoder(encoder, content, path, source=weights)
+            source = str(weights or arguments["weights"] or DEFAULT_WEIGHTS)
+            encoder = Encoder(_backbone(arguments["backbone"]), arguments["layers"], source)
+        _check_encoder(encoder, content, path, source=source)
         content["encoder"] = encoder.network.state_dict()
     write_atomic(copy, lambda draft: _save(content, draft, copy))
 

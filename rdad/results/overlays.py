@@ -1,7 +1,8 @@
 """The overlays of a run: which images they show, what their files are called, one drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from hashlib import blake2b
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from rdad.runs.files import write_atomic
 if TYPE_CHECKING:
     from rdad.data.samples import Sample
 
+SHARE_BY_LOT = 8  # of so many overlays one is the same in each run, whatever its score
 PNG_LEVEL = 3  # a third of the default level's time, a tenth more bytes
 
 
@@ -25,7 +27,8 @@ def most_telling(
 
     Turns go round the defect types of each category, the normal images' first. In its turns a type
     gives its worst image, its best, its second worst and so on: of normal images the highest score
-    is the worst, of a defect the lowest. Of equal scores the earlier image comes first.
+    is the worst, of a defect the lowest. Of equal scores the earlier image comes first. An eighth
+    of them is chosen `by_lot` before that, and so the same in each run of a data set.
     """
     if limit is None:
         return list(range(len(samples)))
@@ -38,7 +41,14 @@ def most_telling(
         sign = 1 if label else -1
         turns.append(_from_both_ends(sorted(numbers, key=lambda n, s=sign: s * scores[n])))
     in_turn = [number for turn in zip_longest(*turns) for number in turn if number is not None]
-    return sorted(in_turn[:limit])
+    named = {name: number for number, name in enumerate(overlay_names(samples))}
+    drawn = [named[name] for name in by_lot(named)[: limit // SHARE_BY_LOT]]
+    return sorted([*dict.fromkeys(drawn + in_turn)][:limit])
+
+
+def by_lot(names: Iterable[str]) -> list[str]:
+    """The same mixed order wherever the names are these, and of some of them where others lack."""
+    return sorted(names, key=lambda name: blake2b(name.encode(errors="replace")).digest())
 
 
 def _from_both_ends(numbers: list[int]) -> list[int]:

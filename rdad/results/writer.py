@@ -201,18 +201,17 @@ class ArtifactWriter:
 
         found = self._gathered
         chosen = most_telling(found.samples, found.scores, limit=self._overlays)
-        samples = [found.samples[number] for number in chosen]
+        names = overlay_names(found.samples)
 
-        def draw(one: tuple[int, str]) -> None:
-            path = self._run_dir / OVERLAYS_FOLDER / one[1]
-            write = partial(draw_overlay, path, found, one[0], category=self._category)
+        def draw(number: int) -> None:
+            path = self._run_dir / OVERLAYS_FOLDER / names[number]
+            write = partial(draw_overlay, path, found, number, category=self._category)
             self._attempt(path, write)
 
-        def pixels(one: tuple[int, str]) -> int:
-            return pixels_said(found.samples[one[0]].image)
+        def pixels(number: int) -> int:
+            return pixels_said(found.samples[number].image)
 
-        named = zip(chosen, overlay_names(samples), strict=True)
-        for _ in in_order(draw, named, threads=WRITER_THREADS, pixels=pixels):
+        for _ in in_order(draw, chosen, threads=WRITER_THREADS, pixels=pixels):
             pass
 
 

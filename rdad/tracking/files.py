@@ -2,8 +2,10 @@
 
 import json
 import logging
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from rdad.runs.files import HISTORY_FILE, resolved
 from rdad.runs.record import RECORD_FILE, read_record
@@ -24,7 +26,8 @@ FILES = (
     "report.html",
 )
 CONFIG_FOLDER, CONFIG_SHOWN_AS = ".hydra", "config"
-FOLDERS = ("overlays", "curves")
+OVERLAYS = "overlays"
+FOLDERS = (OVERLAYS, "curves")
 """anomaly_maps/ are large and stay behind."""
 
 MAY_QUOTE_THE_STORE = (".yaml", ".json", ".log")
@@ -32,6 +35,11 @@ MAY_QUOTE_THE_STORE = (".yaml", ".json", ".log")
 TABLE = "scores.json"
 TABLE_TAG = "mlflow.loggedArtifacts"
 """By this tag MLflow's page knows which artifact to show as a table."""
+FIGURES_FIRST = ("image", "score", "normalised_score", "predicted", "label")
+
+SHEET, SHEET_PICTURES, SHEET_WIDTH = "overlays.jpg", 12, 780  # pixels
+
+LONGEST_DIGEST = 36  # of what MLflow's database takes
 
 TRAINING_TAG = "rdad.training"
 TRAINING_FOLDER = "training"
@@ -64,6 +72,9 @@ def send_files(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
     for folder in FOLDERS:
         if (run_dir / folder).is_dir() and _is_own(run_dir / folder, run_dir):
             _send_folder(client, run_id, run_dir / folder)
+    overlays = run_dir / OVERLAYS
+    if any(overlays.rglob("*.png")) and not leads_out(overlays, run_dir):
+        _send_sheet(client, run_id, overlays)
 
 
 def leads_out(path: Path, folder: Path) -> bool:
@@ -94,9 +105,60 @@ def _send_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
 
     rows = pd.read_csv(scores, encoding_errors="surrogateescape")
     filled = rows.dropna(axis="columns", how="all")  # verdicts need thresholds
-    table = filled.to_dict(orient="split", index=False)
+
+    def place(column: Hashable) -> tuple[bool, int]:
+        """Figures first, and last what says the same of every image."""
+        place = FIGURES_FIRST.index(column) if column in FIGURES_FIRST else len(FIGURES_FIRST)
+        return place > 0 and filled[column].nunique() == 1, place
+
+    table = filled[sorted(filled, key=place)].to_dict(orient="split", index=False)
     client.log_text(run_id, json.dumps(table), TABLE)
     client.set_tag(run_id, TABLE_TAG, json.dumps([{"path": TABLE, "type": "table"}]))
+
+
+def _send_sheet(client: "MlflowClient", run_id: str, overlays: Path) -> None:
+    """Some overlays below each other, of the same test images in each run of a data set.
+
+    MLflow's page that compares runs lays files of one name side by side, but looks into no folder.
+    """
+    from PIL import Image
+
+    from rdad.results.overlays import by_lot  # which needs numpy
+
+    found = {path.relative_to(overlays).as_posix(): path for path in overlays.rglob("*.png")}
+    own = [name for name, path in found.items() if not leads_out(path, overlays.parent)]
+    pictures = []
+    for name in sorted(by_lot(own)[:SHEET_PICTURES]):
+        with Image.open(found[name]) as picture:
+            height = round(picture.height * SHEET_WIDTH / picture.width)
+            pictures.append(picture.convert("RGB").resize((SHEET_WIDTH, height)))
+    sheet = Image.new("RGB", (SHEET_WIDTH, sum(picture.height for picture in pictures)))
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    with TemporaryDirectory(prefix="rdad-sheet-") as folder:
+        sheet.save(Path(folder, SHEET), quality=90)
+        client.log_artifact(run_id, str(Path(folder, SHEET)))
+
+
+def tell_data(client: "MlflowClient", run_id: str, record: Mapping[str, Any]) -> None:
+    """Name the data set that the run trained on, with its digest; a second time adds nothing."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    if not (digest := record.get("data_digest")):
+        return
+    told = {key: value for key, value in record["tags"].items() if key.startswith("mlflow.source")}
+    names = (record["params"].get(key) for key in ("dataset", "category"))
+    data = Dataset(
+        name=" ".join(str(name) for name in names if name),
+        digest=str(digest)[:LONGEST_DIGEST],
+        source_type="code",
+        source=json.dumps({"tags": told}),
+        profile=json.dumps(record.get("images")),
+    )
+    as_training = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(data, [as_training])])
 
 
 def offer_training(client: "MlflowClient", run_id: str, run_dir: Path) -> None:

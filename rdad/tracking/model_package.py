@@ -4,8 +4,8 @@ It is written by hand: `mlflow.pyfunc.save_model` first lists the files of all i
 (3 s), and takes along a uv.lock of the current folder.
 
 MLmodel                  names `rdad.served_model` as what loads it; brings no code along
-data/                    the run in small: model.pt with the encoder in it, run.json,
-                         metrics.json, .hydra/config.yaml; `rdad.load_run` reads it
+data/                    the run in small: model.pt, with the encoder in it unless it was left
+                         out, run.json, metrics.json, .hydra/config.yaml; `rdad.load_run` reads it
 input_example.json, …    two pictures
 requirements.txt, …      for the environments that MLflow makes
 """
@@ -13,7 +13,9 @@ requirements.txt, …      for the environments that MLflow makes
 import base64
 import io
 import json
+import os
 import platform
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "model"
 THRESHOLDS_TAG = "rdad.thresholds"
-"""Of a model that got other thresholds than its run's calibration found."""
+"""Of a model that was made again to be registered: by which thresholds it judges."""
+ENCODER_TAG = "rdad.encoder"
+LEFT_OUT = "left out"
 
 WHOLE = "READY"
 DESCRIPTION = "MLmodel"
@@ -53,8 +57,12 @@ EXAMPLE, SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 EXAMPLE_SIDE = 64  # pixels
 
 
-def log_model(client: "MlflowClient", run: "Run", run_dir: Path) -> None:
-    """Give the run its model, self-contained; one that is there already is not sent again.
+def log_model(client: "MlflowClient", run: "Run", run_dir: Path, *, encoder: bool) -> None:
+    """Give the run its model; one that is there already is not sent again.
+
+    Args:
+        encoder: Whether it holds its encoder. Without, its model.pt is that of the run folder, and
+            the same file on the disk where the store is beside it.
 
     Raises:
         FileNotFoundError, ValueError: the model cannot be put together; the store is as it was.
@@ -64,28 +72,58 @@ def log_model(client: "MlflowClient", run: "Run", run_dir: Path) -> None:
         return
     of_run = run.info.experiment_id, run.info.run_id
     with TemporaryDirectory(dir=run_dir, prefix=DRAFT) as folder:
-        write_package(run_dir, Path(folder))
+        write_package(run_dir, Path(folder), encoder=encoder)
         for unfinished in _models(client, *of_run):  # of an upload that broke off
             client.delete_logged_model(unfinished.model_id)
-        _send(client, Path(folder), *of_run, params=run.data.params)
+        tags = {} if encoder else {ENCODER_TAG: LEFT_OUT}
+        model = _send(client, Path(folder), *of_run, params=run.data.params, tags=tags)
+    if not encoder:
+        _share(model.artifact_location, run_dir)
 
 
-def model_with_thresholds(
-    store: "Store", client: "MlflowClient", model: "LoggedModel", thresholds: "Thresholds"
+def _share(location: str, run_dir: Path) -> None:
+    """Keep one file for both of what nobody changes in place, where links can be made."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import is_local_uri
+
+    from rdad.detector.model_file import MODEL_FILE
+
+    if is_local_uri(location):
+        sent = Path(local_file_uri_to_path(location), DATA, MODEL_FILE)
+        draft = sent.with_name(f"{DRAFT}{sent.name}")
+        with suppress(OSError):
+            os.link(run_dir / MODEL_FILE, draft)
+            draft.replace(sent)
+
+
+def model_to_register(
+    store: "Store",
+    client: "MlflowClient",
+    model: "LoggedModel",
+    thresholds: "Thresholds | None",
+    weights: str | None,
 ) -> "LoggedModel":
-    """The run's model once more, with other thresholds: the one that is there, or a new one."""
-    from rdad.detector.model_file import MODEL_FILE, replace_thresholds
+    """The run's model once more, with its encoder and these thresholds: the one that is there, or
+    a new one.
+
+    Raises:
+        FileNotFoundError, ValueError: as `copy_with_encoder`.
+    """
+    from rdad.detector.model_file import MODEL_FILE, copy_with_encoder, replace_thresholds
 
     of_run = model.experiment_id, str(model.source_run_id)
-    tags = {THRESHOLDS_TAG: f"{thresholds.image.value!r} {thresholds.pixel.value!r}"}
+    judging = thresholds and f"{thresholds.image.value!r} {thresholds.pixel.value!r}"
+    tags = {THRESHOLDS_TAG: judging or "none"}
     for known in _models(client, *of_run):
         if known.status == WHOLE and tags.items() <= known.tags.items():
             return known
     with TemporaryDirectory(prefix="rdad-model-") as folder:
         package = Path(store.download(model.artifact_location, folder))
-        replace_thresholds(run_inside(package) / MODEL_FILE, thresholds)
-        record = package / DATA / RECORD_FILE
-        write_json(record, read_record(record.parent) | {"thresholds": thresholds.to_dict()})
+        file, record = run_inside(package) / MODEL_FILE, package / DATA / RECORD_FILE
+        copy_with_encoder(file, file, weights=weights)
+        if thresholds is not None:
+            replace_thresholds(file, thresholds)
+            write_json(record, read_record(record.parent) | {"thresholds": thresholds.to_dict()})
         return _send(client, package, *of_run, params=model.params, tags=tags)
 
 
@@ -113,8 +151,11 @@ def _models(client: "MlflowClient", experiment: str, run_id: str) -> "list[Logge
     return list(client.search_logged_models([experiment], f"source_run_id = '{run_id}'"))
 
 
-def write_package(run_dir: Path, package: Path) -> None:
+def write_package(run_dir: Path, package: Path, *, encoder: bool = True) -> None:
     """Write all but the description of the run's model into the folder `package`.
+
+    Args:
+        encoder: Whether the model file holds its encoder.
 
     Raises:
         FileNotFoundError: the run has no model file, or the encoder's weights are gone.
@@ -122,13 +163,15 @@ def write_package(run_dir: Path, package: Path) -> None:
             are other ones.
         OSError: it cannot be written.
     """
-    from rdad.detector.model_file import MODEL_FILE, copy_with_encoder
+    from rdad.detector.model_file import MODEL_FILE, copy_model, copy_with_encoder
 
     for name in (MODEL_FILE, RECORD_FILE, METRICS_FILE, CONFIG_FILE):
         if leads_out(run_dir / name, run_dir):
             raise ValueError(f"{run_dir / name} is a link that leads out of {run_dir}")
 
-    copy_with_encoder(run_dir / MODEL_FILE, package / DATA / MODEL_FILE)
+    (package / DATA).mkdir(parents=True, exist_ok=True)
+    copy = copy_with_encoder if encoder else copy_model
+    copy(run_dir / MODEL_FILE, package / DATA / MODEL_FILE)
     # the run ends when its model is sent, and its own record says so only after that
     texts: dict[str | Path, str] = {
         RECORD_FILE: json.dumps(read_record(run_dir) | {"status": "finished"}, ensure_ascii=False)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rdad.runs.record import RECORD_FILE, read_record
 from rdad.tracking.model_package import (
     DATA,
-    model_with_thresholds,
+    ENCODER_TAG,
+    model_to_register,
     run_inside,
     whole_models,
 )
@@ -41,21 +42,26 @@ def register(
     alias: str | None = None,
     tracking_uri: str,
     chosen: "Callable[[Thresholds | None], Thresholds | None]" = lambda own: own,
+    weights: str | None = None,
 ) -> int:
     """Make the run's model a version of `name`, and let `alias` point at it.
 
-    A model that is a version already stays that version.
+    A model that is a version already stays that version. One without its encoder, as of a sweep's
+    job, gets it here.
 
     Args:
         chosen: The thresholds to register it with, by its own; with others the run gets a further
             model, unless it has that one.
+        weights: Where the encoder's weights are now; for a model that does not hold it.
 
     Returns:
         The version.
 
     Raises:
-        ValueError: MLflow cannot take the name or the alias, or what `chosen` raises.
-        FileNotFoundError: the store has no such run, or the run no model.
+        ValueError: MLflow cannot take the name or the alias, or what `chosen` raises; or the
+            encoder's weights are other ones.
+        FileNotFoundError: the store has no such run, the run no model, or the encoder's weights
+            are gone.
         ConnectionError: the store does not answer.
     """
     for what, given in (("name", name), ("alias", alias)):
@@ -70,7 +76,7 @@ def register(
                 f"the run {run_id} has no model in {store}: it did not finish, or "
                 "tracking.log_model was false"
             )
-        model, thresholds = _judging(store, client, models[0], chosen)
+        model, thresholds = _judging(store, client, models[0], chosen, weights)
         version = _version(client, name, model, str(thresholds or "none"))
         if alias is not None:
             client.set_registered_model_alias(name, alias, version)
@@ -88,18 +94,19 @@ def _judging(
     client: "MlflowClient",
     model: "LoggedModel",
     chosen: "Callable[[Thresholds | None], Thresholds | None]",
+    weights: str | None,
 ) -> "tuple[LoggedModel, Thresholds | None]":
-    """The run's model, or the one that judges by the chosen thresholds, and these."""
+    """The run's model, or a whole one that judges by the chosen thresholds, and these."""
     from rdad.metrics.thresholds import Thresholds
 
     with TemporaryDirectory(prefix="rdad-model-") as folder:
         record = store.download(f"{model.artifact_location}/{DATA}/{RECORD_FILE}", folder)
         plain = read_record(Path(record).parent).get("thresholds")
         own = Thresholds.from_dict(plain) if plain else None
-        wanted = chosen(own)
-        if wanted is None or wanted == own:
+        wanted = chosen(own) or own
+        if wanted == own and ENCODER_TAG not in model.tags:
             return model, own
-        return model_with_thresholds(store, client, model, wanted), wanted
+        return model_to_register(store, client, model, wanted, weights), wanted
 
 
 def _version(client: "MlflowClient", name: str, model: "LoggedModel", said: str) -> str:
@@ -134,7 +141,7 @@ def open_stored_model(
 
     Args:
         tracking_uri: By default MLFLOW_TRACKING_URI, then sqlite:///mlflow.db.
-        weights: Where the encoder's weights are now; a logged model needs none.
+        weights: Where the encoder's weights are now; a model that holds its encoder needs none.
 
     Raises:
         FileNotFoundError: the store has no such run or model, or there is no store.
@@ -145,7 +152,7 @@ def open_stored_model(
 
     with _opened(tracking_uri or default_uri()) as (store, client):
         if source.startswith(SCHEME):
-            return _downloaded(store, source, _location(store, client, source))
+            return _downloaded(store, source, _location(store, client, source), weights)
         run = _run(store, client, source)
         folder = Path(run.data.tags.get(FOLDER_TAG, ""))
         if _is_folder_of(folder, source):
@@ -156,7 +163,8 @@ def open_stored_model(
                 f"the run {source} has no model in {store} (it did not finish, or "
                 f"tracking.log_model was false), and its folder {folder} is not on this machine"
             )
-        return _downloaded(store, f"the model of run {source}", models[0].artifact_location)
+        named = f"the model of run {source}"
+        return _downloaded(store, named, models[0].artifact_location, weights)
 
 
 def _run(store: Store, client: "MlflowClient", run_id: str) -> "Run":
@@ -205,7 +213,7 @@ def _instead(store: Store, client: "MlflowClient", source: str, name: str) -> st
     return f"{store} has no {source}; {name} has {', '.join([*aliases, *map(str, versions)])}"
 
 
-def _downloaded(store: Store, name: str, location: str) -> "LoadedRun":
+def _downloaded(store: Store, name: str, location: str, weights: str | Path | None) -> "LoadedRun":
     from rdad.detector.loaded_run import load_run
 
     with TemporaryDirectory(prefix="rdad-model-") as folder:
@@ -214,7 +222,7 @@ def _downloaded(store: Store, name: str, location: str) -> "LoadedRun":
             run_dir = run_inside(Path(where))
         except ValueError as error:
             raise ValueError(f"{name} is {error}") from error
-        return replace(load_run(run_dir), run_dir=None)
+        return replace(load_run(run_dir, weights=weights), run_dir=None)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.runs.names import as_text
-from rdad.tracking.files import fetch_training, offer_training, send_files
+from rdad.runs.record import read_record
+from rdad.tracking.files import fetch_training, offer_training, send_files, tell_data
 from rdad.tracking.model_package import log_model
 from rdad.tracking.store import Store, reason, shown_uri, within
 from rdad.tracking.tags import FOLDER_TAG, PARENT_TAG, parent_tags
@@ -53,7 +54,9 @@ class MlflowTracker:
         uri: Address of the store; a relative SQLite path counts from the current folder.
         experiment: Wins over the name that `start` is given.
         system_metrics: Also record the use of processor, memory, disk, network and GPU.
-        log_model: Also send the trained model of a finished run, whole in itself.
+        log_model: Also send the trained model of a finished run.
+        log_encoder: With its encoder, so that it is whole in itself; None means that, but of a
+            sweep's jobs, whose models then need the encoder's weights where they are opened.
 
     Raises:
         ValueError: `uri` is nothing that MLflow can write runs to.
@@ -63,8 +66,9 @@ class MlflowTracker:
         self,
         uri: str,
         experiment: str | None = None,
-        system_metrics: bool = True,
+        system_metrics: bool = False,
         log_model: bool = True,
+        log_encoder: bool | None = None,
     ) -> None:
         self.store = Store(uri)
         self.uri, self.shown_uri = self.store.uri, str(self.store)
@@ -72,7 +76,7 @@ class MlflowTracker:
         self.model_error: str | None = None
         self.client: MlflowClient
         self._experiment = experiment
-        self._log_model = log_model
+        self._log_model, self._log_encoder = log_model, log_encoder
         self._system_metrics = system_metrics
         self._run: Run | None = None
         self._points: set[tuple[str, int]] = set()
@@ -161,6 +165,7 @@ class MlflowTracker:
             client.set_tag(run_id, FOLDER_TAG, as_text(str(run_dir.absolute())))
             client.set_tag(run_id, DESCRIPTION_TAG, _description(run_dir, metrics))
             try:
+                tell_data(client, run_id, read_record(run_dir))
                 send_files(client, run_id, run_dir)
                 if self.store.is_server:  # on this machine the run folder itself is found
                     offer_training(client, run_id, run_dir)
@@ -258,7 +263,10 @@ class MlflowTracker:
     def _send_model(self, run_id: str, run_dir: Path) -> None:
         """A model that cannot be put together is no failure of the store: the rest is sent."""
         try:
-            log_model(self.client, self.client.get_run(run_id), run_dir)
+            run, encoder = self.client.get_run(run_id), self._log_encoder
+            if encoder is None:
+                encoder = PARENT_TAG not in run.data.tags
+            log_model(self.client, run, run_dir, encoder=encoder)
         except (FileNotFoundError, ValueError) as error:
             self.model_error = str(error)
             log.warning("MLflow gets no model of this run: %s", error)

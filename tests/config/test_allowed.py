@@ -58,6 +58,7 @@ RIGHT = {
     "tracking.experiment": {*AS_TEXT, "empty", "null"},
     "tracking.system_metrics": AS_BOOL,
     "tracking.log_model": AS_BOOL,
+    "tracking.log_encoder": {*AS_BOOL, "null"},
     "artifacts.maps": AS_BOOL,
     "artifacts.overlays": {"huge", "null"},
     "artifacts.report": AS_BOOL,

@@ -7,7 +7,7 @@ from PIL import Image
 
 from rdad.data.samples import Sample
 from rdad.results.gathered import Gathered
-from rdad.results.overlays import draw_overlay, most_telling, overlay_names
+from rdad.results.overlays import by_lot, draw_overlay, most_telling, overlay_names
 from rdad.results.spool import Spool
 
 
@@ -27,6 +27,17 @@ def test_best_of_each_type_come_second():
     samples = [make("good")] * 3 + [make("bent")] * 3
     scores = [0.1, 0.6, 0.2, 0.9, 0.3, 0.8]
     assert most_telling(samples, scores, limit=4) == [0, 1, 3, 4]
+
+
+def test_an_eighth_of_them_is_the_same_whatever_the_scores():
+    samples = [make("good", f"{number:03}") for number in range(400)]
+    up, down = (
+        set(most_telling(samples, scores, limit=96)) for scores in ([*range(400)], [0] * 400)
+    )
+    by_lots = {int(name[5:8]) for name in by_lot(overlay_names(samples))[:12]}
+    assert len(up) == len(down) == 96
+    assert up != down
+    assert by_lots <= up & down
 
 
 def test_each_defect_type_gets_its_turn_before_any_gets_a_second():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -13,15 +14,20 @@ from mlflow import MlflowClient
 from mlflow.models import Model
 from mlflow.pyfunc.model import PythonModel
 from mlflow_stores import contents, new_store, only_run
-from trained_runs import make_trained_run, thresholds
+from trained_runs import make_trained_run, make_weights, thresholds
 
+from rdad import served_model
 from rdad.experiment.rescore_thresholds import keep
 from rdad.experiment.sources import open_model
 from rdad.register import main
 from rdad.tracking import MlflowTracker
 from rdad.tracking.model_package import COMPUTING, run_inside
 from rdad.tracking.models import register
+from rdad.tracking.store import Store
+from rdad.tracking.tags import PARENT_VARIABLE
 from rdad.upload import upload
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +127,59 @@ def test_a_model_whose_sending_broke_off_is_replaced(
 def test_a_run_that_did_not_finish_leaves_no_model(uri: str, run_dir: Path, status: str):
     tracked(uri, run_dir, status)
     assert models(uri) == []
+
+
+def job_of_a_sweep(uri: str, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowTracker:
+    client = MlflowClient(tracking_uri=uri)
+    sweep = client.create_run(Store(uri).experiment_id(client, "textures-brick"))
+    monkeypatch.setenv(PARENT_VARIABLE, sweep.info.run_id)
+    tracker = tracked(uri, run_dir)
+    assert (tracker.error, tracker.model_error) == (None, None)
+    return tracker
+
+
+def test_the_model_of_a_sweeps_job_has_no_encoder_and_no_room_of_its_own(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    weights = make_weights(tmp_path / "resnet18.pth")
+    run_dir = make_trained_run(tmp_path / "run", weights=weights)
+    before = open_model(run_dir).predict(PIXELS).anomaly_map
+    tracker = job_of_a_sweep(uri, run_dir, monkeypatch)
+    (model,) = models(uri)
+    sent = folder_of(model) / "data/model.pt"
+    assert sent.samefile(run_dir / "model.pt")
+    shutil.rmtree(run_dir)
+    opened = open_model(str(tracker.run_id), tracking_uri=uri)
+    assert np.array_equal(opened.predict(PIXELS).anomaly_map, before)
+
+    moved = weights.rename(tmp_path / "moved.pth")
+    with pytest.raises(
+        ValueError, match=r"the encoder of .* cannot be built again: weights '.*resn"
+    ):
+        open_model(str(tracker.run_id), tracking_uri=uri)
+    with pytest.raises(ValueError, match=r"the encoder of .* cannot be built again") as refused:
+        served_model._load_pyfunc(str(sent.parent))
+    assert "rdad.register" in refused.value.__notes__[0]
+
+    named: dict[str, Any] = {"name": "brick", "tracking_uri": uri}
+    with pytest.raises(ValueError, match="cannot be built again"):
+        register(str(tracker.run_id), **named)
+    torch.save({key: 2 * value for key, value in torch.load(moved).items()}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="was trained with other encoder weights than"):
+        register(str(tracker.run_id), weights=str(tmp_path / "other.pth"), **named)
+    for _ in range(2):
+        assert register(str(tracker.run_id), weights=str(moved), **named) == 1
+    moved.unlink()
+    whole = open_model("models:/brick/1", tracking_uri=uri)
+    assert np.array_equal(whole.predict(PIXELS).anomaly_map, before)
+
+
+@pytest.mark.parametrize("log_encoder", [True, False])
+def test_whether_a_model_has_its_encoder_can_be_said(log_encoder: bool, uri: str, tmp_path: Path):
+    run_dir = make_trained_run(tmp_path / "run", weights=make_weights(tmp_path / "resnet18.pth"))
+    tracked(uri, run_dir, log_encoder=log_encoder)
+    content = torch.load(folder_of(*models(uri)) / "data/model.pt", weights_only=True)
+    assert ("encoder" in content) == log_encoder
 
 
 def test_models_are_not_sent_where_that_is_not_wanted(uri: str, run_dir: Path):

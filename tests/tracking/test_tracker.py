@@ -2,8 +2,10 @@
 
 import contextlib
 import http.server
+import io
 import logging
 import math
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -22,10 +24,12 @@ from mlflow_stores import (
     only_run,
     server_over,
 )
+from PIL import Image
 from run_folders import HISTORY, METRICS, PARAMS, TAGS, make_run_folder
 
 import rdad.tracking.tracker
 from rdad import load_config
+from rdad.results.overlays import by_lot
 from rdad.tracking import MlflowTracker, source_tags, store
 from rdad.tracking.store import Store
 from rdad.tracking.tags import PARENT_VARIABLE, git_commit
@@ -78,6 +82,7 @@ def test_a_run_holds_parameters_curves_final_metrics_and_files(uri: str, tmp_pat
         "curves/roc.png",
         "history.csv",
         "metrics.json",
+        "overlays.jpg",
         "overlays/brick/good_000.png",
         "overlays/brick/stain_000.png",
         "report.html",
@@ -93,8 +98,45 @@ def test_the_scores_can_be_read_as_a_table(
     tracked(uri, make_run_folder(tmp_path / "run"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # load_table reads the store from there
     table = MlflowClient().load_table(only_run(uri).info.experiment_id, "scores.json")
-    assert list(table.columns) == ["image", "label", "score"]
-    assert table["score"].tolist() == [0.1, 0.1]
+    assert list(table.columns) == ["image", "score", "label", "split"]  # figures first
+    assert table["score"].tolist() == [0.1, 0.2]
+
+
+def test_the_data_set_is_told_with_its_digest_and_once(uri: str, tmp_path: Path) -> None:
+    named = {
+        "params": PARAMS | {"dataset": "textures", "category": "brick"},
+        "data_digest": 8 * "0123456789",
+    }
+    run_dir = make_run_folder(tmp_path / "run", images={"train": 65}, **named)
+    for _ in range(2):
+        tracked(uri, run_dir, run_id=all_runs(uri)[0].info.run_id if all_runs(uri) else None)
+    (told,) = only_run(uri).inputs.dataset_inputs
+    assert (told.dataset.name, told.dataset.digest) == (
+        "textures brick",
+        "012345678901234567890123456789012345",
+    )
+    assert told.dataset.profile == '{"train": 65}'
+    assert [(tag.key, tag.value) for tag in told.tags] == [("mlflow.data.context", "training")]
+
+
+def test_two_runs_have_a_sheet_of_the_same_twelve_overlays(uri: str, tmp_path: Path) -> None:
+    """Green where the image is good: the sheet is the same though one run has more overlays."""
+    names = [f"{kind}_{number:03}.png" for kind in ("bent", "good") for number in range(10)]
+    twelve = by_lot(names)[:12]
+    for run, drawn in (("all", names), ("few", sorted(twelve))):
+        run_dir = make_run_folder(tmp_path / run)
+        shutil.rmtree(run_dir / "overlays")
+        (run_dir / "overlays").mkdir()
+        for name in drawn:
+            picture = Image.new("RGB", (39, 10), "green" if "good" in name else "red")
+            picture.save(run_dir / "overlays" / name)
+        tracked(uri, run_dir)
+    sheets = [contents(uri, run)["artifacts"]["overlays.jpg"] for run in all_runs(uri)]
+    assert sheets[0] == sheets[1]
+    with Image.open(io.BytesIO(sheets[0])) as sheet:
+        seen = [sheet.getpixel((400, 100 + 200 * place)) for place in range(12)]
+        assert sheet.size == (780, 12 * 200)
+    assert [green > red for red, green, _ in seen] == ["good" in name for name in sorted(twelve)]
 
 
 class LateClient(MlflowClient):
@@ -362,7 +404,7 @@ def test_system_metrics_are_recorded(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
-    tracker = MlflowTracker(uri)
+    tracker = MlflowTracker(uri, system_metrics=True)
     tracker.start(**START)
     time.sleep(1)
     tracker.finish(make_run_folder(tmp_path / "run"), "FINISHED", FINAL)
