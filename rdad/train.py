@@ -1,5 +1,6 @@
 """python -m rdad.train: fit, test, save and track one run, or sweep over many."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rdad.runs.ending import (
     end_in_order_when_terminated,
     end_with_its_reader,
     failed_job,
+    leave_to_their_logs,
     only_shows,
     reader_may_leave,
     record_end,
@@ -29,6 +31,7 @@ from rdad.runs.ending import (
 from rdad.runs.folder import have_a_home
 from rdad.runs.names import let_print_any_name, visible
 from rdad.sweep.categories import with_categories
+from rdad.sweep.comparison import TITLES
 from rdad.sweep.plan import check_strategy_in_sweep
 from rdad.sweep.report import report_sweep
 
@@ -43,6 +46,7 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
     output_dir = Path(hydra_config.runtime.output_dir)
     try:
         if hydra_config.mode == RunMode.MULTIRUN:
+            leave_to_their_logs()
             check_strategy_in_sweep(cfg.trainer.strategy, cfg.trainer.devices)
         result = run(cfg, output_dir)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -59,7 +63,7 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
     if not result.metrics:  # a distributed run's further processes
         return None
     with reader_may_leave():
-        print(summary(result))
+        print(job_line(result) if hydra_config.mode == RunMode.MULTIRUN else summary(result))
     if result.tracking_error is not None and hydra_config.mode == RunMode.RUN:
         sys.exit(UNTRACKED)
     values = {TRAIN_SECONDS: result.train_seconds, **result.metrics}
@@ -82,6 +86,17 @@ def summary(result: RunResult) -> str:
         lines.append(f"MLflow      {result.ui_command}")
         lines.append(f"            {result.page}")
     return "\n".join(lines)
+
+
+def job_line(result: RunResult) -> str:
+    """What a job of a sweep came to; the sweep's end has the rest."""
+    figures = [
+        f"{name} {result.metrics[f'test/{key}']:.4f}"
+        for key, name in TITLES.items()
+        if not math.isnan(result.metrics.get(f"test/{key}", math.nan))
+    ]
+    seconds = [f"trained in {result.train_seconds:.0f} s"]
+    return visible(f"{result.output_dir.name}: {', '.join(figures + seconds)}")
 
 
 def _is_users(error: Exception) -> bool:

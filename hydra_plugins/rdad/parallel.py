@@ -89,7 +89,7 @@ class ParallelLauncher(Launcher):
             folder = Path(name)
             try:
                 for number, overrides in jobs.items():
-                    log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
+                    log.debug("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
                     arguments = (parts, overrides, number, Path.cwd(), folder)
                     process = self._processes.Process(target=_job, args=arguments)
                     with _no_main(), env_override(threads):

@@ -7,7 +7,9 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from hydra.errors import CompactHydraException
 
@@ -86,6 +88,33 @@ def reader_may_leave() -> Iterator[None]:
             sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _WarningsOnce(logging.Filter):
+    """Lets a process say what is a warning at least, and that once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        shown = record.levelno >= logging.WARNING and record.getMessage() not in self.said
+        self.said.add(record.getMessage())
+        return shown
+
+
+def leave_to_their_logs() -> None:
+    """Let a job of a sweep log into its file, and of that warnings alone to the terminal."""
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.addFilter(_of_terminal(handler.stream))
+
+
+@cache
+def _of_terminal(stream: TextIO) -> _WarningsOnce:
+    """The same for all jobs of a process, which get a handler each."""
+    del stream
+    return _WarningsOnce()
 
 
 def _log_traceback() -> None:

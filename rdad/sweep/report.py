@@ -39,8 +39,12 @@ class SweepReport(Callback):
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _planned[Path(config.hydra.sweep.dir).absolute()] = planned_jobs(config)
+        folder, count = Path(config.hydra.sweep.dir).absolute(), planned_jobs(config)
+        _planned[folder] = count
         end_in_order_when_terminated()
+        jobs = "jobs" if count is None else f"{count} job{'s' * (count > 1)}"
+        with reader_may_leave():
+            print(visible(f"{jobs} into {short(folder)}, each with its log"), flush=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         report(Path(config.hydra.sweep.dir).absolute())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rdad.runs.names import as_text
 from rdad.runs.record import read_record
+from rdad.sweep.comparison import TITLES
 from rdad.tracking.files import fetch_training, offer_training, send_files, tell_data
 from rdad.tracking.model_package import log_model
 from rdad.tracking.store import Store, reason, shown_uri, within
@@ -34,11 +35,6 @@ LONGEST_TAG = 8000
 REFUSED_SIGNS = re.compile(r"[^\w./:\- ]")  # in names of metrics, as of defect types
 PARAMETERS_PER_CALL = 100
 DESCRIPTION_TAG = "mlflow.note.content"
-HEADLINES = {
-    "test/image_auroc": "image AUROC",
-    "test/pixel_auroc": "pixel AUROC",
-    "test/aupro": "AUPRO",
-}
 
 
 class MlflowTracker:
@@ -292,9 +288,10 @@ class MlflowTracker:
 
 def _description(run_dir: Path, metrics: Mapping[str, float]) -> str:
     """Markdown at the top of the run's page: the figures that count, and where the rest lies."""
+    named = {f"test/{key}": name for key, name in TITLES.items()}
     figures = [
         f"**{name}** {'undefined' if math.isnan(metrics[key]) else format(metrics[key], '.4f')}"
-        for key, name in HEADLINES.items()
+        for key, name in named.items()
         if key in metrics
     ]
     return " · ".join([*figures, f"run folder `{run_dir.absolute()}`"])

@@ -2,17 +2,17 @@
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from rdad.config.compose import ConfigError
 from rdad.data import AnomalyDataModule
@@ -100,12 +100,33 @@ class LearningRate(Callback):
         pl_module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
 
 
+class _AboveTheBar:
+    """A stream whose lines are written where the bar is not; as it is for all else."""
+
+    def __init__(self, stream: TextIO, bar: "tqdm[Any]") -> None:
+        self._stream, self._bar, self._begun = stream, bar, ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        whole, end, self._begun = (self._begun + text).rpartition("\n")
+        if end:
+            self._bar.clear()
+            self._stream.write(whole + end)
+            self._bar.refresh()
+        return len(text)
+
+
 class ProgressBar(Callback):
-    """One bar over the whole training, with its loss and remaining time; log lines go above it."""
+    """One bar over the whole training, with its loss and remaining time, which then goes.
+
+    Log lines, warnings and whatever else is written meanwhile go above it.
+    """
 
     def __init__(self) -> None:
         self._bar = tqdm(disable=True)
-        self._log_above = ExitStack()
+        self._above = ExitStack()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._bar = tqdm(
@@ -114,9 +135,19 @@ class ProgressBar(Callback):
             desc="train",
             unit="step",
             dynamic_ncols=True,
+            leave=False,
             disable=not trainer.is_global_zero,
         )
-        self._log_above.enter_context(logging_redirect_tqdm())
+        above = {
+            stream: cast("TextIO", _AboveTheBar(stream, self._bar))
+            for stream in (sys.stdout, sys.stderr)
+        }
+        self._above.enter_context(redirect_stdout(above[sys.stdout]))
+        self._above.enter_context(redirect_stderr(above[sys.stderr]))
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream in above:
+                self._above.callback(handler.setStream, handler.stream)
+                handler.setStream(above[handler.stream])
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         self._bar.update()
@@ -128,7 +159,7 @@ class ProgressBar(Callback):
         )
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
-        self._log_above.close()
+        self._above.close()
         self._bar.close()
 
     def on_exception(self, *_: Any, **__: Any) -> None:

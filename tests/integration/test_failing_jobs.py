@@ -1,5 +1,6 @@
 """Ten jobs of which five fail, each in its own way; then the causes go and five run."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -130,6 +131,9 @@ def test_five_results_five_reasons_one_table_and_resuming_runs_five(place: Path)
     done = start(place)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    lines = re.findall(r"^(\d+)_[^\n]*: image AUROC [^\n]* trained in \d+ s$", done.stdout, re.M)
+    assert len(lines) == 5  # one for each with a result, and none for its epochs
+    assert "epoch 1/1" not in done.stdout + done.stderr
     frame = pd.read_csv(place / "sweep" / "comparison.csv", index_col="job")
     frame.index = frame.index.map(job_number)
     assert list(frame.index) == list(JOBS)
