@@ -45,7 +45,8 @@ def make_samples(folder: Path, types: Sequence[str]) -> list[Sample]:
 
 def subject(title: str = "part") -> ReportSubject:
     settings = {"dataset": "mvtec_ad", "backbone": "resnet18", "mode": "add", "lr": 0.005}
-    return ReportSubject(title, settings, "2026-11-21T21:43:20+00:00", "outputs/a part")
+    again = {"list": "'outputs/a part/list.txt'", "command": "python -m rdad.train again"}
+    return ReportSubject(title, settings, "2026-11-21T21:43:20+00:00", "outputs/a part", again)
 
 
 def computed_metrics(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from rdad.data.listed import listed_images
 from rdad.data.samples import (
     GOOD,
     Folder,
@@ -68,7 +69,8 @@ def read_folder(
     """A user's own folders, each relative to `root` or absolute.
 
     Args:
-        normal: Folders of normal images.
+        normal: Folders of normal images; and files that list some, as `listed_images` reads them,
+            which are trained on also where they lie among the test images.
         normal_test: Folders of normal test images; without them a part of `normal` is held out.
         defects: Folders of defects, named for their type. A folder that holds no images but
             subfolders stands for these; those of normal images, and `good`, are skipped.
@@ -86,7 +88,9 @@ def read_folder(
         ValueError: values that do not fit together.
     """
     base = existing_folder(root)
-    normal_folders = folders_under(base, normal)
+    named_normal = folders_under(base, normal, or_files=True)
+    normal_folders = [one for one in named_normal if one.is_dir()]
+    listed = [i for one in named_normal if one.is_file() for i in listed_images(one, base)]
     test_folders = folders_under(base, normal_test or ())
     defect_folders = folders_under(base, defects or ())
     mask_folders = folders_under(base, masks or ())
@@ -95,13 +99,15 @@ def read_folder(
         raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")
     others = {folder.resolve() for folder in [*defect_folders, *mask_folders]}
     search = _Search(known | others, recursive=recursive)
-    train = [image for folder in normal_folders for image in search.images(folder)]
+    train = [image for folder in normal_folders for image in search.images(folder)] or listed
     test = [image for folder in test_folders for image in search.images(folder)]
     if not test_folders:
         held = draw(len(train), part=holdout, seed=split_seed)
         log.info("%d of %d normal images are held out for testing", len(held), len(train))
         test = [train[index] for index in held]
         train = [image for index, image in enumerate(train) if index not in set(held)]
+    if normal_folders:
+        train, test = _trained_on(listed, train, test)
     defective = _defects(defect_folders, mask_folders, known, search)
     warn_of_masks(search.read)
     hint = "" if recursive else " (dataset.recursive=true takes images in subfolders)"
@@ -109,6 +115,19 @@ def read_folder(
     return Samples(
         train=named(labelled(train, GOOD)), test=named([*labelled(test, GOOD), *defective])
     )
+
+
+def _trained_on(
+    listed: list[Path], train: list[Path], test: list[Path]
+) -> tuple[list[Path], list[Path]]:
+    """Training and test images with those that are listed among the former, each once."""
+    known = {image.resolve() for image in train}
+    more = {image.resolve(): image for image in listed if image.resolve() not in known}
+    kept = [image for image in test if image.resolve() not in more]
+    if listed:
+        told = len(listed), len(listed) - len(more), len(test) - len(kept)
+        log.info("%d images listed as normal: %d known, %d that are tested on no more", *told)
+    return [*train, *more.values()], kept
 
 
 class _Search:

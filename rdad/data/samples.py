@@ -188,11 +188,20 @@ def existing_folder(path: Folder) -> Path:
     return folder
 
 
-def folders_under(base: Path, folders: Folder | int | Sequence[Folder | int]) -> list[Path]:
-    """One folder or several as existing paths, relative ones under `base`; a number is a name."""
+def folders_under(
+    base: Path, folders: Folder | int | Sequence[Folder | int], *, or_files: bool = False
+) -> list[Path]:
+    """One folder or several as existing paths, relative ones under `base`; a number is a name.
+
+    With `or_files` also files, relative ones under `base` or else from the current folder.
+    """
     listed = [folders] if isinstance(folders, str | PathLike | int) else list(folders)
     names = [str(one) if isinstance(one, int) else one for one in listed]
-    return [existing_folder(base / expanded(name)) for name in names]
+    paths = []
+    for path in map(expanded, names):
+        files = [one for one in (base / path, path) if or_files and one.is_file()]
+        paths.append(files[0] if files else existing_folder(base / path))
+    return paths
 
 
 def list_images(folder: Path) -> list[Path]:

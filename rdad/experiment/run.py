@@ -70,6 +70,7 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
 
 
 def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
+    from rdad.experiment.again import train_again
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, network_of, test_costs
     from rdad.experiment.trainer import seed_everything, with_known_precision
@@ -93,7 +94,8 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
         training.train()
         precision = training.trainer.precision_plugin.forward_context
         told = book.record["params"], book.record["started"], str(run_dir.absolute())
-        scoring = Scoring(cfg, run_dir, training.model, images, precision, *told)
+        again = train_again(cfg, run_dir)
+        scoring = Scoring(cfg, run_dir, training.model, images, precision, *told, again)
         thresholds = scoring.calibrate(cfg.thresholds)
         training.save_model(thresholds)
         book.record.update(thresholds=None if thresholds is None else thresholds.to_dict())

@@ -214,7 +214,7 @@ class Scoring:
     Attributes:
         folder: Where what comes of it goes.
         model: On its device.
-        settings, date, source: What the report says of it, see `ReportSubject`.
+        settings, date, source, again: What the report says of it, see `ReportSubject`.
     """
 
     cfg: DictConfig
@@ -225,6 +225,7 @@ class Scoring:
     settings: dict[str, str | int | float]
     date: str
     source: str | None
+    again: Mapping[str, str] | None = None
 
     def calibrate(self, rates: Mapping[str, Any]) -> Thresholds | None:
         """None where no image was held back; `rates` as conf/train.yaml's `thresholds`."""
@@ -234,7 +235,7 @@ class Scoring:
     def test(self, thresholds: Thresholds | None) -> tuple[dict[str, float], dict[str, str]]:
         """Metrics of the raw scores and maps, and all artifacts, as `evaluate_into` says."""
         artifacts, images = self.cfg.artifacts, self.images
-        told = (images.category, self.settings, self.date, self.source)
+        told = (images.category, self.settings, self.date, self.source, self.again)
         writer = ArtifactWriter(
             self.folder,
             category=images.category,

@@ -348,3 +348,45 @@ def test_folders_that_are_named_by_numbers_are_found(tmp_path: Path) -> None:
     touch(tmp_path, "1/a.png", "1/b.png", "2/a.png", "3/a.png")
     samples = read_folder(tmp_path, [1, 2], None, 3, None)
     assert {sample.defect_type for sample in samples.test} == {"good", "3"}
+
+
+def test_listed_images_are_trained_on_and_the_other_test_images_stay(own: Path) -> None:
+    before = read_folder(own, "fine", defects="bad", holdout=0.3)
+    alarm = next(sample.image for sample in before.test if sample.label == 0)
+    touch(own, "new/part.png")
+    known = before.train[0].image.relative_to(own)
+    (own / "list.txt").write_text(f"{alarm}\nnew/part.png\n{known}\n")
+    after = read_folder(own, ["fine", "list.txt"], defects="bad", holdout=0.3)
+    more = [alarm, own / "new/part.png"]
+    assert [one.image for one in after.train] == [*(one.image for one in before.train), *more]
+    assert [one.image for one in after.test] == [
+        one.image for one in before.test if one.image != alarm
+    ]
+
+
+def test_listed_images_are_no_test_images_of_a_folder_either(own: Path) -> None:
+    touch(own, "checked/a.png", "checked/b.png")
+    (own / "list.txt").write_text("checked/a.png\n")
+    samples = read_folder(own, ["fine", "list.txt"], "checked")
+    assert [one.image.name for one in samples.test] == ["b.png"]
+    assert len(samples.train) == 11
+
+
+def test_a_list_alone_is_as_a_folder(own: Path) -> None:
+    (own / "list.txt").write_text("".join(f"fine/{number:02}.jpg\n" for number in range(5)))
+    samples = read_folder(own, "list.txt", holdout=0.2)
+    assert (len(samples.train), len(samples.test)) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "list.txt is empty"),
+        ("fine/00.jpg\nfine/gone.jpg\n", r"list.txt lists fine/gone.jpg, which is no file"),
+        ("list.txt\n", "lists .*list.txt, whose name is no image's"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_told(content: str, message: str, own: Path) -> None:
+    (own / "list.txt").write_text(content)
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
+        read_folder(own, ["fine", "list.txt"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rdad.predict import paths
+from rdad.data import listed
 from rdad.predict.paths import find_images
 
 
@@ -99,7 +99,7 @@ def test_a_folder_named_like_an_image_is_kept_to_be_reported():
 
 
 def test_a_list_without_end_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(paths, "LONGEST_LIST", 10)
+    monkeypatch.setattr(listed, "LONGEST_LIST", 10)
     assert found("-", stdin="a.png\nb.pn") == ["a.png", "b.pn"]
     with pytest.raises(ValueError, match="goes on after 10 bytes"):
         found("-", stdin="\0" * 11)

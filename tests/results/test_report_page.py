@@ -192,6 +192,23 @@ def test_the_threshold_and_the_wrong_images_are_copied_to_be_used(opened: "Page"
     assert listed == [str(report.parent.parent / "data/image.png")] * wrong
 
 
+def test_the_false_alarms_are_copied_as_the_command_that_trains_on(opened: "Page", report: Path):
+    page = opened
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(report.as_uri())
+    page.get_by_label("Raw score above").fill("0.62")
+    alarms = counts(SCORES, 0.62)["alarm"]
+    button = page.get_by_role("button", name=f"Copy the command that trains on with {alarms} false")
+    button.click()
+    page.locator("#copy-again", has_text="Copied").wait_for()
+    listing, command = page.evaluate("navigator.clipboard.readText()").splitlines()
+    images = alarms * f" '{report.parent.parent}/data/image.png'"
+    assert listing == f"printf '%s\\n'{images} > 'outputs/a part/list.txt'"
+    assert command == "python -m rdad.train again"
+    page.get_by_label("Raw score above").fill("99")
+    assert page.locator("#copy-again").is_disabled()
+
+
 def test_a_threshold_that_was_not_moved_is_typed_as_it_is_in_float32(
     opened: "Page", tmp_path: Path
 ):

@@ -29,12 +29,15 @@ class ReportSubject:
             the head, where there are any.
         date: ISO 8601.
         source: What `rdad.predict` opens to judge as the report does; None where nothing does.
+        again: The command that trains on from here with what a list names as good images, and
+            the `list`'s path as a shell takes it; None where the data set takes no list.
     """
 
     title: str
     settings: Mapping[str, str | int | float]
     date: str
     source: str | None = None
+    again: Mapping[str, str] | None = None
 
 
 def contents(run_dir: Path, subject: ReportSubject, gathered: Gathered) -> dict[str, Any]:

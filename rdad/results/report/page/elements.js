@@ -38,6 +38,11 @@ async function copied(text) {
   }
 }
 
+// As a shell takes a text for one word.
+function quoted(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 // What a button copies when it is pressed; it says for a moment whether that was done.
 function makeCopy(button, text) {
   button.addEventListener("click", async () => {

@@ -43,6 +43,8 @@ panel.start();
 showMetrics(run, entries);
 makeViews(run, images);
 makeCopy(byId("copy-wrong"), () => wrong().map(({ image }) => image.path).join("\n"));
+makeCopy(byId("copy-again"), () => `printf '%s\\n' ${alarms().map(quoted).join(" ")} > ${run.again.list}\n${run.again.command}\n`);
+byId("copy-again").hidden = !run.again;
 byId("search").addEventListener("input", ({ target }) => {
   state.words = target.value.trim();
   select();
@@ -66,10 +68,17 @@ function judge() {
   mark(counted.outcomes);
   byId("copy-wrong").textContent = `Copy the list of ${plural(wrong().length, "wrong image", "wrong images")}`;
   byId("copy-wrong").disabled = wrong().length === 0;
+  const taken = plural(alarms().length, "false alarm", "false alarms");
+  byId("copy-again").textContent = `Copy the command that trains on with ${taken} as good`;
+  byId("copy-again").disabled = alarms().length === 0;
 }
 
 function wrong() {
   return sorted.filter(({ outcome }) => FILTERS.wrong.takes(outcome));
+}
+
+function alarms() {
+  return wrong().filter(({ outcome }) => outcome === "alarm").map(({ image }) => image.path);
 }
 
 function sort() {
