@@ -86,7 +86,8 @@ class Thresholds:
             image = f"given, {above} of {self.images} good images that were held back lie above"
         if self.image_rate is not None:
             kept = "guaranteed" if self.guaranteed else "not guaranteed"
-            image = f"{100 * self.image_rate:g} % false alarms, {kept} by {self.images} images"
+            images = f"{self.images} image{'s' * (self.images != 1)}"
+            image = f"{100 * self.image_rate:g} % false alarms, {kept} by {images}"
         if self.pixel_rate is not None:
             pixel = f"{100 * self.pixel_rate:g} %"
         return f"image {self.image.value:.4g} ({image}), pixel {self.pixel.value:.4g} ({pixel})"
