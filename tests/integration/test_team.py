@@ -16,10 +16,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from PIL import Image
 from postgres import PASSWORD, Postgres, postgres_server
-from servers import free_port, program
+from servers import free_port, program, wait_for
 from trained_runs import make_trained_run
 
-from rdad import load_run, open_model
+from rdad import load_run
 from rdad.tracking.models import register
 from rdad.tracking.store import Store
 
@@ -32,12 +32,8 @@ SWEEP = [
     *("dataset=folder", "dataset.root=photos", "dataset.normal=good", "dataset.defects=bad"),
     *("dataset.category=bolt", "dataset.image_size=[64,64]", "dataset.calibration=0"),
     *("backbone=resnet18", "model.weights=null", "trainer=cpu", "trainer.max_steps=1"),
-    *(
-        "tracking.system_metrics=false",
-        "tracking.log_model=false",
-        "artifacts.overlays=0",
-        "artifacts.report=false",
-    ),
+    *("tracking.log_model=false", "artifacts.maps=false", "artifacts.overlays=0"),
+    "artifacts.report=false",
 ]
 
 
@@ -81,6 +77,17 @@ def team(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             url = f"{address}/api/2.0/mlflow/users/create"
             requests.post(url, json=body, auth=("admin", SECRET), timeout=60).raise_for_status()
         yield Team(address, folder / "artifacts")
+
+
+def service(
+    name: str, names: dict[str, str], elsewhere: dict[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Command and variables of compose.yaml, with the values of .env, and other places."""
+    found = COMPOSE["services"][name]
+    variables = found["environment"].items()
+    return shlex.split(replaced(filled(found["command"], names), elsewhere)), {
+        variable: replaced(filled(value, names), elsewhere) for variable, value in variables
+    }
 
 
 def filled(text: str, names: dict[str, str]) -> str:
@@ -154,7 +161,7 @@ def test_of_two_users_who_sweep_at_once_every_run_lies_under_its_parent(
             assert list(team.artifacts.rglob(f"{run_id}/artifacts/metrics.json"))
 
 
-def test_what_one_user_sent_another_registers_and_opens_and_cannot_delete(
+def test_what_one_user_sent_another_registers_and_serves_and_cannot_delete(
     client: MlflowClient, team: Team, tmp_path: Path
 ) -> None:
     run_dir = make_trained_run(tmp_path / "run", experiment="made by ann")
@@ -164,11 +171,30 @@ def test_what_one_user_sent_another_registers_and_opens_and_cannot_delete(
     (group,) = [one for one in client.search_experiments() if one.name == "made by ann"]
     (run,) = client.search_runs([group.experiment_id])
     register(run.info.run_id, name="bolt", alias="champion", tracking_uri=team.address)
-    found = open_model("models:/bolt@champion", tracking_uri=team.address)
-    image = np.zeros((64, 64, 3), np.uint8)
-    assert found.predict(image).score == load_run(run_dir).predict(image).score
+    Image.new("RGB", (64, 64)).save(tmp_path / "part.png")
+    expected = load_run(run_dir).predict(tmp_path / "part.png").score
+    assert asked(team, tmp_path / "part.png")["score"] == pytest.approx(expected)
     with pytest.raises(MlflowException, match="Permission denied"):
         client.delete_experiment(group.experiment_id)
+
+
+def asked(team: Team, image: Path) -> dict[str, Any]:
+    """What the service `model` of compose.yaml says of an image, while it runs."""
+    port = free_port()
+    names = {"SERVED_MODEL": "models:/bolt@champion"}
+    names |= {"SERVED_USER": "bob", "SERVED_PASSWORD": SECRET}
+    elsewhere = {"http://mlflow:5000": team.address, "0.0.0.0 port=5001": f"127.0.0.1 port={port}"}
+    words, variables = service("model", names, elsewhere)
+    process = commands.Command(words[1:], image.parent, **variables)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process, process.stderr)
+        with image.open("rb") as file:
+            url = f"http://127.0.0.1:{port}/invocations"
+            answer = requests.post(url, files={"image": file}, timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    return answer.json()["predictions"][0]
 
 
 def test_who_has_no_account_keeps_the_run_folder_and_is_told(team: Team, tmp_path: Path) -> None:
@@ -201,7 +227,6 @@ def test_compose_and_its_files_name_the_same_things() -> None:
     text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
     names = set(re.findall(r"\$\{(\w+)", text))
     assert names == set(re.findall(r"^#? ?(\w+)=", (DEPLOY / "env.example").read_text(), re.M))
-    assert services["model"]["command"].startswith("python -m rdad.serve ${SERVED_MODEL} ")
     assert {name for one in services.values() for name in one.get("depends_on", ())} <= set(
         services
     )
