@@ -79,9 +79,9 @@ def _upload(run_dir: Path, *, uri: str | None, was_killed: bool) -> str:
     tracker = MlflowTracker(target, **_of_model(run_dir))
     store = tracker.shown_uri
     if uri is None and known and store != shown_uri(default_uri()):
-        said = f"{run_dir}: the store is the one that its {RECORD_FILE} names: {store}"
+        named = f"{run_dir}: the store is the one that its {RECORD_FILE} names: {store}"
         with reader_may_leave():
-            print(visible(said))
+            print(visible(f"{named}; --uri names another"))
     run_id = before["run_id"] if known == store else None
     if run_id and before["error"] is None and tracker.holds(run_id):
         return f"{run_dir}: already in {store} as run {run_id}"

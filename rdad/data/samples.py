@@ -1,5 +1,6 @@
 """What is known of images before they are opened: where they lie, label, mask, name."""
 
+import difflib
 import logging
 import random
 from collections import defaultdict
@@ -20,6 +21,7 @@ IMAGE_SUFFIXES = (
 )
 MASK_ENDINGS = ("_mask", "-mask", "_gt", "_label")  # in any letter case
 GOOD = "good"
+MOST_NAMED = 8  # folders
 LONGEST_NAME_BYTES = 200  # file systems allow 255, with endings; MLflow 250 for a metric's name
 
 Folder = str | PathLike[str]
@@ -184,8 +186,20 @@ def existing_folder(path: Folder) -> Path:
     folder = on_disk(expanded(path))
     if not folder.is_dir():
         found = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise FileNotFoundError(f"folder {folder} {found} (absolute: {folder.absolute()})")
+        said = f"folder {folder} {found} (absolute: {folder.absolute()})"
+        raise FileNotFoundError(said + _beside(folder))
     return folder
+
+
+def _beside(missing: Path) -> str:
+    """The folder that may have been meant; of few all."""
+    try:
+        there = sorted(one.name for one in missing.parent.iterdir() if one.is_dir())
+    except OSError:
+        return ""
+    if near := difflib.get_close_matches(missing.name, there, n=1):
+        return f"; did you mean {missing.parent / near[0]}?"
+    return f"; {missing.parent} has {', '.join(there)}" if 0 < len(there) <= MOST_NAMED else ""
 
 
 def folders_under(

@@ -266,7 +266,8 @@ def test_a_directory_named_like_an_image_is_kept_for_the_check_of_files(own: Pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"normal": "fin"}, "fin does not exist"),
+        ({"normal": "fin"}, r"fin does not exist \(absolute: .*\); did you mean .*/fine\?"),
+        ({"normal": "xyz"}, r"xyz does not exist .*; .* has bad, fine"),
         ({"normal": "bad"}, r"no images in .*bad \(but in its subfolders dent, hole"),
         ({"normal": "fine", "normal_test": "fine"}, "stands twice"),
         ({"normal": "fine", "defects": "fine"}, "its name or use says normal"),

@@ -141,7 +141,10 @@ def test_a_store_that_only_the_folder_names_is_told_before_sending(
     run_dir = make_run_folder(tmp_path / "run", tracking={"uri": uri, "run_id": None, "error": "x"})
     assert main([str(run_dir)]) == 0
     told, sent = capsys.readouterr().out.splitlines()
-    assert told == f"{run_dir}: the store is the one that its run.json names: {uri}"
+    assert (
+        told
+        == f"{run_dir}: the store is the one that its run.json names: {uri}; --uri names another"
+    )
     assert "sent to" in sent
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert main([str(run_dir)]) == 0
