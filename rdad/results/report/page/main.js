@@ -44,7 +44,6 @@ showMetrics(run, entries);
 makeViews(run, images);
 makeCopy(byId("copy-wrong"), () => wrong().map(({ image }) => image.path).join("\n"));
 makeCopy(byId("copy-again"), () => `printf '%s\\n' ${alarms().map(quoted).join(" ")} > ${run.again.list}\n${run.again.command}\n`);
-byId("copy-again").hidden = !run.again;
 byId("search").addEventListener("input", ({ target }) => {
   state.words = target.value.trim();
   select();
@@ -70,7 +69,7 @@ function judge() {
   byId("copy-wrong").disabled = wrong().length === 0;
   const taken = plural(alarms().length, "false alarm", "false alarms");
   byId("copy-again").textContent = `Copy the command that trains on with ${taken} as good`;
-  byId("copy-again").disabled = alarms().length === 0;
+  byId("copy-again").hidden = !run.again || alarms().length === 0;
 }
 
 function wrong() {
