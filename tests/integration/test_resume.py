@@ -13,6 +13,7 @@ from commands import Command
 SETTINGS = [
     "backbone=resnet18",
     "model.weights=null",
+    "layers=layer1",
     "dataset.image_size=[64,64]",
     "dataset.batch_size=24",
     "trainer=cpu",
@@ -21,6 +22,7 @@ SETTINGS = [
     "reuse=false",
     "artifacts.overlays=0",
     "artifacts.maps=false",
+    "artifacts.report=false",
 ]
 
 KILLED_IN_A_CHECKPOINT = """

@@ -24,7 +24,12 @@ SMALL = [
     "dataset.image_size=[64,96]",
     "trainer=cpu",
 ]
-SCORES_ALONE = ["artifacts.maps=false", "artifacts.overlays=0", "artifacts.report=false"]
+SCORES_ALONE = [
+    "layers=layer1",
+    "artifacts.maps=false",
+    "artifacts.overlays=0",
+    "artifacts.report=false",
+]
 
 
 def train(*arguments: str, folder: Path, timeout: int = 300, **variables: str) -> commands.Done:
