@@ -25,6 +25,7 @@ CPUS, GPUS = "num_cpus", "num_gpus"
 RESOURCES = {CPUS: "CPU", GPUS: "GPU"}
 SENT = ("MLFLOW_", "RDAD_")  # environment variables that a cluster's own processes lack
 OBJECT_BYTES = 80_000_000  # of memory that Ray takes at its start; by itself a third of it all
+OWN = "local"  # without an address Ray would join a cluster that runs on this machine
 
 
 class RayLauncher(Launcher):
@@ -82,8 +83,10 @@ class RayLauncher(Launcher):
         """
         own = not self._init.get("address")
         if not ray.is_initialized():
-            memory = {"object_store_memory": OBJECT_BYTES} if own else {}
-            ray.init(**memory | {"logging_level": logging.WARNING} | self._init)
+            options = {"logging_level": logging.WARNING} | self._init
+            if own:
+                options = {"object_store_memory": OBJECT_BYTES} | options | {"address": OWN}
+            ray.init(**options)
         for name, resource in RESOURCES.items():
             asked, there = self._remote.get(name) or 0, ray.cluster_resources().get(resource, 0)
             if own and asked > there:
