@@ -95,7 +95,6 @@ def is_tested(run_dir: Path) -> bool:
     "point",
     [
         pytest.param(lambda run: rows(run) >= 3, id="after the third epoch"),
-        pytest.param(lambda run: any(run.glob(".draft-*.ckpt")), id="as a checkpoint begins"),
         pytest.param(is_tested, id="in its test"),
     ],
 )
