@@ -42,7 +42,7 @@ def test_the_printed_page_shows_each_job_what_differs_and_its_image_auroc(
     frame = compare_runs(folder / "sweep").sort_values("image_auroc", ascending=False)
     page_path = re.findall(r"http://127\.0\.0\.1:5000(/#\S*compareRunsMode=CHART\S*)", printed)[-1]
     store, log = f"sqlite:///{folder}/mlflow.db", tmp_path / "ui.log"
-    names = [f"sigma {sigma:g} · brick efficientnet_lite0 add" for sigma in frame["sigma"]]
+    names = [f"sigma {sigma:g} · brick efficientnet_lite0 add layer1" for sigma in frame["sigma"]]
     with mlflow_ui(store, log) as address, browser_page() as page:
         page.goto(address + page_path, wait_until="commit")
         card = page.get_by_test_id("experiment-view-compare-runs-card")
