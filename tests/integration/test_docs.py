@@ -30,7 +30,12 @@ COMMANDS = list(dict.fromkeys(re.findall(r"^\$ (.+)$", TEXT, flags=re.MULTILINE)
 MAKE = [one for one in COMMANDS if one.startswith("make ")]
 OF_THE_EXAMPLE = [one for one in COMMANDS if "--config-dir" in one]  # see test_own_parts
 RUN = [one for one in COMMANDS if one not in [*MAKE, *OF_THE_EXAMPLE]]
-SHORT = ["trainer.max_epochs=1", "dataset.image_size=[64,64]", "artifacts.overlays=1"]
+SHORT = [
+    "trainer.max_epochs=1",
+    "dataset.image_size=[64,64]",
+    "artifacts.overlays=1",
+    "layers=layer1",
+]
 PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
