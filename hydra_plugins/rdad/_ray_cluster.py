@@ -12,12 +12,10 @@ from typing import Any
 
 import ray
 from hydra.core.utils import JobReturn, configure_log, filter_overrides
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from ray.exceptions import RayActorError, RayError
 
-from hydra_plugins.rdad.launcher import LauncherError, carry_out, failed, packed, reason
+from hydra_plugins.rdad.launcher import JobsLauncher, LauncherError, carry_out, failed, reason
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ OBJECT_BYTES = 80_000_000  # of memory that Ray takes at its start; by itself a 
 OWN = "local"  # without an address Ray would join a cluster that runs on this machine
 
 
-class RayLauncher(Launcher):
+class RayLauncher(JobsLauncher):
     """Jobs as actors of Ray, each of which starts as soon as its share of the cluster is free.
 
     Args:
@@ -39,11 +37,6 @@ class RayLauncher(Launcher):
     def __init__(self, ray: DictConfig) -> None:
         plain: Any = OmegaConf.to_container(ray, resolve=True)
         self._init, self._remote = plain["init"], plain["remote"]
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        self._context, self._task, self._config = hydra_context, task_function, config
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -65,7 +58,7 @@ class RayLauncher(Launcher):
         """Number and process of each job, by what Ray will give for it."""
         variables = {name: value for name, value in os.environ.items() if name.startswith(SENT)}
         variables["OMP_NUM_THREADS"] = str(max(int(self._remote.get(CPUS) or 1), 1))
-        parts = ray.put(packed(self._context, self._config, self._task))
+        parts = ray.put(self.packed())
         remote: Any = ray.remote(**self._remote)(JobProcess)
         started: dict[Any, tuple[int, Any]] = {}
         for number, overrides in jobs.items():

@@ -77,19 +77,28 @@ def reason(error: BaseException) -> str:
     return str(error) if compact else f"{type(error).__name__}: {error}"
 
 
-def packed(context: HydraContext, config: DictConfig, task: TaskFunction) -> bytes:
-    """What a sweep's jobs have in common, for `carry_out`; the main module's functions too."""
-    return cloudpickle.dumps((context, config, task, Singleton.get_state()))
+class JobsLauncher(Launcher):
+    """A launcher that hands each job to a process, which does `carry_out`."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self._context, self._task, self._config = hydra_context, task_function, config
+
+    def packed(self) -> bytes:
+        """What a sweep's jobs have in common, for `carry_out`; the main module's functions too."""
+        state = Singleton.get_state()
+        return cloudpickle.dumps((self._context, self._config, self._task, state))
 
 
 def carry_out(parts: bytes, overrides: Sequence[str], number: int) -> bytes:
     """A job of a sweep, in a process that knows nothing of it yet.
 
     Args:
-        parts: As `packed` gives them.
+        parts: As `JobsLauncher.packed` gives them.
 
     Returns:
-        Its JobReturn, pickled. An error that cannot be read back is told in one line.
+        Its JobReturn, pickled, in which an error is told in one line.
     """
     context, config, task, state = pickle.loads(parts)
     setup_globals()

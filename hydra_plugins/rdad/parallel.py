@@ -14,18 +14,15 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, configure_log, env_override, filter_overrides
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
 
-from hydra_plugins.rdad.launcher import carry_out, failed, packed
+from hydra_plugins.rdad.launcher import JobsLauncher, carry_out, failed
 from rdad.runs.ending import end_in_order_when_terminated
 from rdad.runs.files import write_atomic
 
 log = logging.getLogger(__name__)
 
 
-class ParallelLauncher(Launcher):
+class ParallelLauncher(JobsLauncher):
     """Some jobs at a time, each in a process that ends with it.
 
     Processes are forked from one that has imported what jobs need, where the system can do that.
@@ -59,11 +56,6 @@ class ParallelLauncher(Launcher):
         )
         self._processes.set_forkserver_preload([__name__, *preload])
 
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        self._context, self._task, self._config = hydra_context, task_function, config
-
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
@@ -81,7 +73,7 @@ class ParallelLauncher(Launcher):
 
     def _run(self, jobs: Mapping[int, Sequence[str]], at_a_time: int) -> dict[int, JobReturn]:
         """What came of the jobs whose processes were not killed."""
-        parts = packed(self._context, self._config, self._task)
+        parts = self.packed()
         share = str(max(self._cores // self._n_jobs, 1))  # unless the user says how many threads
         threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", share)}
         running: list[BaseProcess] = []
