@@ -73,13 +73,14 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.again import train_again
     from rdad.experiment.book import Book
     from rdad.experiment.stages import Scoring, Training, network_of, test_costs
-    from rdad.experiment.trainer import seed_everything, with_known_precision
+    from rdad.experiment.trainer import check_trainer, seed_everything, with_known_precision
     from rdad.results.evaluation import asked_overlaps
     from rdad.training.cores import use_threads
 
     use_threads(cfg.threads)
     given, cfg = cfg, with_known_precision(with_chosen_weights(cfg))
     seed_everything(cfg.seed)
+    check_trainer(cfg)
     images = prepared(build(cfg.dataset))
     asked_overlaps(images, cfg.evaluation, check=True)
     network = network_of(cfg)

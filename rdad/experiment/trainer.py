@@ -75,24 +75,36 @@ def make_trainer(
     loggers = _own("logger", cfg, save_dir=str(run_dir))
     if (steps := cfg.trainer.max_steps) is not None:
         callbacks.insert(0, StepLimit(steps))
+    return _trainer(
+        cfg,
+        max_epochs=cfg.trainer.max_epochs if steps is None else -1,  # -1: without end
+        callbacks=callbacks,
+        default_root_dir=str(run_dir),
+        logger=loggers or False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0 if datamodule.validation == "none" else None,
+        log_every_n_steps=1,
+    )
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Whether there are the devices that `trainer` names, before images are read for them.
+
+    Raises:
+        ConfigError: Lightning refuses a value.
+    """
+    _trainer(cfg, logger=False)
+
+
+def _trainer(cfg: DictConfig, **further: Any) -> L.Trainer:
     _quiet_lightning()
+    ours = ("enable_checkpointing", "enable_model_summary", "enable_progress_bar")
     try:
-        return build(
-            cfg.trainer,
-            max_epochs=cfg.trainer.max_epochs if steps is None else -1,  # -1: without end
-            max_steps=-1,
-            callbacks=callbacks,
-            default_root_dir=str(run_dir),
-            logger=loggers or False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            num_sanity_val_steps=0,
-            limit_val_batches=0 if datamodule.validation == "none" else None,
-            log_every_n_steps=1,
-        )
+        return build(cfg.trainer, max_steps=-1, **dict.fromkeys(ours, False), **further)
     except (ConfigError, InstantiationException) as error:
-        raise ConfigError(f"trainer: {error.__cause__ or error}") from error
+        asks = cfg.trainer.accelerator not in (AUTO, "cpu")
+        hint = "; trainer=auto takes what there is" if asks else ""
+        raise ConfigError(f"trainer: {error.__cause__ or error}{hint}") from error
 
 
 def _own(group: str, cfg: DictConfig, **defaults: str) -> list[Any]:

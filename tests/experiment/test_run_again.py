@@ -84,6 +84,13 @@ def test_a_batch_of_one_image_that_is_too_small_for_it_is_refused_before_trainin
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+def test_devices_that_are_not_there_are_told_before_an_image_is_read(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_text("no image")
+    own = ("dataset=folder", f"dataset.root={tmp_path}", "dataset.normal=.")
+    with pytest.raises(ConfigError, match=r"(?s)^trainer: .*; trainer=auto takes what there is$"):
+        run(small(*own, "trainer.accelerator=tpu"), tmp_path / "run")
+
+
 def test_a_second_run_in_a_folder_leaves_nothing_of_the_first(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(small("dataset.category=brick", "dataset.calibration=0.2"), folder)
