@@ -183,9 +183,10 @@ def _counts_below(
     Scores below all values, which most normal pixels' are, are counted and not sorted.
     """
     parts = min(os.cpu_count() or 1, 4, 1 + scores.size // 500_000)
+    lowest = values[0] if values.size else np.inf
 
     def count(part: NDArray[np.floating]) -> tuple[Counts, Counts]:
-        reached = np.sort(part[part >= values.min(initial=np.inf)])
+        reached = np.sort(part[part >= lowest])
         lower = part.size - reached.size
         below, not_above = (np.searchsorted(reached, values, side) for side in ("left", "right"))
         return lower + below, lower + not_above

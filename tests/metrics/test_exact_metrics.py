@@ -47,6 +47,14 @@ def test_auroc_precision_and_f1_equal_scikit_learn(name):
     assert f1_max(scores, labels)[0] == pytest.approx(f1.max(), abs=1e-12)
 
 
+def test_scores_may_be_whole_numbers():
+    scores, labels = [1, 2, 2, 3], [0, 0, 1, 1]
+    assert auroc(scores, labels) == 3.5 / 4
+    assert f1_max(scores, labels) == (0.8, 2)
+    maps, masks = np.arange(16, dtype=np.uint8).reshape(1, 4, 4), np.eye(4, dtype=bool)[None]
+    assert aupro(maps, masks) == aupro(maps.astype(np.float64), masks)
+
+
 @pytest.mark.parametrize("fpr_limit", [0.05, 0.3, 1.0])
 def test_aupro_equals_a_loop_over_thresholds_and_flooded_regions(scored, fpr_limit):
     maps, masks = scored
