@@ -12,7 +12,7 @@ COMMANDS = {
     "train": "train, test and track one run, or sweep over many",
     "evaluate": "test a trained network again: other images, map, blur or thresholds",
     "predict": "scores, verdicts and maps of images",
-    "export": "ONNX, OpenVINO or TorchScript, checked against the network",
+    "export": "ONNX, OpenVINO or torch.export, checked against the network",
     "compare": "the jobs of a sweep side by side",
     "register": "give a run's model a name in MLflow, to serve it by",
     "serve": "answer requests over HTTP: files of images in, verdicts out",
