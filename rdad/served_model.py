@@ -7,6 +7,7 @@ comes with the model.
 import base64
 import io
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -58,8 +59,8 @@ class ServedModel:
             own size; `regions`, as `Region.to_dict`.
 
         Raises:
-            mlflow.exceptions.MlflowException: an image or a param cannot be used; says which and
-                why.
+            mlflow.exceptions.MlflowException: an image or a param cannot be used, or a score is no
+                number; says which and why.
         """
         import pandas as pd
 
@@ -69,8 +70,8 @@ class ServedModel:
         names += ["anomaly_map"] * bool(asked.get("maps"))
         names += ["regions"] * bool(asked.get("regions"))
         smallest = asked.get("regions.smallest", 1)
-        predictions = self._predictions(list(model_input["image"]))
-        judged = (one.judged(thresholds) for one in predictions)
+        predictions = enumerate(self._predictions(list(model_input["image"])), 1)
+        judged = (_checked(one, number).judged(thresholds) for number, one in predictions)
         rows = [
             [_told(value, smallest) for value in row] for row in map(attrgetter(*names), judged)
         ]
@@ -123,6 +124,16 @@ def _from_base64(content: bytes) -> bytes:
         return base64.b64decode(content, validate=True)
     except ValueError:  # every image file has bytes that base64 has not
         return content
+
+
+def _checked(prediction: "Prediction", number: int) -> "Prediction":
+    """The same, if its score is a number: any other would pass for good."""
+    from mlflow.exceptions import MlflowException
+
+    if not math.isfinite(prediction.score):
+        said = f"image {number}: the network's score for it is {prediction.score}"
+        raise MlflowException(said)
+    return prediction
 
 
 def _told(value: Any, smallest: int) -> Any:

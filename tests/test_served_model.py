@@ -2,6 +2,7 @@
 
 import io
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc import PyFuncModel
@@ -127,6 +129,16 @@ def test_regions_come_where_they_are_asked_for(
     answer = model.predict(files, params={"regions": True, "regions.smallest": smallest})
     (largest,) = (one for found in answer["regions"] for one in found)
     assert largest["area"] == smallest
+
+
+def test_a_score_that_is_no_number_is_not_taken_for_good(run: LoadedRun, images: list[np.ndarray]):
+    network = deepcopy(run.trained.model)
+    with torch.no_grad():
+        next(network.decoder.parameters()).fill_(float("nan"))
+    served = ServedModel(replace(run.trained, model=network))
+    with pytest.raises(MlflowException, match="image 1: the network's score for it is nan") as said:
+        served.predict(request([file(images[0])]))
+    assert said.value.get_http_status_code() == 500
 
 
 def test_an_empty_request_gets_an_empty_answer(model: PyFuncModel):
