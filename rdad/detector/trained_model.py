@@ -205,8 +205,8 @@ class TrainedModel:
         try:
             valid = self.framing.valid(size, taken, mask)
         except ValueError as error:
-            name = image if isinstance(image, str | Path) else "image"
-            raise DataError([f"{name}: {error}"]) from error
+            named = f"{image}: " if isinstance(image, str | Path) else ""
+            raise DataError([f"{named}{error}"]) from error
         place = self.framing.content(size, taken)
         return PreparedImage(pixels.permute(2, 0, 1), size, place, valid)
 

@@ -65,8 +65,7 @@ def _agreement(
     """
     chosen, labels, compared = spread(evidence.images, most), evidence.labels, []
     for image in tqdm(chosen, "comparing", disable=None, leave=False):
-        pixels = loaded(image, trained.bits)
-        compared.append(_compared(trained.predict(pixels[0]), ask(pixels)))
+        compared.append(_compared(trained.predict(image), ask(loaded(image, trained.bits))))
     network, export, maps, normalised, differing = np.array(compared).T
     agreed = {
         "described": evidence.described,

@@ -18,12 +18,14 @@ from PIL import Image
 from subjects import SIZES, images, trained_model
 
 from rdad.config.compose import ConfigError
+from rdad.data.framing import Framing
+from rdad.data.images import DataError
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
 from rdad.export.__main__ import COMMAND
 from rdad.export.evidence import find_evidence
 from rdad.export.export_model import export_model, in_place_of
-from rdad.export.formats import FORMATS, Export
+from rdad.export.formats import FORMATS, Ask, Export
 from rdad.export.graph import ALL_OUTPUTS, InspectionGraph, traced
 from rdad.export.quantisation import quantised
 from rdad.export.trial import tried
@@ -216,6 +218,27 @@ def test_an_export_that_answers_otherwise_is_an_error(
     evidence = find_evidence(None, str(photographs))
     with pytest.raises(ValueError, match=r"scores by up to .*, maps by up to .*0.001"):
         tried(export, other, evidence, compare=2, calls=0)
+
+
+class Unasked(Export):
+    """A format without files, whose answers nobody comes to."""
+
+    files = ()
+
+    def write(self, program: object, training: object) -> None:
+        raise NotImplementedError
+
+    def open(self, *, hinted: bool = True) -> Ask:
+        return lambda images: {}
+
+
+def test_an_image_that_the_network_refuses_is_named(
+    trained: TrainedModel, photographs: Path, tmp_path: Path
+) -> None:
+    framed = replace(trained, framing=Framing(rectangle=(0, 0, 65, 65)))
+    evidence = find_evidence(None, str(photographs))
+    with pytest.raises(DataError, match=r"0\.png: its 64 x 96 pixels do not hold the rectangle"):
+        tried(Unasked(tmp_path, "fp32", ALL_OUTPUTS), framed, evidence, compare=None, calls=0)
 
 
 def test_a_failed_export_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:

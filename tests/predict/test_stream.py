@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rdad.data.framing import Framing
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
 from rdad.predict.stream import outcomes
@@ -50,6 +51,12 @@ def test_a_score_that_is_no_number_is_not_taken_for_good(trained: TrainedModel, 
     (one,) = outcomes(broken, [parts / "left" / "000.png"], batch_size=1)
     assert one.prediction is None
     assert one.problem == "the network's score for it is nan"
+
+
+def test_an_image_that_the_framing_refuses_is_named_once(trained: TrainedModel, parts: Path):
+    framed = replace(trained, framing=Framing(rectangle=(0, 0, 25, 25)))
+    (one,) = outcomes(framed, [parts / "left" / "000.png"], batch_size=1)
+    assert one.problem is not None and one.problem.startswith("its 20 x 30 pixels do not hold")
 
 
 def test_grey_of_16_bits_is_read_as_in_training(trained: TrainedModel, tmp_path: Path):
