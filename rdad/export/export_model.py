@@ -16,7 +16,7 @@ from rdad.detector.trained_model import TrainedModel
 from rdad.export.evidence import find_evidence, spread
 from rdad.export.formats import FORMATS
 from rdad.export.graph import InspectionGraph, traced
-from rdad.export.sidecar import SIDECAR_FILE, write_sidecar
+from rdad.export.sidecar import is_export, write_sidecar
 from rdad.export.trial import tried
 from rdad.model.precision import FLOAT32
 
@@ -84,7 +84,7 @@ def _refuse(trained: TrainedModel, folder: Path) -> None:
             "this network needs a mask for each image (dataset.ignore), and an export sees images "
             "alone; use rdad.predict, or train with one mask for all"
         )
-    replaceable = not folder.exists() or (folder / SIDECAR_FILE).is_file()
+    replaceable = not folder.exists() or is_export(folder)
     if not replaceable and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"output {folder} exists and is no earlier export; name another folder")
 

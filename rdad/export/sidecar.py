@@ -68,6 +68,15 @@ def write_sidecar(
     return content
 
 
+def is_export(folder: Path) -> bool:
+    """Whether `write_sidecar` wrote into the folder."""
+    try:
+        content = json.loads((folder / SIDECAR_FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
 def _described(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -281,10 +281,19 @@ def test_int8_without_training_images_says_what_to_name(
         export_model(trained, None, tmp_path / "export", chosen)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("thesis.txt", "years of work"),
+        ("model.json", "years of work"),
+        ("model.json", '{"format": "layers-model"}'),
+        ("model.json", "[1]"),
+    ],
+)
 def test_a_folder_with_something_else_in_it_is_not_replaced(
-    trained: TrainedModel, tmp_path: Path
+    name: str, content: str, trained: TrainedModel, tmp_path: Path
 ) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
+    (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError, match="exists and is no earlier export"):
         export_model(trained, None, tmp_path, options("format=torch"))
 
