@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdad.data.framing import Framing
 from rdad.export.formats import INPUT, Export
-from rdad.runs.files import write_text_atomic
+from rdad.runs.files import write_json
 
 if TYPE_CHECKING:
     from rdad.detector.loaded_run import LoadedRun
@@ -63,8 +63,8 @@ def write_sidecar(
         "licence": LICENCE,
         **trial,
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    write_text_atomic(export.folder / SIDECAR_FILE, text + "\n")
+    strict = json.loads(json.dumps(content), parse_constant=lambda name: None)  # nan is null
+    write_json(export.folder / SIDECAR_FILE, strict)
     return content
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import subprocess
 import sys
 import zipfile
@@ -28,6 +29,7 @@ from rdad.export.export_model import export_model, in_place_of
 from rdad.export.formats import FORMATS, Ask, Export
 from rdad.export.graph import ALL_OUTPUTS, InspectionGraph, traced
 from rdad.export.quantisation import quantised
+from rdad.export.sidecar import write_sidecar
 from rdad.export.trial import tried
 
 CONSUMERS = {
@@ -223,6 +225,7 @@ def test_an_export_that_answers_otherwise_is_an_error(
 class Unasked(Export):
     """A format without files, whose answers nobody comes to."""
 
+    name = "unasked"
     files = ()
 
     def write(self, program: object, training: object) -> None:
@@ -239,6 +242,14 @@ def test_an_image_that_the_network_refuses_is_named(
     evidence = find_evidence(None, str(photographs))
     with pytest.raises(DataError, match=r"0\.png: its 64 x 96 pixels do not hold the rectangle"):
         tried(Unasked(tmp_path, "fp32", ALL_OUTPUTS), framed, evidence, compare=None, calls=0)
+
+
+def test_a_difference_that_is_no_number_is_null_in_strict_json(
+    trained: TrainedModel, tmp_path: Path
+) -> None:
+    export = Unasked(tmp_path, "fp32", ALL_OUTPUTS)
+    write_sidecar(export, trained, None, {"without_run_with": {"score": math.nan, "images": 4}})
+    assert about(tmp_path)["without_run_with"] == {"score": None, "images": 4}
 
 
 def test_a_failed_export_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
