@@ -225,7 +225,8 @@ def list_images(folder: Path) -> list[Path]:
 
 def images_of(folder: Path, *, expected: str = "image files in it") -> list[Path]:
     """As `list_images`, but FileNotFoundError where there is none."""
-    images = list_images(existing_folder(folder))
+    folder = existing_folder(folder)
+    images = list_images(folder)
     if images:
         return images
     deeper = [sub.name for sub in subfolders(folder) if list_images(sub)]

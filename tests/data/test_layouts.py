@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rdad.data.layouts import read_folder, read_mvtec_ad
-from rdad.data.samples import Sample, draw, named
+from rdad.data.samples import Sample, draw, images_of, named
 
 
 def touch(root: Path, *names: str) -> None:
@@ -78,6 +78,15 @@ def test_a_missing_part_of_the_mvtec_layout_is_named(mvtec_root: Path, missing: 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         read_mvtec_ad(tmp_path / "nowhere", "nut")
+
+
+def test_a_folder_without_images_is_named_also_by_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"no images in {tmp_path / 'empty'}; expected"):
+        images_of(Path("~/empty"))
 
 
 def test_masks_that_fit_no_image_stop_the_reader(tmp_path: Path) -> None:
