@@ -20,7 +20,7 @@ def chosen_device(name: str) -> torch.device:
         return torch.device("cuda" if gpus else "cpu")
     allowed = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
     if name not in allowed:
-        seen = f"{gpus} GPUs" if gpus else "no GPU"
+        seen = f"{gpus} GPU{'s' * (gpus != 1)}" if gpus else "no GPU"
         raise ConfigError(
             f"device={name}, and torch sees {seen}; allowed here: auto, {', '.join(allowed)}"
         )

@@ -205,6 +205,16 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
     assert chosen_device("auto") == CPU
 
 
+def test_a_single_gpu_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rdad.config.compose import ConfigError
+    from rdad.detector.device import chosen_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match="torch sees 1 GPU; allowed here: auto, cpu, cuda"):
+        chosen_device("cuda:1")
+
+
 def test_precision_bf16_runs_the_network_in_bf16() -> None:
     from rdad.detector.device import computing_in
 
