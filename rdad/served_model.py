@@ -51,7 +51,8 @@ class ServedModel:
                 (H, W, 3) in RGB order.
             params: `maps`: true adds the column `anomaly_map`, and `regions`: true the column of
                 that name, without those of fewer pixels than `regions.smallest`; `threshold`, a
-                raw score, or `thresholds.image_rate`, in place of the model's image threshold.
+                raw score, or `thresholds.image_rate`, in place of the model's image threshold;
+                `thresholds.category`, whose own thresholds judge.
 
         Returns:
             `score`, raw; `normalised_score` in [0, 1] and `label`, good or defective, both None

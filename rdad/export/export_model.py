@@ -40,8 +40,8 @@ def export_model(
         What model.json says.
 
     Raises:
-        ConfigError: the network works in tiles, the folder holds something else, or int8 has no
-            training images.
+        ConfigError: the network works in tiles or needs a mask for each image, the folder holds
+            something else, or int8 has no training images.
         FileNotFoundError, rdad.data.DataError: images are missing or cannot be used.
         ValueError: in fp32, scores or maps differ from the network's by more than 1e-3.
     """
@@ -71,7 +71,7 @@ def export_model(
 
 
 def _refuse(trained: TrainedModel, folder: Path) -> None:
-    """A network that works in tiles, and a folder that is anything else than an earlier export."""
+    """Networks that no graph can be of, and a folder that is anything but an earlier export."""
     if trained.tiling is not None:
         height, width = trained.tiling.size
         raise ConfigError(

@@ -45,7 +45,7 @@ class JointMetrics(nn.Module):
 
     Attributes:
         undefined: For each figure that the last `compute` found undefined, the reason.
-        curves, curve_areas: None: a figure is a mean over categories, and no area.
+        curves, curve_areas: Empty: a figure is a mean over categories, and no area.
     """
 
     def __init__(
