@@ -90,12 +90,12 @@ class JointMetrics(nn.Module):
         """Add a batch: as `AnomalyMetrics.update`, and `categories` (B,), places in the order."""
         for place in categories.unique().tolist():
             of = categories == place
-            has_masks = masks is not None and self.categories[place].has_masks
+            own_masks = masks if self.categories[place].has_masks else None
             self._of(place).update(
                 scores=scores[of],
                 labels=labels[of],
                 maps=maps[of],
-                masks=masks[of] if masks is not None and has_masks else None,
+                masks=None if own_masks is None else own_masks[of],
                 defect_types=self._own_codes[place][defect_types[of]],
                 parts=None if parts is None else parts[of],
                 valid=None if valid is None else valid[of],

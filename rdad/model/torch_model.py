@@ -76,19 +76,19 @@ class ReverseDistillationModel(nn.Module):
         self.decoder = Decoder(self.layers, channels, mirror)
         self.to(memory_format=torch.channels_last)
         if mirror.projected:
-            self._check_strides(self.backbone)
+            self._check_strides()
 
-    def _check_strides(self, backbone: str) -> None:
+    def _check_strides(self) -> None:
         """Networks that we do not know may refuse a size, or round their strides another way."""
         expected = [tuple(side // STRIDES[k] for side in self.input_size) for k in self.layers]
         try:
             found = [tuple(x.shape[2:]) for x in self.encoder(torch.zeros(1, 3, *self.input_size))]
         except (AssertionError, RuntimeError) as error:
-            raise ValueError(
-                f"backbone {backbone} refuses images of {self.input_size}: {error}"
-            ) from error
+            said = f"backbone {self.backbone} refuses images of {self.input_size}: {error}"
+            raise ValueError(said) from error
         if found != expected:
-            raise ValueError(f"backbone {backbone} gives maps of {found}; needed are {expected}")
+            said = f"backbone {self.backbone} gives maps of {found}; needed are {expected}"
+            raise ValueError(said)
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """The teacher's features of uint8 or normalised images.

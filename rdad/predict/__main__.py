@@ -170,11 +170,9 @@ def _masks(trained: "TrainedModel", images: Sequence[Path], folder: str | None) 
         needed = "with a mask for each image: name their folder by ignore=…"
         said = needed if folder is None else "without a mask for each image: leave ignore out"
         raise ConfigError(f"{trained.name} was trained {said}")
-    return (
-        {}
-        if folder is None
-        else dict(zip(images, find_masks(existing(folder), images), strict=True))
-    )
+    if folder is None:
+        return {}
+    return dict(zip(images, find_masks(existing(folder), images), strict=True))
 
 
 def _writers(cfg: DictConfig, stack: ExitStack, *, said: str) -> tuple[Writer, Writer]:

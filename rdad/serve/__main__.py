@@ -68,10 +68,5 @@ def serve(arguments: Sequence[str], cfg: DictConfig) -> int:
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
-    return COMMAND.main(serve, arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COMMAND.main(serve))
