@@ -80,9 +80,10 @@ def _scored(trained: TrainedModel, batch: Sequence[_Opened]) -> Iterator[Outcome
     try:
         predictions = iter(trained.predict_prepared(images))
     except torch.OutOfMemoryError as error:
-        raise ConfigError(
-            f"the GPU has no memory for {len(images)} images at once; name a smaller batch_size"
-        ) from error
+        said = "an image, with which device=cpu may do"  # of tiles no batch_size says how many
+        if len(images) > 1:
+            said = f"{len(images)} images at once; name a smaller batch_size"
+        raise ConfigError(f"the GPU has no memory for {said}") from error
     for outcome, image in batch:
         if image is None:
             yield outcome

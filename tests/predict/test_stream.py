@@ -1,12 +1,15 @@
 """From paths to outcomes: order, failures, independence of batches."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from rdad.config.compose import ConfigError
 from rdad.data.framing import Framing
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel
@@ -53,6 +56,25 @@ def test_a_score_that_is_no_number_is_not_taken_for_good(trained: TrainedModel, 
     assert one.problem == "the network's score for it is nan"
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "said"),
+    [(2, "for 2 images at once; name a smaller batch_size"), (1, "for an image, .* device=cpu")],
+)
+def test_a_gpu_without_memory_is_met_by_what_helps(
+    batch_size: int,
+    said: str,
+    trained: TrainedModel,
+    parts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def full(*given: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(TrainedModel, "predict_prepared", full)
+    with pytest.raises(ConfigError, match=said):
+        list(outcomes(trained, sorted(parts.rglob("00?.png")), batch_size=batch_size))
+
+
 def test_an_image_that_the_framing_refuses_is_named_once(trained: TrainedModel, parts: Path):
     framed = replace(trained, framing=Framing(rectangle=(0, 0, 25, 25)))
     (one,) = outcomes(framed, [parts / "left" / "000.png"], batch_size=1)
@@ -74,10 +96,6 @@ def test_grey_of_16_bits_is_read_as_in_training(trained: TrainedModel, tmp_path:
 
 
 def _with_nan(trained: TrainedModel):
-    from copy import deepcopy
-
-    import torch
-
     model = deepcopy(trained.model)
     with torch.no_grad():
         next(model.decoder.parameters()).fill_(float("nan"))
