@@ -59,6 +59,8 @@ def _chosen(cells: Mapping[str, Cells], title: str) -> str:
 def _alone(own: Cells, *, title: str) -> str:
     """Of one setting, there is nothing to choose."""
     by_seed, categories = _by_seed(own), len({category for category, _ in own})
+    if not by_seed:
+        return f"one setting: no seed has its {title} in all {categories} categories"
     said = f"{title} {statistics.fmean(by_seed):.4f}"
     if len(by_seed) > 1:
         said += f" ± {statistics.stdev(by_seed):.4f} over {len(by_seed)} seeds"

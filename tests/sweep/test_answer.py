@@ -62,6 +62,13 @@ def test_where_only_seeds_vary_there_is_nothing_to_choose(tmp_path: Path) -> Non
     assert said == "one setting: image AUROC 0.8500 ± 0.0707 over 2 seeds"
 
 
+def test_where_no_seed_has_all_categories_there_is_no_mean(tmp_path: Path) -> None:
+    for category, seed in (("bottle", 1), ("cable", 2)):
+        make_job(tmp_path, category, {"image_auroc": 0.9}, category=category, seed=seed)
+    said = answer(read_jobs([tmp_path]))
+    assert said == "one setting: no seed has its image AUROC in all 2 categories"
+
+
 def test_without_a_result_there_is_no_answer(tmp_path: Path) -> None:
     make_job(tmp_path, "0", mode="add", record={"reason": "no images"})
     assert answer(read_jobs([tmp_path])) == ""
