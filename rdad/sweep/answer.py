@@ -47,7 +47,9 @@ def _chosen(cells: Mapping[str, Cells], title: str) -> str:
         {one: cells[best][one] - cells[second][one] for one in cells[best] if one in cells[second]}
     )
     if len(by_seed) < 2:
-        return f"{said}. One seed cannot tell whether that is chance: seed=1,2,3 can."
+        seeds = {seed for one in (best, second) for _, seed in cells[one]}
+        few = "One seed" if len(seeds) == 1 else "Fewer than two seeds in common"
+        return f"{said}. {few} cannot tell whether that is chance: seed=1,2,3 can."
     low, high = paired_interval(by_seed)
     tells = "more than chance" if low > 0 else "chance alone can do that"
     return (

@@ -57,6 +57,16 @@ def test_settings_are_compared_in_the_categories_that_all_have(tmp_path: Path) -
     assert said.startswith("best: multiply with image AUROC 0.9200, 0.0200 above add.")
 
 
+def test_settings_of_different_seeds_are_not_said_to_have_one(tmp_path: Path) -> None:
+    for mode, seeds in (("add", (1, 2)), ("multiply", (3, 4))):
+        for seed in seeds:
+            make_job(tmp_path, f"{mode}_{seed}", {"image_auroc": 0.9}, mode=mode, seed=seed)
+    said = answer(read_jobs([tmp_path]))
+    assert said.endswith(
+        ". Fewer than two seeds in common cannot tell whether that is chance: seed=1,2,3 can."
+    )
+
+
 def test_where_only_seeds_vary_there_is_nothing_to_choose(tmp_path: Path) -> None:
     said = answer(sweep(tmp_path, {"add": [0.9, 0.8]}))
     assert said == "one setting: image AUROC 0.8500 ± 0.0707 over 2 seeds"
