@@ -184,7 +184,7 @@ def _figures(results: Iterable[Mapping[str, float]]) -> Figures:
     return {
         metric: [100 * row[metric] for row in rows]
         for metric in METRICS
-        if all(metric in row for row in rows)
+        if rows and all(metric in row for row in rows)
     }
 
 

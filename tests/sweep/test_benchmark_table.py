@@ -74,6 +74,11 @@ def test_a_seed_that_not_all_categories_have_is_left_out_of_the_mean(tmp_path: P
     assert table.lines[-1].figures["image_auroc"] == pytest.approx([80])
 
 
+def test_a_mean_of_no_seed_brings_no_metric_into_the_table(tmp_path: Path) -> None:
+    (table,) = benchmarks(read_jobs([make(tmp_path, {("bottle", 1): 0.9, ("pill", 2): 0.8})]))
+    assert table.metrics == ["image_auroc", "aupro"] and table.lines[-1].figures == {}
+
+
 def test_each_setting_has_a_table(tmp_path: Path) -> None:
     for number, (category, mode) in enumerate(
         (category, mode) for mode in ("add", "multiply") for category in ("01", "02")
