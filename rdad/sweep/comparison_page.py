@@ -71,7 +71,7 @@ def write_comparison_page(path: Path, jobs: Sequence[Job], *, plots: bytes) -> N
     columns = list(settings.values())[:MOST_SETTINGS]
     for place, column in enumerate(columns):
         for job in column:
-            with suppress(OSError, ValueError, KeyError, csv.Error):
+            with suppress(OSError, ValueError, TypeError, KeyError, csv.Error):
                 _add_scores(job, place, seen)
     first = sorted(seen, key=lambda key: (-seen[key].disagreement, key))[:MOST_IMAGES]
     chosen = {key: seen[key] for key in first}

@@ -95,6 +95,16 @@ def test_a_report_that_is_broken_or_gone_costs_its_pictures_and_nothing_else(
     assert len(found) == 4 and not any("photograph" in one for one in found)
 
 
+def test_scores_whose_last_row_is_cut_off_cost_their_images_and_nothing_else(
+    sweep: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(sweep, tmp_path / "sweep")
+    scores = tmp_path / "sweep" / "add" / "scores.csv"
+    scores.write_text(scores.read_text() + "004.png,test,go")
+    write_comparison_page(tmp_path / "x.html", read_jobs([tmp_path / "sweep"]), plots=PLOTS)
+    assert [list(one["cells"]) for one in images(tmp_path / "x.html")] == [["0"]] * 4
+
+
 @pytest.fixture
 def opened(page_file: Path) -> Iterator["Page"]:
     """The page in a browser, in which nothing may go wrong and nothing is fetched."""
