@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for job in jobs:
             if not job.finished:
                 print(visible(f"  {job.name}: {job.reason}"))
-        print(f"\nwritten: {folders[0] / written[0]}, {', '.join(written[1:])}")
+        print(visible(f"\nwritten: {folders[0] / written[0]}, {', '.join(written[1:])}"))
     return 0
 
 

@@ -257,6 +257,15 @@ def test_html_in_names_and_reasons_is_text_on_the_page(tmp_path: Path) -> None:
     assert "<" not in page
 
 
+def test_what_a_terminal_would_obey_in_a_folders_name_is_printed_as_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_job(tmp_path / "a\x1b[31m", "0", figures(0.9))
+    assert main([str(tmp_path / "a\x1b[31m")]) == 0
+    printed = capsys.readouterr().out
+    assert f"written: {tmp_path}/a\\x1b[31m/comparison.html" in printed and "\x1b" not in printed
+
+
 def test_a_folder_without_a_run_is_one_clear_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
