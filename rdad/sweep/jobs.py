@@ -97,13 +97,18 @@ def swept(jobs: Sequence[Job]) -> dict[str, list[Value | None]]:
     where a job failed before its setting was known.
     """
     columns: dict[str, list[Value | None]] = {}
-    for key in dict.fromkeys(key for job in jobs for key in job.changed):
-        name = key.rpartition(".")[2]
+    keys = dict.fromkeys(key for job in jobs for key in job.changed)
+    names = [key.rpartition(".")[2] for key in keys]
+    for key, name in zip(keys, names, strict=True):
         given: list[Value | None] = [job.changed.get(key) for job in jobs]
-        if len(set(given)) > 1 or _differ(job.params.get(name) for job in jobs):
-            named = [job.params.get(name, job.changed.get(key)) for job in jobs]
-            is_named = len(set(named)) > 1  # not so dataset.seed beside the parameter seed
-            columns.setdefault(*((name, named) if is_named else (key, given)))
+        named = [job.params.get(name, job.changed.get(key)) for job in jobs]
+        varies = len(set(given)) > 1
+        differs = varies or _differ(job.params.get(name) for job in jobs)
+        is_own = names.count(name) == 1 or _follows(named, given)
+        if is_own and differs and len(set(named)) > 1:
+            columns.setdefault(name, named)
+        elif varies:  # dataset.seed beside the parameter seed
+            columns.setdefault(key, given)
     for name in dict.fromkeys(name for job in jobs for name in job.params):
         values = [job.params.get(name) for job in jobs]
         if _differ(values) and not any(_renames(values, other) for other in columns.values()):
@@ -176,7 +181,12 @@ def _differ(values: Iterable[Value | None]) -> bool:
     return len({value for value in values if value is not None}) > 1
 
 
+def _follows(values: Sequence[Value | None], given: Sequence[Value | None]) -> bool:
+    """Whether each that was given went with one value alone."""
+    pairs = {pair for pair in zip(given, values, strict=True) if None not in pair}
+    return len(pairs) == len({one for one, _ in pairs})
+
+
 def _renames(values: Sequence[Value | None], other: Sequence[Value | None]) -> bool:
     """Whether two columns differ in what they call things only."""
-    pairs = {pair for pair in zip(values, other, strict=True) if None not in pair}
-    return len(pairs) == len({one for one, _ in pairs}) == len({one for _, one in pairs})
+    return _follows(values, other) and _follows(other, values)

@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from sweep_folders import make_job
+from sweep_folders import PARAMS, make_job
 
 from rdad import compare_runs
 from rdad.compare import main
@@ -79,6 +80,21 @@ def test_overrides_that_are_no_parameters_are_told_and_resume_is_not(tmp_path: P
         file.write("- resume=true\n")
     columns = swept(read_jobs([tmp_path]))
     assert columns == {"optimizer": ["adam", "sgd"], "dataset.seed": [None, "1"]}
+
+
+@pytest.mark.parametrize("order", [("seed", "dataset.seed"), ("dataset.seed", "seed")])
+@pytest.mark.parametrize("own", [(5, 6), (5, 5)])
+def test_two_options_of_one_name_vary_apart(
+    tmp_path: Path, order: tuple[str, str], own: tuple[int, int]
+) -> None:
+    for number, (seed, own_seed) in enumerate(product((1, 2), own)):
+        values = {"seed": seed, "dataset.seed": own_seed}
+        changed: dict[str, Any] = {key: values[key] for key in order}
+        record = {"params": PARAMS | {"seed": seed}}
+        make_job(tmp_path, f"{number}", figures(0.9), record=record, **changed)
+    columns = swept(read_jobs([tmp_path]))
+    varied = {"dataset.seed": ["5", "6", "5", "6"]} if own == (5, 6) else {}
+    assert columns == {"seed": [1, 1, 2, 2], **varied}
 
 
 def test_over_seeds_mean_and_sample_deviation_are_those_of_statistics(tmp_path: Path) -> None:
