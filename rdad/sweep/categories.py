@@ -15,7 +15,9 @@ from rdad.runs.names import expanded
 KEY, ALL = "dataset.category", "all"
 SWEEPS = ("sweep=benchmark", "sweep=categories")
 JOINT = ("dataset.joint=true", "experiment=joint")  # all categories as one
-OF_DATASET = re.compile(r"dataset[=.].*|experiment=[^,]*")  # an experiment may name a data set
+OF_DATASET = re.compile(r"dataset(\.(root|file|download))?=.*|experiment=[^,]*")
+"""What says where categories are; an experiment may name a data set."""
+
 OF_CATEGORY = ("train", "Train", "OK")  # folders that a category has
 
 
@@ -34,7 +36,7 @@ def with_categories(arguments: Sequence[str]) -> list[str]:
     unnamed = not given and (joint or any(one in SWEEPS for one in arguments))
     if not unnamed and f"{KEY}={ALL}" not in given:
         return list(arguments)
-    of_dataset = [one for one in arguments if OF_DATASET.fullmatch(one) and one not in given]
+    of_dataset = [one for one in arguments if OF_DATASET.fullmatch(one)]
     node = load_config(*of_dataset, f"{KEY}={ALL}").dataset
     names = ",".join(quoted(name) if not name.isidentifier() else name for name in categories(node))
     asked = f"[{names}]" if joint else names

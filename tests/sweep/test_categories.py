@@ -39,6 +39,14 @@ def test_folders_that_are_called_train_with_a_capital_are_found(tmp_path: Path) 
     assert with_categories(given)[-1] == "dataset.category=Class1,Class2"
 
 
+def test_other_options_of_the_data_set_may_vary_beside_its_categories() -> None:
+    found = with_categories(["sweep=benchmark", "dataset.image_size=[64,64],[96,96]"])
+    assert found[-2:] == [
+        "dataset.image_size=[64,64],[96,96]",
+        "dataset.category=brick,grass,gravel",
+    ]
+
+
 def test_the_textures_are_all_there() -> None:
     assert with_categories(["sweep=categories"])[-1] == "dataset.category=brick,grass,gravel"
 
