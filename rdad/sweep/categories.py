@@ -32,7 +32,8 @@ def with_categories(arguments: Sequence[str]) -> list[str]:
         FileNotFoundError: there is no such root.
     """
     given = [one for one in arguments if one.startswith(f"{KEY}=")]
-    joint = any(one in JOINT for one in arguments) and "dataset.joint=false" not in arguments
+    lowered = {one.lower() for one in arguments}  # Hydra takes True as well
+    joint = not lowered.isdisjoint(JOINT) and "dataset.joint=false" not in lowered
     unnamed = not given and (joint or any(one in SWEEPS for one in arguments))
     if not unnamed and f"{KEY}={ALL}" not in given:
         return list(arguments)

@@ -52,7 +52,12 @@ def test_the_textures_are_all_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [["experiment=joint"], ["dataset.joint=true", "dataset.category=all"]]
+    "given",
+    [
+        ["experiment=joint"],
+        ["dataset.joint=true", "dataset.category=all"],
+        ["dataset.joint=True", "dataset.category=all"],
+    ],
 )
 def test_one_network_for_all_gets_them_as_a_list(given: list[str]) -> None:
     assert with_categories(given)[-1] == "dataset.category=[brick,grass,gravel]"
