@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import tempfile
+import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,9 +117,10 @@ def _await(running: list[BaseProcess], fewer_than: int) -> None:
 
 
 def _end(processes: Sequence[BaseProcess], seconds: float) -> None:
-    """Wait so long, then end what still runs; each writes down how it ended."""
+    """Wait so long for all, then end what still runs; each writes down how it ended."""
+    until = time.monotonic() + seconds
     for process in processes:
-        process.join(seconds)
+        process.join(max(until - time.monotonic(), 0))
     for process in processes:
         process.terminate()
     for process in processes:

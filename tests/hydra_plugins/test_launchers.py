@@ -4,11 +4,15 @@ import json
 import os
 import signal
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 import commands
 import pytest
 from toy_sweeps import jobs, make_app, sweep
+
+from hydra_plugins.rdad.parallel import _end
 
 PARALLEL = ["hydra/launcher=parallel", "hydra.launcher.preload=[]"]
 LAUNCHERS = [
@@ -52,6 +56,21 @@ def test_a_killed_process_fails_its_own_job_and_no_other(app: Path) -> None:
     ran = jobs(app)
     assert list(ran) == [0, 1, 4, 5]
     assert [job["resume"] for job in ran.values()][2] is True
+
+
+def test_jobs_that_do_not_end_are_waited_for_together() -> None:
+    waits: list[float] = []
+
+    class Hangs:
+        def join(self, seconds: float = 0) -> None:
+            waits.append(seconds)
+            time.sleep(seconds)
+
+        def terminate(self) -> None:
+            waits.append(0)
+
+    _end([cast(BaseProcess, Hangs()) for _ in range(3)], 0.3)
+    assert 0 < sum(waits) <= 0.3
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
