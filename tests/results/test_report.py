@@ -5,6 +5,7 @@ import hashlib
 import io
 import logging
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -78,6 +79,13 @@ def test_page_holds_metrics_losses_curves_and_thresholds_of_the_run_folder(tmp_p
     expected = THRESHOLDS.image.normalise(SCORES).tolist()
     assert [image["normalised"] for image in held(page, "images")] == expected
     assert run["limits"] == pytest.approx([0.1, 0.9])
+
+
+def test_where_categories_have_their_own_thresholds_no_one_is_said_of_pixels(tmp_path: Path):
+    own = replace(THRESHOLDS, by_category={"part": THRESHOLDS})
+    for thresholds, pixel in ((THRESHOLDS, 0.4), (own, None)):
+        gathered = Gathered(Spool(tmp_path), thresholds=thresholds)
+        assert contents(tmp_path, subject(), gathered)["thresholds"]["pixel"] == pixel
 
 
 def test_folder_without_metrics_and_history_has_a_page_without_them(tmp_path: Path):

@@ -244,6 +244,17 @@ def test_without_a_stored_threshold_the_line_starts_in_the_middle_and_says_so(
     assert float(opened.get_by_label("Raw score above").input_value()) == 0.5
 
 
+def test_where_categories_have_their_own_thresholds_no_number_stands_for_all(
+    opened: "Page", tmp_path: Path
+):
+    own = replace(THRESHOLDS, by_category={"nut": THRESHOLDS})
+    samples = make_samples(tmp_path / "data", TYPES)
+    opened.goto(write_report(tmp_path, samples, SCORES, thresholds=own).as_uri())
+    views = opened.locator(".views").first
+    assert "Predicted, above its category's threshold" in views.inner_text()
+    assert opened.locator(".colours .mark").count() == 0
+
+
 @pytest.mark.parametrize("types", [[], ["good"], ["bent"]])
 def test_page_of_no_images_or_of_one_class_says_what_is_undefined(
     opened: "Page", tmp_path: Path, types: list[str]

@@ -67,9 +67,10 @@ def contents(run_dir: Path, subject: ReportSubject, gathered: Gathered) -> dict[
 
 
 def _stored(thresholds: "Thresholds") -> dict[str, Any]:
+    """Without one for pixels where each category has its own."""
     return {
         "image": thresholds.image.value,
-        "pixel": thresholds.pixel.value,
+        "pixel": None if thresholds.by_category else thresholds.pixel.value,
         "image_rate": thresholds.image_rate,
         "images": thresholds.images,
         "guaranteed": thresholds.guaranteed,

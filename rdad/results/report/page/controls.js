@@ -23,7 +23,8 @@ function makeFilters(onChange) {
 function makeViews({ colours, limits, thresholds }, images) {
   const lines = {};
   if (images.some(({ outline }) => outline)) lines.true = "True defect";
-  if (thresholds) lines.predicted = `Predicted, above ${short(thresholds.pixel)}`;
+  const above = thresholds?.pixel == null ? "its category's threshold" : short(thresholds.pixel);
+  if (thresholds) lines.predicted = `Predicted, above ${above}`;
   document.body.style.setProperty("--true", colours.true);
   document.body.style.setProperty("--predicted", colours.predicted);
   const places = [...document.querySelectorAll(".views")];
@@ -64,7 +65,7 @@ function heatScale(colours, [lowest, highest], thresholds) {
   const end = (value) => element("span", {}, value === null ? "" : short(value));
   const bar = element("span", { class: "colours", role: "img", "aria-label": "Colour scale of the heat maps" });
   bar.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
-  const share = thresholds ? (thresholds.pixel - lowest) / (highest - lowest) : NaN;
+  const share = ((thresholds?.pixel ?? NaN) - lowest) / (highest - lowest);
   if (share >= 0 && share <= 1) {
     const mark = element("i", { class: "mark" });
     mark.style.left = `${100 * share}%`;
