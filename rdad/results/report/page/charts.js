@@ -1,7 +1,6 @@
 // Charts as SVG. Each takes numbers and gives an element; none knows of the page around it.
 
 const CHART = { width: 340, height: 230, left: 40, right: 12, top: 12, bottom: 36 };
-const LEGEND_LINE = 15;
 
 function linear(from, to, start, end) {
   const scale = (value) => start + ((value - from) / (to - from || 1)) * (end - start);
@@ -103,7 +102,7 @@ function short(value) {
 }
 
 // Stacked bars of scores; across its whole width it runs from low to high, as the slider below it.
-// groups: [{look, scores}]. Gives the figure and what moves its line.
+// groups: [{look, scores}]. Gives the picture, what moves its line, and how many its tallest bar has.
 function histogram({ groups, low, high, bins = 40 }) {
   const width = 360, height = 140, top = 4;
   const counts = groups.map(() => new Array(bins).fill(0));

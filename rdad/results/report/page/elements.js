@@ -54,8 +54,6 @@ function makeCopy(button, text) {
 
 // Numbers as people read them.
 
-const HYPHEN = "\u2013";
-
 function score(value) {
   if (value === null) return "not a number";
   const size = Math.abs(value);
@@ -69,7 +67,7 @@ function typed(value) {
 }
 
 function percent(part, whole) {
-  if (whole === 0) return HYPHEN;
+  if (whole === 0) return "\u2013";
   const share = (100 * part) / whole;
   return `${share === 0 || share === 100 ? share : share.toFixed(1)} %`;
 }

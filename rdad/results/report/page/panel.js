@@ -1,6 +1,6 @@
 // The threshold's panel: histogram, slider, verdicts, types.
 
-// types: [{name, label, look, images}]. onMove gets a threshold, onTypes the set of hidden types.
+// types: [{name, look, images}]. onMove gets a threshold, onTypes the set of hidden types.
 function makePanel({ images, types, stored, command, onMove, onTypes }) {
   const range = scoreRange(images, stored?.image ?? null);
   const start = stored?.image ?? range.middle;
