@@ -192,6 +192,27 @@ def test_the_threshold_and_the_wrong_images_are_copied_to_be_used(opened: "Page"
     assert listed == [str(report.parent.parent / "data/image.png")] * wrong
 
 
+def test_a_button_that_copies_has_its_own_name_again_however_often_it_is_pressed(
+    opened: "Page", report: Path
+):
+    page, copy = opened, opened.locator("#copy-wrong")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.clock.install()
+    page.goto(report.as_uri())
+    name = copy.inner_text()
+    copy.click()
+    page.locator("#copy-wrong", has_text="Copied").wait_for()
+    copy.click()
+    page.clock.run_for(4000)
+    assert copy.inner_text() == name
+    copy.click()
+    page.locator("#copy-wrong", has_text="Copied").wait_for()
+    page.get_by_label("Raw score above").fill("0.62")
+    wrong = copy.inner_text()
+    page.clock.run_for(4000)
+    assert copy.inner_text() == wrong != name
+
+
 def test_the_false_alarms_are_copied_as_the_command_that_trains_on(opened: "Page", report: Path):
     page = opened
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

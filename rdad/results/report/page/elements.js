@@ -45,10 +45,16 @@ function quoted(text) {
 
 // What a button copies when it is pressed; it says for a moment whether that was done.
 function makeCopy(button, text) {
+  let name = null; // while it says something else
   button.addEventListener("click", async () => {
-    const name = button.textContent;
-    button.textContent = (await copied(text())) ? "Copied" : "The browser refuses";
-    setTimeout(() => { button.textContent = name; }, 1500);
+    const said = (await copied(text())) ? "Copied" : "The browser refuses";
+    if (name !== null) return;
+    name = button.textContent;
+    button.textContent = said;
+    setTimeout(() => {
+      if (button.textContent === said) button.textContent = name; // else it has a new one
+      name = null;
+    }, 1500);
   });
 }
 
