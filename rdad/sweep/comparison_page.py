@@ -32,7 +32,8 @@ MOST_CHARACTERS = 20_000_000  # of all pictures
 LONGEST_PICTURE = 500_000
 PICTURES = {"width": int, "height": int, "photograph": str, "outline": str}
 REPORT_FILE, SCORES_FILE = "report.html", "scores.csv"
-LAYOUT = Layout("comparison.html", ("page.css", "comparison.css"), ("elements.js", "comparison.js"))
+STYLES, SCRIPTS = ("page.css", "comparison.css"), ("elements.js", "picture.js", "comparison.js")
+LAYOUT = Layout("comparison.html", STYLES, SCRIPTS)
 
 
 @dataclass

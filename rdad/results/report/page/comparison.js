@@ -5,7 +5,6 @@ const images = JSON.parse(byId("images").textContent);
 byId("images").remove(); // its text is not needed twice
 
 const figure = (value) => (value === null ? "undefined" : value.toFixed(4));
-const inWords = new Intl.Collator("en", { numeric: true }).compare;
 const nameOf = ({ path }) => path.split(/[\\/]/).at(-1);
 
 const isRight = (image, cell) => (cell.called === null ? null : cell.called === Boolean(image.label));
@@ -42,19 +41,8 @@ function showJobs(column = 1, rising = false) {
 }
 
 function pictureOf(image, cell) {
-  const box = element("span", { class: "picture" });
-  box.style.setProperty("--ratio", image.width / image.height);
-  for (const [layer, kind, content] of [["photograph", "jpeg", image.photograph], ["heat", "webp", cell.heat]]) {
-    if (content) {
-      const src = `data:image/${kind};base64,${content}`;
-      box.append(element("img", { class: layer, alt: "", loading: "lazy", decoding: "async", src }));
-    }
-  }
-  if (image.outline) {
-    const lines = { class: "outline", viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" };
-    const path = (name) => shape("path", { class: name, d: image.outline });
-    box.append(shape("svg", lines, path("casing"), path("edge")));
-  }
+  const { box, fill } = makePicture({ ...image, heat: cell.heat });
+  fill();
   return box;
 }
 
@@ -149,6 +137,6 @@ byId("same").tHead.rows[0].append(
   element("th", { scope: "col" }, "image"), ...sweep.settings.map((name) => element("th", { scope: "col" }, name)));
 for (const id of ["filter", "sort"]) byId(id).addEventListener("change", showImages);
 byId("heat").addEventListener("change", ({ target }) => { document.body.dataset.view = target.checked ? "heat" : "image"; });
-byId("lines").addEventListener("change", ({ target }) => { document.body.dataset.lines = target.checked ? "on" : "off"; });
+byId("lines").addEventListener("change", ({ target }) => { document.body.dataset.true = target.checked ? "on" : "off"; });
 showJobs();
 showImages();

@@ -78,6 +78,8 @@ function percent(part, whole) {
   return `${share === 0 || share === 100 ? share : share.toFixed(1)} %`;
 }
 
+const inWords = new Intl.Collator("en", { numeric: true }).compare; // 2 before 10
+
 function plural(count, one, many) {
   return `${count} ${count === 1 ? one : many}`;
 }

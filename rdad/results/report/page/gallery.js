@@ -13,7 +13,6 @@ const FILTERS = {
 
 const worth = (image) => image.score ?? -Infinity;
 const byScore = (a, b) => worth(b.image) - worth(a.image);
-const inWords = new Intl.Collator("en", { numeric: true }).compare;
 const ORDERS = {
   high: () => byScore,
   low: () => (a, b) => byScore(b, a),

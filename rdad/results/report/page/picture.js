@@ -1,4 +1,4 @@
-// One image's layers over each other: photograph, heat map, outlines.
+// One image's layers over each other, those that it has: photograph, heat map, outlines.
 
 const OUTLINES = { true: "outline", predicted: "predicted" }; // what of the image holds each
 
@@ -9,8 +9,9 @@ function makePicture(image) {
   const fill = () => {
     if (box.childElementCount) return;
     for (const [layer, kind] of [["photograph", "jpeg"], ["heat", "webp"]]) {
+      if (!image[layer]) continue;
       const src = `data:image/${kind};base64,${image[layer]}`;
-      box.append(element("img", { class: layer, alt: "", decoding: "async", src }));
+      box.append(element("img", { class: layer, alt: "", loading: "lazy", decoding: "async", src }));
     }
     for (const [kind, key] of Object.entries(OUTLINES)) {
       if (image[key]) box.append(outlineOf(kind, image[key]));
