@@ -9,11 +9,10 @@ from typing import Any
 from rdad.data.readers.published import PUBLISHED
 from rdad.runs.files import read_metrics
 from rdad.runs.record import CONFIG_FILE, read_yaml
-from rdad.sweep.comparison import SEED, setting_name
+from rdad.sweep.comparison import CATEGORY, SEED, mean, setting_name
 from rdad.sweep.jobs import Job
 from rdad.sweep.published import MEAN, METRICS, Published, groups, published
 
-CATEGORY = "category"
 SAID = ("dataset.category", "dataset.joint")
 """What says of which categories a job is, and so is no part of its setting."""
 
@@ -39,8 +38,7 @@ class Line:
 
     def mean(self, metric: str) -> float:
         """Over the seeds; nan where there is none, or one is undefined."""
-        values = self.figures.get(metric, ())
-        return statistics.fmean(values) if values else math.nan
+        return mean(self.figures.get(metric, ()))
 
     def deviation(self, metric: str) -> float:
         """The sample standard deviation over the seeds; nan of one."""

@@ -140,10 +140,9 @@ def _add_pictures(path: Path, place: int, chosen: Mapping[str, Seen]) -> None:
 
 
 def _is_sound(image: Mapping[str, Any]) -> bool:
-    kinds = {**PICTURES, "heat": str}
-    texts = [image.get(key) for key, kind in kinds.items() if kind is str]
-    return all(isinstance(image.get(key), kind) for key, kind in kinds.items()) and all(
-        len(str(text)) <= LONGEST_PICTURE for text in texts
+    return all(
+        isinstance(image.get(key), kind) and len(str(image[key])) <= LONGEST_PICTURE
+        for key, kind in {**PICTURES, "heat": str}.items()
     )
 
 

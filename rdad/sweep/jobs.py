@@ -148,10 +148,7 @@ def _job(run_dir: Path) -> Job:
 
 def _record(run_dir: Path) -> dict[str, Any]:
     """run.json; empty where the job ended before it could write one."""
-    path = run_dir / RECORD_FILE
-    if not path.is_file():
-        return {}
-    return read_record(run_dir)
+    return read_record(run_dir) if (run_dir / RECORD_FILE).is_file() else {}
 
 
 def _metrics(run_dir: Path) -> dict[str, float]:
