@@ -92,13 +92,12 @@ def _held_back(
 
 
 def _write_calibration(path: Path, samples: Sequence[Sample], scores: Sequence[float]) -> None:
-    rows = [(sample.image, score) for sample, score in zip(samples, scores, strict=True)]
-    if not samples[0].category:
-        write_table(path, ("image", "score"), rows)
-        return
-    categories = (sample.category for sample in samples)
-    with_category = [(*row, name) for row, name in zip(rows, categories, strict=True)]
-    write_table(path, ("image", "score", "category"), with_category)
+    further = ("category",) if samples[0].category else ()
+    rows = [
+        (sample.image, score, *(getattr(sample, name) for name in further))
+        for sample, score in zip(samples, scores, strict=True)
+    ]
+    write_table(path, ("image", "score", *further), rows)
 
 
 def metrics_for(
