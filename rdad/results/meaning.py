@@ -48,10 +48,8 @@ def verdicts(rows: Sequence[Row]) -> str:
     for label, what, verb in (("1", "defect", "found"), ("0", "good image", "refused")):
         called = [row["predicted"] == "1" for row in rows if row["label"] == label]
         if called:
-            plural, were = (
-                "s" * (len(called) > 1),
-                "was" if 1 in (sum(called), len(called)) else "were",
-            )
+            plural = "s" * (len(called) > 1)
+            were = "was" if 1 in (sum(called), len(called)) else "were"
             parts.append(f"of {len(called)} {what}{plural} {sum(called)} {were} {verb}")
     return ", ".join(parts)
 

@@ -152,9 +152,8 @@ def _signed_distance(inside: "NDArray[np.generic]") -> "NDArray[np.float64]":
 
     if not inside.any():
         return np.full(inside.shape, np.inf)
-    return np.asarray(distance_transform_edt(inside == 0)) - np.asarray(
-        distance_transform_edt(inside)
-    )
+    outside, within = (np.asarray(distance_transform_edt(one)) for one in (inside == 0, inside))
+    return outside - within
 
 
 def _stretched(anomaly_map: "NDArray[np.floating]", size: tuple[int, int]) -> "NDArray[np.float32]":

@@ -96,9 +96,8 @@ def _contours(
 
     parts = []
     for contour in find_contours(np.pad(values, 1), level):
-        corners = approximate_polygon(
-            contour[:-1] - 0.5, coarseness
-        )  # the pad and a block's middle
+        placed = contour[:-1] - 0.5  # the pad and a block's middle
+        corners = approximate_polygon(placed, coarseness)
         rounded = np.rint(corners * scale).clip(0, OUTLINE_UNITS).astype(int).tolist()
         parts.append("M" + "L".join(f"{across} {down}" for down, across in rounded) + "Z")
     return "".join(parts)
