@@ -13,8 +13,8 @@ from rdad.sweep.comparison import CATEGORY, SEED, mean, setting_name
 from rdad.sweep.jobs import Job
 from rdad.sweep.published import MEAN, METRICS, Published, groups, published
 
-SAID = ("dataset.category", "dataset.joint")
-"""What says of which categories a job is, and so is no part of its setting."""
+SAID = ("dataset.category", "joint")
+"""As `swept` names what says of which categories a job is: it is no part of the setting."""
 
 ROUNDING = 0.05  # published figures have one decimal
 CONFIDENCE = 0.95

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sweep_folders import make_job
+from sweep_folders import PARAMS, make_job
 
 from rdad import compare
 from rdad.data.readers.published import PUBLISHED
@@ -121,7 +121,9 @@ def test_networks_for_one_and_for_several_categories_have_tables_of_their_own(
         "image_auroc/pill": 0.6,
         "image_auroc": 0.55,
     }
-    job = make_job(tmp_path, "joint", metrics, dataset="mvtec_ad", category="cable+pill")
+    record = {"params": PARAMS | {"category": "cable+pill"}}
+    joint = {"dataset.category": "[cable,pill]", "dataset.joint": "true"}
+    job = make_job(tmp_path, "joint", metrics, record=record, dataset="mvtec_ad", **joint)
     config = {"evaluation": OWN, "dataset": {"category": ["cable", "pill"], "joint": True}}
     (job / CONFIG_FILE).write_text(yaml.safe_dump(config))
     apart, joint = benchmarks(read_jobs([tmp_path]))
