@@ -105,9 +105,10 @@ def have_a_home() -> None:
 def new_folder(wanted: Path) -> Path:
     """Make a folder of that name, with a number behind it where the name is taken."""
     folder, numbers = wanted, count(2)
+    wanted.parent.mkdir(parents=True, exist_ok=True)
     while True:
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
         except FileExistsError:
             folder = wanted.with_name(f"{wanted.name}_{next(numbers)}")
         else:

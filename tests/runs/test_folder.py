@@ -100,6 +100,12 @@ def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
     assert names == ["12-00-00", "12-00-00_2", "12-00-00_3"]
 
 
+def test_a_folder_behind_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "outputs").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(FileExistsError, match="outputs"):
+        new_folder(tmp_path / "outputs" / "day" / "12-00-00")
+
+
 def test_the_record_of_another_processes_run_is_left_alone(
     tmp_path: Path, neighbour: Callable[[Path], BaseProcess]
 ) -> None:
