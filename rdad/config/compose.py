@@ -120,7 +120,7 @@ def check_places(cfg: DictConfig) -> None:
             except ValueError as error:
                 raise ConfigError(f"dataset.category: {error}") from error
         for key in ("normal", "normal_test", "defects", "masks"):
-            folders_under(base, given.get(key) or (), or_files=key == "normal")
+            folders_under(base, given.get(key), or_files=key == "normal")
     start = cfg.model.start_from
     if start is not None and not expanded(start).exists():
         raise FileNotFoundError(f"model.start_from: there is no run or file {start}")

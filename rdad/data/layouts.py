@@ -91,9 +91,9 @@ def read_folder(
     named_normal = folders_under(base, normal, or_files=True)
     normal_folders = [one for one in named_normal if one.is_dir()]
     listed = [i for one in named_normal if one.is_file() for i in listed_images(one, base)]
-    test_folders = folders_under(base, normal_test or ())
-    defect_folders = folders_under(base, defects or ())
-    mask_folders = folders_under(base, masks or ())
+    test_folders, defect_folders, mask_folders = (
+        folders_under(base, None if one == "" else one) for one in (normal_test, defects, masks)
+    )
     known = {folder.resolve() for folder in [*normal_folders, *test_folders]}
     if len(known) < len(normal_folders) + len(test_folders):
         raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")

@@ -203,12 +203,14 @@ def _beside(missing: Path) -> str:
 
 
 def folders_under(
-    base: Path, folders: Folder | int | Sequence[Folder | int], *, or_files: bool = False
+    base: Path, folders: Folder | int | Sequence[Folder | int] | None, *, or_files: bool = False
 ) -> list[Path]:
-    """One folder or several as existing paths, relative ones under `base`; a number is a name.
+    """No folder, one or several as existing paths, relative ones under `base`; a number is a name.
 
     With `or_files` also files, relative ones under `base` or else from the current folder.
     """
+    if folders is None:
+        return []
     listed = [folders] if isinstance(folders, str | PathLike | int) else list(folders)
     names = [str(one) if isinstance(one, int) else one for one in listed]
     paths = []

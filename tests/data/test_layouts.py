@@ -360,6 +360,12 @@ def test_folders_that_are_named_by_numbers_are_found(tmp_path: Path) -> None:
     assert {sample.defect_type for sample in samples.test} == {"good", "3"}
 
 
+def test_a_folder_that_is_named_0_is_no_missing_one(tmp_path: Path) -> None:
+    touch(tmp_path, "0/a.png", "1/a.png", "1/b.png")
+    assert [one.label for one in read_folder(tmp_path, 1, defects=0, holdout=0).test] == [1]
+    assert [one.image for one in read_folder(tmp_path, 1, 0).test] == [tmp_path / "0" / "a.png"]
+
+
 def test_listed_images_are_trained_on_and_the_other_test_images_stay(own: Path) -> None:
     before = read_folder(own, "fine", defects="bad", holdout=0.3)
     alarm = next(sample.image for sample in before.test if sample.label == 0)
