@@ -102,10 +102,10 @@ def read_folder(
     train = [image for folder in normal_folders for image in search.images(folder)] or listed
     test = [image for folder in test_folders for image in search.images(folder)]
     if not test_folders:
-        held = draw(len(train), part=holdout, seed=split_seed)
+        held = set(draw(len(train), part=holdout, seed=split_seed))
         log.info("%d of %d normal images are held out for testing", len(held), len(train))
-        test = [train[index] for index in held]
-        train = [image for index, image in enumerate(train) if index not in set(held)]
+        test = [image for index, image in enumerate(train) if index in held]
+        train = [image for index, image in enumerate(train) if index not in held]
     if normal_folders:
         train, test = _trained_on(listed, train, test)
     defective = _defects(defect_folders, mask_folders, known, search)
