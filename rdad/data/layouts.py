@@ -90,7 +90,8 @@ def read_folder(
     base = existing_folder(root)
     named_normal = folders_under(base, normal, or_files=True)
     normal_folders = [one for one in named_normal if one.is_dir()]
-    listed = [i for one in named_normal if one.is_file() for i in listed_images(one, base)]
+    lists = [one for one in named_normal if one.is_file()]
+    listed = {image.resolve(): image for one in lists for image in listed_images(one, base)}
     test_folders, defect_folders, mask_folders = (
         folders_under(base, None if one == "" else one) for one in (normal_test, defects, masks)
     )
@@ -99,14 +100,16 @@ def read_folder(
         raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")
     others = {folder.resolve() for folder in [*defect_folders, *mask_folders]}
     search = _Search(known | others, recursive=recursive)
-    train = [image for folder in normal_folders for image in search.images(folder)] or listed
+    train = [image for folder in normal_folders for image in search.images(folder)]
     test = [image for folder in test_folders for image in search.images(folder)]
+    if not (normal_folders or test_folders):
+        train, listed = [*listed.values()], {}
     if not test_folders:
         held = set(draw(len(train), part=holdout, seed=split_seed))
         log.info("%d of %d normal images are held out for testing", len(held), len(train))
         test = [image for index, image in enumerate(train) if index in held]
         train = [image for index, image in enumerate(train) if index not in held]
-    if normal_folders:
+    if listed:
         train, test = _trained_on(listed, train, test)
     defective = _defects(defect_folders, mask_folders, known, search)
     warn_of_masks(search.read)
@@ -118,16 +121,15 @@ def read_folder(
 
 
 def _trained_on(
-    listed: list[Path], train: list[Path], test: list[Path]
+    listed: dict[Path, Path], train: list[Path], test: list[Path]
 ) -> tuple[list[Path], list[Path]]:
-    """Training and test images with those that are listed among the former, each once."""
+    """Training and test images with those that are listed, by their places, among the former."""
     known = {image.resolve() for image in train}
-    more = {image.resolve(): image for image in listed if image.resolve() not in known}
-    kept = [image for image in test if image.resolve() not in more]
-    if listed:
-        told = len(listed), len(listed) - len(more), len(test) - len(kept)
-        log.info("%d images listed as normal: %d known, %d that are tested on no more", *told)
-    return [*train, *more.values()], kept
+    more = [image for place, image in listed.items() if place not in known]
+    kept = [image for image in test if image.resolve() not in listed]
+    told = len(listed), len(listed) - len(more), len(test) - len(kept)
+    log.info("%d images listed as normal: %d known, %d that are tested on no more", *told)
+    return [*train, *more], kept
 
 
 class _Search:

@@ -394,6 +394,15 @@ def test_a_list_alone_is_as_a_folder(own: Path) -> None:
     assert (len(samples.train), len(samples.test)) == (4, 1)
 
 
+def test_images_of_a_list_alone_are_taken_once_and_are_no_test_images(own: Path) -> None:
+    (own / "list.txt").write_text("fine/00.jpg\nfine/01.jpg\nbad/../fine/00.jpg\n")
+    samples = read_folder(own, "list.txt", holdout=0.4)
+    assert sorted(one.image.name for part in samples.splits for one in part) == ["00.jpg", "01.jpg"]
+    samples = read_folder(own, "list.txt", "fine")
+    assert [one.image.name for one in samples.train] == ["00.jpg", "01.jpg"]
+    assert [one.image.name for one in samples.test] == [f"{index:02}.jpg" for index in range(2, 10)]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
