@@ -42,7 +42,8 @@ def listed_images(file: Path, base: Path) -> list[Path]:
         return [file]
     with file.open("rb") as opened:
         paths = read_paths(opened, f"in {file}")
-    found = [base / path if (base / path).exists() else expanded(path) for path in paths]
+    places = [(on_disk(base / path), path) for path in paths]
+    found = [place if place.exists() else expanded(path) for place, path in places]
     for path in found:
         if not path.is_file():
             raise FileNotFoundError(f"{file} lists {path}, which is no file")
