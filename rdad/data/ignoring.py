@@ -1,6 +1,7 @@
 """What `dataset.ignore` names: the masks of where to look, found, read and fitted to images."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -20,6 +21,7 @@ from rdad.data.images import DataError, as_rgb, decode_mask, read_bytes
 from rdad.data.masks import marked
 from rdad.data.samples import Sample, list_images, mask_named, masks_by_stem
 from rdad.data.tiling import Size
+from rdad.runs.files import resolved
 from rdad.runs.names import expanded
 
 log = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ def as_mask(mask: str | Path | Image.Image | NDArray[Any]) -> Image.Image:
 
 
 def find_masks(folder: Path, images: Sequence[Path]) -> list[Path]:
-    """The mask of each image, by its name as those of defects are.
+    """The mask of each image, by its name as those of defects are; no image is one.
 
     It is looked for in the subfolder that ends as the image's folder does, the longest such first
     (train/good), and in `folder` itself last.
@@ -83,13 +85,15 @@ def find_masks(folder: Path, images: Sequence[Path]) -> list[Path]:
     Raises:
         DataError: lists the images without a mask, and those that would share one.
     """
+    taken = {resolved(image) for image in images}
 
     @cache
     def masks_in(place: Path) -> dict[str, Path]:
-        return masks_by_stem(list_images(place)) if place.is_dir() else {}
+        files = list_images(place) if place.is_dir() else []
+        return masks_by_stem([file for file in files if resolved(file) not in taken])
 
     def mask_of(image: Path) -> Path | None:
-        parents = image.absolute().parent.parts[1:]
+        parents = Path(os.path.normpath(image.absolute())).parent.parts[1:]
         places = (folder.joinpath(*parents[first:]) for first in range(len(parents) + 1))
         return next(filter(None, (mask_named(image, masks_in(one)) for one in places)), None)
 

@@ -133,3 +133,17 @@ def test_masks_are_found_by_name_in_the_deepest_folder_that_is_like_the_images(
         find_masks(tmp_path / "masks", [tmp_path / "002.png"])
     with pytest.raises(DataError, match=r"001\.png: fits"):
         find_masks(tmp_path / "masks", [tmp_path / "a" / "001.png", tmp_path / "b" / "001.png"])
+
+
+def test_an_image_is_never_the_mask_of_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("work", "data/good", "masks/good"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("data/good/000.png", "data/good/001.png", "masks/good/000.png"):
+        (tmp_path / file).touch()
+    monkeypatch.chdir(tmp_path / "work")
+    images = [Path("../data/good/000.png"), Path("../data/good/001.png")]
+    assert find_masks(Path("../masks"), images[:1]) == [Path("../masks/good/000.png")]
+    with pytest.raises(DataError, match=r"001\.png: no mask"):
+        find_masks(Path("../data"), images)
