@@ -23,10 +23,10 @@ class Saturation:
     relative: bool
 
     def __post_init__(self) -> None:
+        found = self.threshold
         allowed = "above 0 and up to 1" if self.relative else "a whole number, 1 or more"
-        holds = 0 < self.threshold <= 1 if self.relative else int(self.threshold) >= 1
-        if not holds or (not self.relative and self.threshold != int(self.threshold)):
-            raise ValueError(f"saturation_threshold is {self.threshold}; allowed: {allowed}")
+        if not (0 < found <= 1 if self.relative else found >= 1 and found % 1 == 0):
+            raise ValueError(f"saturation_threshold is {found}; allowed: {allowed}")
 
     def pixels(self, area: int) -> int:
         """Enough of a defect of `area` pixels: rounded down as MVTec's program does, 1 or more."""

@@ -79,6 +79,7 @@ def test_a_mask_with_two_values_is_named(tmp_path: Path) -> None:
         json.dumps([entry(1, 0, False)]),
         json.dumps([entry(1, 2.5, False)]),
         json.dumps([entry(1, float("nan"), False)]),
+        json.dumps([entry(1, float("inf"), False)]),
         json.dumps([{"pixel_value": 1}]),
     ],
 )
