@@ -145,6 +145,6 @@ SOURCES = {
         licence=BY_NC_SA,
         cite="P. Carvalho et al.: The Automotive Visual Inspection Dataset, Zenodo 2024",
         page="https://zenodo.org/records/10459003, an archive a category; "
-        "their folders engine_wiring, …; to be read as dataset=mvtec_loco",
+        "their folders engine_wiring, …",
     ),
 }
