@@ -235,12 +235,11 @@ class AnomalyDataModule(lightning.LightningDataModule):
             seed=self.split_seed,
         )
         every = range(len(samples.test))
-        set_aside: tuple[Sequence[Sample], Decoded, Sequence[int]] = (samples.train, train, drawn)
+        source, kept, rows = samples.train, train, drawn
         if calibration is not None:
             log.info("thresholds: on the data set's own validation images, so none are drawn")
-            own = samples.calibration
-            set_aside = (own, calibration, range(len(own)))
-        source, kept, rows = set_aside
+            source, kept = samples.calibration, calibration
+            rows = list(range(len(source)))
         self.train_samples, self.val_samples = (
             tuple(samples.train[row] for row in part) for part in (trained, held)
         )
