@@ -38,8 +38,7 @@ MANIFEST = "SHA256SUMS"
 
 def read_textures(category: str, cache_dir: str | Path | None = None) -> Samples:
     """The samples of a category, written to the cache first where they are not in it yet."""
-    base = default_cache_dir() if cache_dir is None else expanded(cache_dir)
-    folder = base / f"textures-{VERSION}"
+    folder = expanded(cache_dir or default_cache_dir()) / f"textures-{VERSION}"
     try:
         write_textures(category, folder)
     except OSError as error:
