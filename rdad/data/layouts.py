@@ -22,6 +22,7 @@ from rdad.data.samples import (
     subfolders,
 )
 from rdad.data.unused import warn_of_masks, warn_of_unused, without_masks
+from rdad.runs.files import resolved
 from rdad.runs.names import on_disk
 
 log = logging.getLogger(__name__)
@@ -91,14 +92,14 @@ def read_folder(
     named_normal = folders_under(base, normal, or_files=True)
     normal_folders = [one for one in named_normal if one.is_dir()]
     lists = [one for one in named_normal if one.is_file()]
-    listed = {image.resolve(): image for one in lists for image in listed_images(one, base)}
+    listed = {resolved(image): image for one in lists for image in listed_images(one, base)}
     test_folders, defect_folders, mask_folders = (
         folders_under(base, None if one == "" else one) for one in (normal_test, defects, masks)
     )
-    known = {folder.resolve() for folder in [*normal_folders, *test_folders]}
+    known = {resolved(folder) for folder in [*normal_folders, *test_folders]}
     if len(known) < len(normal_folders) + len(test_folders):
         raise ValueError(f"a folder stands twice in normal={normal}, normal_test={normal_test}")
-    others = {folder.resolve() for folder in [*defect_folders, *mask_folders]}
+    others = {resolved(folder) for folder in [*defect_folders, *mask_folders]}
     search = _Search(known | others, recursive=recursive)
     train = [image for folder in normal_folders for image in search.images(folder)]
     test = [image for folder in test_folders for image in search.images(folder)]
@@ -124,9 +125,9 @@ def _trained_on(
     listed: dict[Path, Path], train: list[Path], test: list[Path]
 ) -> tuple[list[Path], list[Path]]:
     """Training and test images with those that are listed, by their places, among the former."""
-    known = {image.resolve() for image in train}
+    known = {resolved(image) for image in train}
     more = [image for place, image in listed.items() if place not in known]
-    kept = [image for image in test if image.resolve() not in listed]
+    kept = [image for image in test if resolved(image) not in listed]
     told = len(listed), len(listed) - len(more), len(test) - len(kept)
     log.info("%d images listed as normal: %d known, %d that are tested on no more", *told)
     return [*train, *more], kept
@@ -190,10 +191,10 @@ def _defects(
         )
     samples = []
     paired = len(masks) == len(folders)
-    no_types = known_normal | {mask.resolve() for mask in masks}
+    no_types = known_normal | {resolved(mask) for mask in masks}
     places = masks if paired else [next(iter(masks), None)] * len(folders)
     for folder, place in zip(folders, places, strict=True):
-        if folder.name == GOOD or folder.resolve() in known_normal:
+        if folder.name == GOOD or resolved(folder) in known_normal:
             raise ValueError(
                 f"{folder} is given as defects, but its name or use says normal images"
             )
@@ -227,7 +228,7 @@ def _types(folder: Path, others: set[Path], search: _Search) -> list[Path]:
     types = [
         sub
         for sub in inside
-        if sub.resolve() not in others and any(map(list_images, search.folders(sub)))
+        if resolved(sub) not in others and any(map(list_images, search.folders(sub)))
     ]
     if not types:
         images_of(folder, expected="image files or a subfolder for each defect type")

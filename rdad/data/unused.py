@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rdad.data.samples import is_image_name, list_images, masked_stem, subfolders
+from rdad.runs.files import resolved
 from rdad.runs.names import nfc
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def warn_of_unused(read: Iterable[Path], used: Iterable[Path] = (), *, hint: str
         hint: What is said where images in subfolders were not taken.
     """
     folders = list(dict.fromkeys(read))
-    entered = [folder.resolve() for folder in [*folders, *used]]
+    entered = [resolved(folder) for folder in [*folders, *used]]
     inside = {place for one in entered for place in (one, *one.parents)}
     places = [place for folder in folders for place in _unused(folder, inside)]
     if places:
@@ -58,7 +59,7 @@ def _unused(folder: Path, inside: Collection[Path]) -> Iterator[str]:
         name = f"that end in {ending}" if ending else "without an ending"
         yield f"{_counted(count, 'file')} in {folder} {name}"
     for sub in subfolders(folder):
-        if sub.resolve() not in inside:
+        if resolved(sub) not in inside:
             count = sum(map(is_image_name, sub.rglob("*")))
             if count:
                 yield f"{_counted(count, 'image')} {IN_SUBFOLDER} {sub}"

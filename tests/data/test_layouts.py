@@ -403,6 +403,13 @@ def test_images_of_a_list_alone_are_taken_once_and_are_no_test_images(own: Path)
     assert [one.image.name for one in samples.test] == [f"{index:02}.jpg" for index in range(2, 10)]
 
 
+def test_a_link_in_a_circle_is_kept_for_the_check_of_files(own: Path) -> None:
+    (own / "fine" / "loop.png").symlink_to("loop.png")
+    (own / "list.txt").write_text("fine/00.jpg\n")
+    for normal in ("fine", ["fine", "list.txt"]):
+        assert len(read_folder(own, normal, holdout=0).train) == 11
+
+
 def test_a_list_names_images_in_either_form_of_unicode(own: Path) -> None:
     touch(own, apart("größe/ü.png"))
     (own / "list.txt").write_text("größe/ü.png\n")
