@@ -215,7 +215,7 @@ def folders_under(
     names = [str(one) if isinstance(one, int) else one for one in listed]
     paths = []
     for path in map(expanded, names):
-        files = [one for one in (base / path, path) if or_files and one.is_file()]
+        files = [one for one in (on_disk(base / path), path) if or_files and one.is_file()]
         paths.append(files[0] if files else existing_folder(base / path))
     return paths
 

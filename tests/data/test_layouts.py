@@ -410,10 +410,10 @@ def test_a_link_in_a_circle_is_kept_for_the_check_of_files(own: Path) -> None:
         assert len(read_folder(own, normal, holdout=0).train) == 11
 
 
-def test_a_list_names_images_in_either_form_of_unicode(own: Path) -> None:
+def test_a_list_is_found_and_names_images_in_either_form_of_unicode(own: Path) -> None:
     touch(own, apart("größe/ü.png"))
-    (own / "list.txt").write_text("größe/ü.png\n")
-    assert len(read_folder(own, "list.txt", "fine").train) == 1
+    (own / apart("größe.txt")).write_text("größe/ü.png\n")
+    assert len(read_folder(own, "größe.txt", "fine").train) == 1
 
 
 @pytest.mark.parametrize(
