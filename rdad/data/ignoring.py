@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -180,17 +180,10 @@ def _valid_pixels(
     Raises:
         DataError: lists what does not fit.
     """
-
-    @cache
-    def of_size(image_size: Size) -> NDArray[np.bool_] | str:
-        return _attempt(framing, image_size, size, None)
-
-    def of_mask(one: tuple[Size, Path]) -> NDArray[np.bool_] | str:
-        return _attempt(framing, one[0], size, one[1])
-
-    found: Iterator[NDArray[np.bool_] | str] = map(of_size, sizes)
+    attempt = partial(_attempt, framing, size)
+    found: Iterator[NDArray[np.bool_] | str] = map(cache(attempt), sizes)
     if masks is not None:
-        found = in_order(of_mask, zip(sizes, masks, strict=True))
+        found = in_order(lambda one: attempt(*one), zip(sizes, masks, strict=True))
     valid, problems = [], []
     for image, one in zip(images, found, strict=True):
         if isinstance(one, str):
@@ -203,7 +196,7 @@ def _valid_pixels(
 
 
 def _attempt(
-    framing: Framing, image_size: Size, size: Size, mask: Path | None
+    framing: Framing, size: Size, image_size: Size, mask: Path | None = None
 ) -> NDArray[np.bool_] | str:
     """The valid pixels, or why there are none."""
     try:
