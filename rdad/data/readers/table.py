@@ -78,13 +78,14 @@ def categories_of(file: Path) -> list[str]:
         FileNotFoundError: there is no such file.
         ValueError: it cannot be read, or names none.
     """
-    found = list(dict.fromkeys(row["category"] for row in _rows(file) if row.get("category")))
+    found = list(dict.fromkeys(row["category"] for _, row in _rows(file) if row.get("category")))
     if not found:
         raise ValueError(f"{file} names no category: it needs a column category that is not empty")
     return found
 
 
-def _rows(file: Path) -> list[Row]:
+def _rows(file: Path) -> list[tuple[int, Row]]:
+    """All rows, each behind its number: of CSV that of its line."""
     if not file.is_file():
         raise FileNotFoundError(f"no table {file} (absolute: {file.absolute()})")
     try:
@@ -95,19 +96,19 @@ def _rows(file: Path) -> list[Row]:
     if lacking or not columns & {"label", "defect_type"}:
         told = ", ".join(sorted(lacking)) or "label or defect_type"
         raise ValueError(f"{file} lacks the column {told}; found: {', '.join(sorted(columns))}")
-    return [{key: _text(value) for key, value in row.items() if key} for row in found]
+    return [(n, {key: _text(value) for key, value in row.items() if key}) for n, row in found]
 
 
-def _content(file: Path) -> tuple[list[dict[str, Any]], set[str]]:
-    """Rows and the names of columns."""
+def _content(file: Path) -> tuple[list[tuple[int, dict[str, Any]]], set[str]]:
+    """Numbered rows, and the names of columns."""
     if file.suffix.lower() == ".parquet":
         from pyarrow import parquet
 
         whole = parquet.read_table(file)
-        return whole.to_pylist(), {*whole.column_names}
+        return list(enumerate(whole.to_pylist(), start=1)), {*whole.column_names}
     with file.open(encoding="utf-8-sig", newline="") as opened:
         reader = csv.DictReader(opened)
-        return list(reader), {*(reader.fieldnames or ())}
+        return [(reader.line_num, row) for row in reader], {*(reader.fieldnames or ())}
 
 
 def _text(value: Any) -> str:
@@ -116,16 +117,16 @@ def _text(value: Any) -> str:
     return {"0.0": "0", "1.0": "1", "nan": ""}.get(text, text)
 
 
-def _of_category(file: Path, rows: list[Row], category: str | None) -> list[tuple[int, Row]]:
-    """Those rows with their numbers in the file, whose first line has the columns."""
-    numbered = list(enumerate(rows, start=2))
-    found = {row["category"] for row in rows if row.get("category")}
+def _of_category(
+    file: Path, rows: list[tuple[int, Row]], category: str | None
+) -> list[tuple[int, Row]]:
+    found = {row["category"] for _, row in rows if row.get("category")}
     if category is None or not found:
-        return numbered
+        return rows
     if category not in found:
         told = ", ".join(sorted(found))
         raise ValueError(f"{file} has no category {category!r}; found: {told}")
-    return [(number, row) for number, row in numbered if row["category"] == category]
+    return [(number, row) for number, row in rows if row["category"] == category]
 
 
 def _split(row: Row) -> str:

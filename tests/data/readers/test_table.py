@@ -107,6 +107,15 @@ def test_all_rows_that_cannot_be_used_are_listed(listed: Path) -> None:
         assert said in str(caught.value)
 
 
+def test_a_row_that_cannot_be_used_has_the_number_of_its_line(listed: Path) -> None:
+    listed.write_text("image,split,label\na/0.png,train,0\n\n\na/1.png,trian,0\n")
+    with pytest.raises(ValueError, match="row 5: split must be"):
+        read_table(listed)
+    pd.read_csv(listed, dtype=str).to_parquet(listed.with_suffix(".parquet"))
+    with pytest.raises(ValueError, match="row 2: split must be"):
+        read_table(listed.with_suffix(".parquet"))
+
+
 def test_a_missing_column_or_file_is_named(listed: Path) -> None:
     listed.write_text("image,mask\n")
     with pytest.raises(ValueError, match="lacks the column split; found: image, mask"):
