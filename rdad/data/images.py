@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 from rdad.data.depth import FULL, upper_byte
 from rdad.data.facts import Facts, facts_of, has_16_bits, has_pages
 from rdad.data.limit import LIMIT, most_pixels, too_large
-from rdad.data.masks import marked
+from rdad.data.masks import BAND_ROWS, marked
 from rdad.data.png import check_whole
 from rdad.runs.files import irregular
 
@@ -31,7 +31,6 @@ SHOWN_PROBLEMS = 20
 MOST_COLOURS = 256  # that are counted in a mask
 JPEG_START, JPEG_SCAN = b"\xff\xd8", b"\xff\xda"
 MOST_SCANS = 500  # of a JPEG: ten are usual, and each of thousands costs as much as the whole image
-BAND_ROWS = 64
 
 
 class DataError(ValueError):
