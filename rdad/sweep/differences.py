@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rdad.results.text_table import Table, aligned
-from rdad.runs.files import read_history
+from rdad.runs.files import read_history, resolved
 from rdad.sweep.answer import paired_interval
 from rdad.sweep.comparison import CATEGORY, SEED, mean, metric_names, setting_name
 from rdad.sweep.jobs import Job, Value
@@ -95,9 +95,9 @@ def rows(found: Sequence[Difference]) -> tuple[list[str], list[list[str | float]
 
 def _cells(jobs: Sequence[Job], folders: Sequence[Path]) -> dict[str, dict[Cell, Job]]:
     """By setting, and by what a pair has in common; of jobs that are alike the last counts."""
-    resolved = [folder.resolve() for folder in folders]
+    homes = [resolved(folder) for folder in folders]
     home = {
-        job.folder: next(one for one in resolved if job.folder.resolve().is_relative_to(one))
+        job.folder: next(one for one in homes if resolved(job.folder).is_relative_to(one))
         for job in jobs
     }
     values: dict[tuple[Path, str], set[Value | None]] = {}
