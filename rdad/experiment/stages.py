@@ -186,8 +186,6 @@ class Training:
         self.save_model()
         write_history(self.run_dir, taken.history)
         write_loss_curve(self.run_dir)
-        for figures in taken.history:
-            self.book.log_epoch(figures, int(figures.pop("epoch")))
         self.book.record.update(reused_from=taken.source, **taken.measured)
         return True
 

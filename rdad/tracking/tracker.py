@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from rdad.runs.files import read_history
 from rdad.runs.names import as_text
 from rdad.runs.record import read_record
 from rdad.sweep.comparison import TITLES
@@ -149,8 +150,15 @@ class MlflowTracker:
     ) -> None:
         """Report the final metrics, copy the artifacts of `run_dir`, and close the run.
 
-        It is closed also where the store of the artifacts fails, which is another one.
+        Epochs in history.csv that the store lacks, as of a training that was taken over or of an
+        attempt that another store was told of, are reported too. The run is closed also where the
+        store of the artifacts fails, which is another one.
+
+        Raises:
+            ValueError: history.csv holds something else than numbers.
         """
+        for figures in read_history(run_dir):
+            self.log_metrics(figures, step=int(figures.pop("epoch")))
         self.log_metrics(metrics, step=0)
         if self.open_run is None:
             return

@@ -307,6 +307,17 @@ def test_going_on_in_a_run_adds_only_what_it_lacks(uri: str, tmp_path: Path) -> 
     assert after == before
 
 
+def test_epochs_that_another_store_was_told_of_are_reported_at_the_end(
+    uri: str, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(uri, system_metrics=False)
+    tracker.start(**START)
+    tracker.log_metrics({"train/loss": 1 / 3}, step=3)
+    tracker.finish(make_run_folder(tmp_path / "run"), "FINISHED", FINAL)
+    losses = contents(uri, only_run(uri))["metrics"]["train/loss"]
+    assert sorted(losses) == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+
+
 def test_a_run_that_the_store_has_lost_is_made_anew(uri: str) -> None:
     tracker = MlflowTracker(uri, system_metrics=False)
     tracker.start(**START, run_id="0" * 32)
