@@ -205,11 +205,12 @@ def _location(store: Store, client: "MlflowClient", source: str) -> str:
 
 def _instead(store: Store, client: "MlflowClient", source: str, name: str) -> str:
     """What the store has in place of `source`."""
-    models = {model.name: model for model in client.search_registered_models(max_results=20)}
-    if name not in models:
-        return f"{store} has no registered model {name}; it has {', '.join(models) or 'none'}"
+    found = client.search_registered_models(f"name = '{name}'")
+    if not found:
+        others = [model.name for model in client.search_registered_models(max_results=20)]
+        return f"{store} has no registered model {name}; it has {', '.join(others) or 'none'}"
     versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{name}'"))
-    aliases = [f"@{alias}" for alias in models[name].aliases]
+    aliases = [f"@{alias}" for alias in found[0].aliases]
     return f"{store} has no {source}; {name} has {', '.join([*aliases, *map(str, versions)])}"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from intruder import Intruder
+from mlflow import MlflowClient
 from mlflow_stores import dead_address, new_store, only_run, server_over
 from trained_runs import make_trained_run, make_weights
 
@@ -120,6 +121,16 @@ def test_a_store_is_found_by_the_environment(
 def test_what_a_store_does_not_have_is_said_with_what_it_has(source: str, message: str, uri: str):
     with pytest.raises(FileNotFoundError, match=message):
         open_model(source, tracking_uri=uri)
+
+
+def test_a_registered_model_is_known_among_any_number_of_others(tmp_path: Path):
+    uri = new_store(tmp_path / "store")
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    for name in (*(f"brush{number}" for number in range(20)), "screw"):
+        client.create_registered_model(name)
+    client.create_model_version("screw", tmp_path.as_uri())
+    with pytest.raises(FileNotFoundError, match="has no models:/screw@champion; screw has 1"):
+        open_model("models:/screw@champion", tracking_uri=uri)
 
 
 @pytest.mark.parametrize("source", ["models:/toothbrush", "models:/", "models:/a/b/c"])
