@@ -154,14 +154,15 @@ def open_stored_model(
         if source.startswith(SCHEME):
             return _downloaded(store, source, _location(store, client, source), weights)
         run = _run(store, client, source)
-        folder = Path(run.data.tags.get(FOLDER_TAG, ""))
-        if _is_folder_of(folder, source):
+        folder = run.data.tags.get(FOLDER_TAG)
+        if folder and _is_folder_of(Path(folder), source):
             return load_run(folder, weights=weights)
         models = whole_models(client, run)
         if not models:
+            where = f"its folder {folder} is not on this machine" if folder else "names no folder"
             raise FileNotFoundError(
                 f"the run {source} has no model in {store} (it did not finish, or "
-                f"tracking.log_model was false), and its folder {folder} is not on this machine"
+                f"tracking.log_model was false), and {where}"
             )
         named = f"the model of run {source}"
         return _downloaded(store, named, models[0].artifact_location, weights)

@@ -133,6 +133,13 @@ def test_a_registered_model_is_known_among_any_number_of_others(tmp_path: Path):
         open_model("models:/screw@champion", tracking_uri=uri)
 
 
+def test_a_run_that_names_no_folder_is_told_as_such(tmp_path: Path):
+    uri = new_store(tmp_path / "store")
+    begun = MlflowClient(tracking_uri=uri).create_run("0")
+    with pytest.raises(FileNotFoundError, match=r"has no model in .*, and names no folder$"):
+        open_model(begun.info.run_id, tracking_uri=uri)
+
+
 @pytest.mark.parametrize("source", ["models:/toothbrush", "models:/", "models:/a/b/c"])
 def test_an_address_that_cannot_be_read_is_said_with_those_that_can(source: str, uri: str):
     with pytest.raises(ValueError, match="allowed are models:/<name>@<alias> and models:/<name>/<"):
