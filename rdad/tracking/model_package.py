@@ -112,8 +112,7 @@ def model_to_register(
     from rdad.detector.model_file import MODEL_FILE, copy_with_encoder, replace_thresholds
 
     of_run = model.experiment_id, str(model.source_run_id)
-    judging = thresholds and f"{thresholds.image.value!r} {thresholds.pixel.value!r}"
-    tags = {THRESHOLDS_TAG: judging or "none"}
+    tags = {THRESHOLDS_TAG: _judging(thresholds)}
     for known in _models(client, *of_run):
         if known.status == WHOLE and tags.items() <= known.tags.items():
             return known
@@ -125,6 +124,14 @@ def model_to_register(
             replace_thresholds(file, thresholds)
             write_json(record, read_record(record.parent) | {"thresholds": thresholds.to_dict()})
         return _send(client, package, *of_run, params=model.params, tags=tags)
+
+
+def _judging(thresholds: "Thresholds | None") -> str:
+    """The image and the pixel threshold, of all and then of each category that has its own."""
+    if thresholds is None:
+        return "none"
+    each = (thresholds, *thresholds.by_category.values())
+    return " ".join(f"{one.image.value!r} {one.pixel.value!r}" for one in each)
 
 
 def _send(

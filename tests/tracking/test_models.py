@@ -1,6 +1,7 @@
 """Each finished run leaves in MLflow a model that brings no code; models that do are refused."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mlflow_stores import contents, new_store, only_run
 from trained_runs import make_trained_run, make_weights, thresholds
 
 from rdad import served_model
+from rdad.detector.calibration import with_image_value
 from rdad.experiment.rescore_thresholds import keep
 from rdad.experiment.sources import open_model
 from rdad.register import main
@@ -257,6 +259,21 @@ def test_a_model_with_another_threshold_is_a_model_of_its_own(
     keep(tmp_path / "run", chosen, "today")
     assert "models:/brick/3 is version 3" in registered()
     assert image_threshold(3) == pytest.approx(1.7)
+
+
+def test_a_model_with_another_threshold_of_a_category_is_a_model_of_its_own(
+    uri: str, tmp_path: Path
+):
+    """A rate may move a category's threshold where that of all, read at a place, stays."""
+    own = thresholds(1.2)
+    assert own is not None
+    run_id = str(tracked(uri, make_trained_run(tmp_path / "run")).run_id)
+    for version, value in ((1, 1.5), (2, 1.7), (2, 1.7)):
+        chosen = replace(own, by_category={"brick": with_image_value(own, value)})
+        named: dict[str, Any] = {"name": "brick", "tracking_uri": uri}
+        assert register(run_id, chosen=lambda _, it=chosen: it, **named) == version
+        opened = open_model(f"models:/brick/{version}", tracking_uri=uri)
+        assert opened.thresholds == chosen
 
 
 @pytest.mark.parametrize(
