@@ -35,6 +35,7 @@ MAY_QUOTE_THE_STORE = (".yaml", ".json", ".log")
 TABLE = "scores.json"
 TABLE_TAG = "mlflow.loggedArtifacts"
 """By this tag MLflow's page knows which artifact to show as a table."""
+TEXTS = ("image", "defect_type", "part", "category")  # columns, if they are there
 FIGURES_FIRST = ("image", "score", "normalised_score", "predicted", "label")
 
 SHEET, SHEET_PICTURES, SHEET_WIDTH = "overlays.jpg", 12, 780  # pixels
@@ -103,7 +104,9 @@ def _send_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
     """As `MlflowClient.log_table` does, which on a second call would append every row again."""
     import pandas as pd
 
-    rows = pd.read_csv(scores, encoding_errors="surrogateescape")
+    texts: dict[Hashable, type] = dict.fromkeys(TEXTS, object)  # 01 is no number, None no gap
+    how: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "dtype": texts}
+    rows = pd.read_csv(scores, encoding_errors="surrogateescape", **how)
     filled = rows.dropna(axis="columns", how="all")  # verdicts need thresholds
 
     def place(column: Hashable) -> tuple[bool, int]:
@@ -111,7 +114,8 @@ def _send_table(client: "MlflowClient", run_id: str, scores: Path) -> None:
         place = FIGURES_FIRST.index(column) if column in FIGURES_FIRST else len(FIGURES_FIRST)
         return place > 0 and filled[column].nunique() == 1, place
 
-    table = filled[sorted(filled, key=place)].to_dict(orient="split", index=False)
+    shown = filled[sorted(filled, key=place)].astype(object).where(filled.notna(), None)
+    table = shown.to_dict(orient="split", index=False)
     client.log_text(run_id, json.dumps(table), TABLE)
     client.set_tag(run_id, TABLE_TAG, json.dumps([{"path": TABLE, "type": "table"}]))
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import io
+import json
 import logging
 import math
 import shutil
@@ -100,6 +101,17 @@ def test_the_scores_can_be_read_as_a_table(
     table = MlflowClient().load_table(only_run(uri).info.experiment_id, "scores.json")
     assert list(table.columns) == ["image", "score", "label", "split"]  # figures first
     assert table["score"].tolist() == [0.1, 0.2]
+
+
+def test_names_in_the_table_of_scores_stay_as_they_are(uri: str, tmp_path: Path) -> None:
+    """Also where they read as numbers or as nothing, or are no UTF-8."""
+    run_dir = make_run_folder(tmp_path / "run")
+    head, *rows = b"image,defect_type,part,score", b"\xff.png,None,01,0.1", b"b.png,02,,0.2"
+    (run_dir / "scores.csv").write_bytes(b"\n".join([head, *rows]))
+    assert tracked(uri, run_dir).error is None
+    table = json.loads(contents(uri, only_run(uri))["artifacts"]["scores.json"])
+    assert table["columns"] == ["image", "score", "defect_type", "part"]
+    assert table["data"] == [["\udcff.png", 0.1, "None", "01"], ["b.png", 0.2, "02", None]]
 
 
 def test_the_data_set_is_told_with_its_digest_and_once(uri: str, tmp_path: Path) -> None:
