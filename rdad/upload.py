@@ -19,7 +19,7 @@ from rdad.runs.folder import alone_in, have_a_home
 from rdad.runs.names import VisibleFormatter, visible
 from rdad.runs.record import CONFIG_FILE, NOWHERE, RECORD_FILE, read_record
 from rdad.tracking.files import leads_out
-from rdad.tracking.store import DEFAULT_URI, default_uri, kept_uri, shown_uri
+from rdad.tracking.store import DEFAULT_URI, absolute_uri, default_uri, kept_uri, shown_uri
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker
@@ -78,7 +78,7 @@ def _upload(run_dir: Path, *, uri: str | None, was_killed: bool) -> str:
     target = uri or (kept_uri(before["uri"]) if known else default_uri())
     tracker = MlflowTracker(target, **_of_model(run_dir))
     store = tracker.shown_uri
-    if uri is None and known and store != shown_uri(default_uri()):
+    if uri is None and known and store != shown_uri(absolute_uri(default_uri())):
         named = f"{run_dir}: the store is the one that its {RECORD_FILE} names: {store}"
         with reader_may_leave():
             print(visible(f"{named}; --uri names another"))

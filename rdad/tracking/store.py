@@ -54,6 +54,11 @@ def default_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
+def absolute_uri(uri: str) -> str:
+    """The address, a relative SQLite path counted from the current folder."""
+    return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}" if uri.startswith(SQLITE) else uri
+
+
 def shown_uri(text: str) -> str:
     """An address, or a text that quotes one, without its user and password.
 
@@ -92,10 +97,9 @@ class Store:
                 "are a file (sqlite:///mlflow.db), a server (http://host:5000) or a database "
                 "(postgresql://...); tracking=off trains without MLflow"
             )
-        if uri.startswith(SQLITE):
-            uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
-        self.database = sqlite_file(uri)
-        self._typed, self.uri = uri, with_driver(uri)
+        self._typed = absolute_uri(uri)
+        self.database = sqlite_file(self._typed)
+        self.uri = with_driver(self._typed)
         self.is_server = uri.startswith(("http://", "https://"))
 
     def __str__(self) -> str:

@@ -149,6 +149,10 @@ def test_a_store_that_only_the_folder_names_is_told_before_sending(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert main([str(run_dir)]) == 0
     assert "names" not in capsys.readouterr().out
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path / "store")  # whose mlflow.db is the default
+    assert main([str(run_dir)]) == 0
+    assert "names" not in capsys.readouterr().out
 
 
 def test_another_store_gets_a_run_of_its_own(uri: str, tmp_path: Path) -> None:
