@@ -117,6 +117,11 @@ class _AboveTheBar:
             self._bar.refresh()
         return len(text)
 
+    def end(self) -> None:
+        """Write what no line's end came behind."""
+        self._stream.write(self._begun)
+        self._begun = ""
+
 
 class ProgressBar(Callback):
     """One bar over the whole training, with its loss and remaining time, which then goes.
@@ -138,10 +143,12 @@ class ProgressBar(Callback):
             leave=False,
             disable=not trainer.is_global_zero,
         )
-        above = {
-            stream: cast("TextIO", _AboveTheBar(stream, self._bar))
-            for stream in (sys.stdout, sys.stderr)
-        }
+        above: dict[TextIO, TextIO] = {}
+        for stream in (sys.stdout, sys.stderr):
+            written = _AboveTheBar(stream, self._bar)
+            self._above.callback(written.end)  # the last of all, once the bar is gone
+            above[stream] = cast("TextIO", written)
+        self._above.callback(self._bar.close)
         self._above.enter_context(redirect_stdout(above[sys.stdout]))
         self._above.enter_context(redirect_stderr(above[sys.stderr]))
         for handler in logging.getLogger().handlers:
@@ -160,7 +167,6 @@ class ProgressBar(Callback):
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         self._above.close()
-        self._bar.close()
 
     def on_exception(self, *_: Any, **__: Any) -> None:
         self.on_train_end()

@@ -64,6 +64,7 @@ def test_what_is_written_during_a_training_stands_above_its_bar(
         logging.getLogger("one").warning("logged")
         print("printed in", "two", file=sys.stderr)
         bar.on_train_batch_end()
+        print("and last", file=sys.stderr, end="")
     finally:
         bar.on_train_end()
         logging.getLogger().removeHandler(handler)
@@ -71,7 +72,7 @@ def test_what_is_written_during_a_training_stands_above_its_bar(
     shown = capsys.readouterr().err
     for line in ("logged", "printed in two"):  # where the bar was wiped away, and is drawn again
         assert re.search(rf"\r +\r{line}\n\rtrain: ", shown)
-    assert shown.endswith(" \r")
+    assert re.search(r" \rand last$", shown)
 
 
 def test_nothing_stops_by_figures_of_test_images() -> None:
