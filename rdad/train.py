@@ -13,8 +13,8 @@ from rdad.config.compose import CONF_DIR, ConfigError
 from rdad.config.help import app_help
 from rdad.config.schema import TRAIN_SECONDS
 from rdad.config.spelling import spelled
-from rdad.experiment.precheck import check_command
-from rdad.experiment.resume import check_groups, replayed
+from rdad.experiment.precheck import check_command, check_groups
+from rdad.experiment.resume import replayed
 from rdad.experiment.run import RunResult, run
 from rdad.results.text_table import metrics_table, short
 from rdad.runs.ending import (

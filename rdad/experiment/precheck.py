@@ -33,6 +33,22 @@ OF_PLACES = ("dataset", "model.weights", "backbone", "experiment")
 MOST_VALUES = 50  # of a key that is swept over; further ones are their jobs' own
 
 
+def check_groups(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra has no clear word for: a group set to null, and values of no tracking.
+
+    Raises:
+        ConfigError: names the group's options, or what has nothing to act on.
+    """
+    of_tracking = [one for one in arguments if one.startswith("tracking.")]
+    if of_tracking and "tracking=off" in arguments:
+        raise ConfigError(f"tracking=off leaves nothing for {of_tracking[0]} to act on")
+    for one in arguments:
+        group, _, option = one.partition("=")
+        if "null" in option.split(",") and (CONF_DIR / group).is_dir():
+            options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+            raise ConfigError(f"{one}: choose one of {', '.join(options)}, or leave it out")
+
+
 def check_command(arguments: Sequence[str]) -> DictConfig | None:
     """Check what `python -m rdad.train` is given; in a sweep each value by itself.
 
@@ -106,7 +122,7 @@ def _check_values(cfg: DictConfig, swept: Override, folders: Sequence[Path]) -> 
             change(changed, [f"{key}={value}"], force_add=swept.is_add())
             check(changed)
         elif not any(":" in str(folder) for folder in folders):  # as pkg://, which is no folder
-            one_of(key, value, [*sorted(options), "null"])
+            one_of(key, value, sorted(options))
 
 
 def _parsed(texts: list[str]) -> list[Override]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import CONF_DIR, ConfigError
+from rdad.config.compose import ConfigError
 from rdad.config.foreign import plain_overrides
 from rdad.config.parameters import later_options, parameters
 from rdad.config.spelling import quoted
@@ -32,7 +32,6 @@ from rdad.runs.record import (
 
 log = logging.getLogger(__name__)
 
-OPTIONAL_GROUPS = ("experiment", "sweep", "callbacks", "logger")
 RUN_KEY, SWEEP_KEY = "resume", "resume_sweep"
 SWEEP_FILE = Path("multirun.yaml")
 OF_THE_ATTEMPT = (RUN_KEY, "hydra.mode", "hydra.sweep.dir")
@@ -109,22 +108,6 @@ def finished_before(cfg: DictConfig, run_dir: Path) -> dict[str, Any] | None:
         "tracking_error": tracking["error"],
         "thresholds": Thresholds.from_dict(plain) if plain else None,
     }
-
-
-def check_groups(arguments: Sequence[str]) -> None:
-    """Hydra answers a group that is set to null, or that is not there, with a traceback.
-
-    Raises:
-        ConfigError: names the group's options, or what has nothing to act on.
-    """
-    of_tracking = [one for one in arguments if one.startswith("tracking.")]
-    if of_tracking and "tracking=off" in arguments:
-        raise ConfigError(f"tracking=off leaves nothing for {of_tracking[0]} to act on")
-    for one in arguments:
-        group, _, option = one.partition("=")
-        if option == "null" and group not in OPTIONAL_GROUPS and (CONF_DIR / group).is_dir():
-            options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
-            raise ConfigError(f"{one}: choose one of {', '.join(options)}")
 
 
 def _run(folder: Path, further: Sequence[str]) -> list[str]:

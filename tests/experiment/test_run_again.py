@@ -19,7 +19,8 @@ from PIL import Image
 from rdad import load_config, load_run, run
 from rdad.config.compose import ConfigError
 from rdad.evaluate import main as evaluate
-from rdad.experiment.resume import check_groups, replayed
+from rdad.experiment.precheck import check_groups
+from rdad.experiment.resume import replayed
 from rdad.experiment.stages import _started_from_outside
 from rdad.experiment.trainer import with_known_precision
 from rdad.runs.ending import TERMINATED
@@ -270,6 +271,12 @@ def test_processes_that_wait_in_the_training_are_not_left_there(
 def test_settings_of_no_tracking_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"nothing for tracking\.uri=x to act on"):
         check_groups(["tracking=off", "tracking.uri=x"])
+
+
+@pytest.mark.parametrize("given", ["mode=null", "experiment=null", "experiment=quick,null"])
+def test_a_group_set_to_null_is_told_its_options(given: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{given}: choose one of .*, or leave it out$"):
+        check_groups([given])
 
 
 def test_a_network_that_was_stopped_in_its_training_is_said_to_be_unfinished(
