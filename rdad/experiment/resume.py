@@ -21,6 +21,7 @@ from rdad.config.spelling import quoted
 from rdad.data.joint import label
 from rdad.model.precision import AUTO
 from rdad.runs.files import read_metrics
+from rdad.runs.names import expanded
 from rdad.runs.record import (
     NOWHERE,
     OVERRIDES_FILE,
@@ -53,11 +54,12 @@ def replayed(arguments: Sequence[str]) -> list[str]:
     if len(given) > 1:
         raise ConfigError(f"one {RUN_KEY}= or {SWEEP_KEY}= at a time; found {' '.join(given)}")
     further = [one for one in arguments if one != given[0]]
-    key, _, folder = given[0].partition("=")
+    key, _, named = given[0].partition("=")
+    folder = expanded(named)
     if key == SWEEP_KEY:
-        return [*_sweep(Path(folder), further), "resume=true", *further]
-    _refuse_finished(Path(folder), further)
-    return [*_run(Path(folder), further), "resume=true", *further]
+        return [*_sweep(folder, further), "resume=true", *further]
+    _refuse_finished(folder, further)
+    return [*_run(folder, further), "resume=true", *further]
 
 
 def _refuse_finished(folder: Path, further: Sequence[str]) -> None:

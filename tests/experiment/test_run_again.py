@@ -217,6 +217,16 @@ def test_the_command_line_refuses_it_before_hydra_writes(tmp_path: Path) -> None
         replayed(command)
 
 
+def test_a_run_below_the_home_folder_is_found_behind_its_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("- mode=add\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    said = ["mode=add", f"hydra.run.dir='{tmp_path}/run'", "resume=true"]
+    assert replayed(["resume=~/run"]) == said
+
+
 def test_what_was_watched_of_other_maps_is_not_taken_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
