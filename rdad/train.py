@@ -1,6 +1,7 @@
 """python -m rdad.train: fit, test, save and track one run, or sweep over many."""
 
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -76,12 +77,13 @@ def summary(result: RunResult) -> str:
     """The metrics, what they mean, the run folder, and what to type to see the run."""
     from rdad.results.meaning import meaning  # whose files' names come with numpy
 
+    folder = short(result.output_dir)
     lines = [metrics_table(result.metrics, result.thresholds)]
-    lines += meaning(result.output_dir, result.metrics, short(result.output_dir))
-    lines.append(f"run folder  {short(result.output_dir)}")
+    lines += meaning(result.output_dir, result.metrics, folder)
+    lines.append(f"run folder  {folder}")
     if result.tracking_error is not None:
         lines.append(f"not in MLflow: {result.tracking_error}")
-        lines.append(f"send it later with  python -m rdad.upload {short(result.output_dir)}")
+        lines.append(f"send it later with  python -m rdad.upload {shlex.quote(str(folder))}")
     elif result.ui_command is not None:
         lines.append(f"MLflow      {result.ui_command}")
         lines.append(f"            {result.page}")

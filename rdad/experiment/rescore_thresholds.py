@@ -1,6 +1,7 @@
 """Which thresholds an evaluation judges by, and how a run comes to judge by them too."""
 
 import logging
+import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -86,5 +87,5 @@ def keep(run_dir: Path, thresholds: Thresholds, date: str) -> None:
     log.info(
         "%s keeps these thresholds; metrics.json and report.html are still of its own test, and "
         "its model in MLflow gets them by  python -m rdad.register %s name=…",
-        *(run_dir, run_dir),
+        *(run_dir, shlex.quote(str(run_dir))),
     )

@@ -16,7 +16,7 @@ from lightning import Trainer
 from omegaconf import DictConfig
 from PIL import Image
 
-from rdad import load_config, load_run, run
+from rdad import RunResult, load_config, load_run, run
 from rdad.config.compose import ConfigError
 from rdad.evaluate import main as evaluate
 from rdad.experiment.precheck import check_groups
@@ -26,6 +26,7 @@ from rdad.experiment.trainer import with_known_precision
 from rdad.runs.ending import TERMINATED
 from rdad.runs.files import DRAFT, DiskFullError
 from rdad.runs.record import RunRecord, read_record
+from rdad.train import summary
 from rdad.training.callbacks import Checkpoint
 
 SMALL = (
@@ -287,6 +288,11 @@ def test_settings_of_no_tracking_are_refused() -> None:
 def test_a_group_set_to_null_is_told_its_options(given: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{given}: choose one of .*, or leave it out$"):
         check_groups([given])
+
+
+def test_a_folder_stands_in_quotes_where_a_command_names_it(tmp_path: Path) -> None:
+    unsent = RunResult({"test/image_auroc": 0.5}, tmp_path / "my run", tracking_error="gone")
+    assert f"python -m rdad.upload '{tmp_path}/my run'" in summary(unsent)
 
 
 def test_a_network_that_was_stopped_in_its_training_is_said_to_be_unfinished(
