@@ -33,7 +33,12 @@ from rdad.results.report.contents import ReportSubject
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.ending import TERMINATED
 from rdad.runs.files import write_history
-from rdad.training.callbacks import CHECKPOINT_FILE, EpochReport, compiled_steps
+from rdad.training.callbacks import (
+    CHECKPOINT_FILE,
+    EpochReport,
+    compiled_steps,
+    steps_an_epoch,
+)
 from rdad.training.reuse import (
     MEASURED,
     claimed,
@@ -196,7 +201,7 @@ class Training:
             self.save_model()
             write_loss_curve(self.run_dir)
         seconds = self._epochs.train_seconds
-        epochs = self.trainer.global_step / self.trainer.num_training_batches
+        epochs = self.trainer.global_step / steps_an_epoch(self.trainer)
         rate = self.images.train_length * epochs / seconds
         seen = "images" if self.images.tiling is None else "tiles"
         told = round(epochs, 2), seconds, rate, seen

@@ -27,11 +27,16 @@ log = logging.getLogger(__name__)
 Report = Callable[[Mapping[str, float], int], None]
 
 
+def steps_an_epoch(trainer: L.Trainer) -> int:
+    """Fewer than batches, where the gradients of several are one step's."""
+    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+
+
 def epochs_of(trainer: L.Trainer) -> int:
     """How many there are to be, the last of them perhaps cut short by `max_steps`."""
     if trainer.max_steps == -1:
         return int(trainer.max_epochs or 0)
-    return math.ceil(trainer.max_steps / trainer.num_training_batches)
+    return math.ceil(trainer.max_steps / steps_an_epoch(trainer))
 
 
 class StepLimit(Callback):
@@ -156,8 +161,8 @@ class ProgressBar(Callback):
                 self._above.callback(handler.setStream, handler.stream)
                 handler.setStream(above[handler.stream])
 
-    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        self._bar.update()
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any, **__: Any) -> None:
+        self._bar.update(trainer.global_step - self._bar.n)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         loss = float(trainer.callback_metrics["train/loss"])

@@ -13,7 +13,7 @@ import pytest
 from rdad import load_config, run
 from rdad.config.compose import ConfigError, check
 from rdad.runs.files import read_history
-from rdad.training.callbacks import ProgressBar
+from rdad.training.callbacks import ProgressBar, epochs_of
 
 SMALL = (
     *("backbone=resnet18", "model.pre_trained=false", "layers=layer1", "tracking=off"),
@@ -63,7 +63,7 @@ def test_what_is_written_during_a_training_stands_above_its_bar(
         bar.on_train_start(trainer, module)
         logging.getLogger("one").warning("logged")
         print("printed in", "two", file=sys.stderr)
-        bar.on_train_batch_end()
+        bar.on_train_batch_end(trainer)
         print("and last", file=sys.stderr, end="")
     finally:
         bar.on_train_end()
@@ -73,6 +73,14 @@ def test_what_is_written_during_a_training_stands_above_its_bar(
     for line in ("logged", "printed in two"):  # where the bar was wiped away, and is drawn again
         assert re.search(rf"\r +\r{line}\n\rtrain: ", shown)
     assert re.search(r" \rand last$", shown)
+
+
+@pytest.mark.parametrize(("batches_a_step", "epochs"), [(1, 2), (2, 4), (3, 5)])
+def test_epochs_are_counted_by_the_steps_that_each_has(batches_a_step: int, epochs: int) -> None:
+    """Of 5 batches an epoch, the last of which make a step whatever their number."""
+    given = {"num_training_batches": 5, "accumulate_grad_batches": batches_a_step}
+    trainer: Any = SimpleNamespace(**given, max_steps=10)
+    assert epochs_of(trainer) == epochs
 
 
 def test_nothing_stops_by_figures_of_test_images() -> None:
