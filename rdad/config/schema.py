@@ -42,14 +42,8 @@ STRATEGIES = (
     ),
     *("fsdp", "fsdp_cpu_offload", "deepspeed", "deepspeed_stage_1", "deepspeed_stage_2"),
     *("deepspeed_stage_2_offload", "deepspeed_stage_3", "deepspeed_stage_3_offload"),
-    *(
-        "deepspeed_stage_3_offload_nvme",
-        "single_device",
-        "single_tpu",
-        "single_xla",
-        "xla",
-        "xla_debug",
-    ),
+    *("deepspeed_stage_3_offload_nvme", "single_device", "single_tpu", "single_xla"),
+    *("xla", "xla_debug"),
 )
 """Those that Lightning has."""
 
