@@ -21,11 +21,13 @@ FINDING = (
 SPLITTING = ("calibration", "split_seed", "validation", "validation_fraction", "holdout")
 """Keys of `dataset` by which images were trained on, and others tested on."""
 
-AFTER_TRAINING = {
-    *("model.anomaly_map_mode", "model.sigma", "model.score_share", "tracking", "logger"),
-    *("artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs", "resume"),
-    *("objective", "threads"),
+BESIDE = {
+    *("tracking", "logger", "artifacts", "evaluation", "thresholds", "reuse", "resume"),
+    *("checkpoint_every_n_epochs", "objective", "threads"),
 }
+"""What no training and no reader of a results table asks about."""
+
+AFTER_TRAINING = BESIDE | {"model.anomaly_map_mode", "model.sigma", "model.score_share"}
 """What acts on that which a training gave, or beside it."""
 
 COUNTED_BY_CONTENT = {
@@ -35,15 +37,13 @@ COUNTED_BY_CONTENT = {
 } - {"dataset.validation"}
 """What digests of the images that are trained on, and of the encoder's weights, hold already."""
 
-UNTOLD = {
+UNTOLD = BESIDE | {
     *("model.pre_trained", "model.beta1", "model.beta2", "model.weight_decay"),
     *("model.warmup_steps", "dataset.image_size", "dataset.seed"),
     *(f"dataset.{key}" for key in (*FINDING, *SPLITTING, "tile_overlap", "bits")),
     *("dataset.allow_duplicates", "dataset.download"),
     *("trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.num_nodes"),
-    *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks", "logger"),
-    *("tracking", "artifacts", "evaluation", "thresholds", "reuse", "checkpoint_every_n_epochs"),
-    *("resume", "objective", "threads"),
+    *("trainer.check_val_every_n_epoch", "cache_features", "compile", "callbacks"),
 } - {"dataset.validation"}
 """What a reader of a results table does not ask about; run folder and MLflow have it all."""
 
