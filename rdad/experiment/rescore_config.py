@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.compose import ConfigError, change, check, load_config
 from rdad.config.parameters import FINDING, SPLITTING
@@ -45,6 +44,7 @@ def configuration(
 
     Raises:
         ConfigError: an option is not allowed, or no images are named.
+        OmegaConfBaseException: what the network was trained with is not of this version.
     """
     if run is not None and not OmegaConf.is_dict(run.get("dataset")):
         run = None  # its configuration is cut off: the network alone is known
@@ -106,13 +106,10 @@ def _take_over(cfg: DictConfig, run: DictConfig, *, with_dataset: bool) -> None:
     if not with_dataset:
         left = {*FINDING, *SPLITTING} - {"calibration"}
         own = {key: own[key] for key in own if key in cfg.dataset and key not in left}
-    try:
-        cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
-        for node in ("artifacts", "evaluation", "thresholds"):
-            cfg[node] = OmegaConf.merge(cfg[node], run.get(node) or {})
-        cfg.dataset = OmegaConf.merge(cfg.dataset, own)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"the run's configuration is not of this version: {error}") from error
+    cfg.trainer.precision, cfg.seed = run.trainer.precision, run.seed
+    for node in ("artifacts", "evaluation", "thresholds"):
+        cfg[node] = OmegaConf.merge(cfg[node], run.get(node) or {})
+    cfg.dataset = OmegaConf.merge(cfg.dataset, own)
 
 
 def _refuse_other_reading(options: Sequence[str], schema: type) -> None:
