@@ -74,7 +74,8 @@ class InspectionGraph(nn.Module):
         # as rdad.metrics.thresholds.Threshold.normalise
         ratios = self.threshold.value / scores.clamp_min(torch.finfo(torch.float32).tiny)
         normalised = 1 / (1 + ratios**self.threshold.steepness)
-        return scores, normalised, scores > self.threshold.value, stretched
+        defective = ~(scores <= self.threshold.value)  # also where a score is no number
+        return scores, normalised, defective, stretched
 
     def _pixels(self, images: Tensor, sides: Size | None) -> Tensor:
         """Whole float32 pixels (B, 3, h, w), as `Framing.fit_image`; `sides` where letterboxed."""

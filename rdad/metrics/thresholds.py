@@ -41,8 +41,8 @@ class Threshold:
             return np.asarray(1 / (1 + (self.value / scores) ** self.steepness))
 
     def exceeded(self, raw: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each raw score is a defect's."""
-        return np.asarray(raw) > self.value
+        """Whether each raw score is a defect's; what is no number is not called good."""
+        return ~(np.asarray(raw) <= self.value)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,15 @@ def test_a_score_at_the_threshold_is_good_and_normalised_to_a_half(trained: Trai
     assert not found[2].item()
 
 
+def test_a_score_that_is_no_number_is_not_called_good(
+    trained: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = InspectionGraph(trained.model, trained.thresholds)
+    of_map = graph.model.anomaly_map
+    monkeypatch.setattr(of_map, "scores", lambda maps, valid: torch.full((len(maps),), torch.nan))
+    assert graph(torch.from_numpy(images(2, SIZES[0])))[2].tolist() == [True, True]
+
+
 def test_half_precision_leaves_the_model_and_the_map_in_float32(trained: TrainedModel) -> None:
     graph = InspectionGraph(trained.model, trained.thresholds, half=True)
     pixels = torch.from_numpy(images(2, SIZES[0]))

@@ -53,7 +53,8 @@ def test_scores_that_rounding_made_negative_are_zero() -> None:
 
 
 def test_a_score_at_the_threshold_is_good() -> None:
-    assert Threshold(0.25, 2.0).exceeded([0.25, np.nextafter(0.25, 1)]).tolist() == [False, True]
+    scores = [0.25, np.nextafter(0.25, 1), np.nan]
+    assert Threshold(0.25, 2.0).exceeded(scores).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
