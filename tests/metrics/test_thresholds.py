@@ -52,7 +52,7 @@ def test_scores_that_rounding_made_negative_are_zero() -> None:
     assert Threshold(0.4, 3.0).normalise(-1e-7) == 0
 
 
-def test_a_score_at_the_threshold_is_good() -> None:
+def test_a_score_at_the_threshold_is_good_and_what_is_no_number_is_not() -> None:
     scores = [0.25, np.nextafter(0.25, 1), np.nan]
     assert Threshold(0.25, 2.0).exceeded(scores).tolist() == [False, True, True]
 
