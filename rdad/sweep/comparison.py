@@ -21,6 +21,7 @@ OF_CATEGORIES = (
 SEED, CATEGORY, SETTING = "seed", "category", "setting"
 PLAIN = ("dataset", "category", "backbone", "mode", "layers", "loss", "experiment", "trainer")
 """Parameters whose values speak for themselves; others are named beside their value."""
+BETWEEN = " · "  # what a setting's name is made of
 
 
 def compare_runs(*sweep_dirs: str | Path) -> "pd.DataFrame":
@@ -64,7 +65,7 @@ def setting_name(setting: Mapping[str, Value | None], without: Sequence[str]) ->
         for key, value in setting.items()
         if key not in without
     )
-    return " · ".join(named) or "all jobs"
+    return BETWEEN.join(named) or "all jobs"
 
 
 def job_name(job: Job) -> str:

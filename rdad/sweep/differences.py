@@ -10,7 +10,7 @@ from pathlib import Path
 from rdad.results.text_table import Table, aligned
 from rdad.runs.files import read_history, resolved
 from rdad.sweep.answer import paired_interval
-from rdad.sweep.comparison import CATEGORY, SEED, mean, metric_names, setting_name
+from rdad.sweep.comparison import BETWEEN, CATEGORY, SEED, mean, metric_names, setting_name
 from rdad.sweep.jobs import Job, Value
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")
@@ -70,7 +70,7 @@ def differences(
 
 
 def table(means: Mapping[str, float], found: Sequence[Difference], against: str) -> str:
-    """For the terminal: the setting held against first, the others as they stand in the sweep."""
+    """For the terminal: first the setting held against, then the others by what differs there."""
     columns = ["setting", "pairs", *means, "seconds", "steps"]
     lines: Table = [columns]
     for one in sorted(found, key=lambda one: one.setting != against):
@@ -79,7 +79,8 @@ def table(means: Mapping[str, float], found: Sequence[Difference], against: str)
             f"{means[name]:.4f}" if is_base else _figure(one.metrics[name]) for name in means
         ]
         seconds = f"{statistics.geometric_mean(one.seconds):.2f} x" if one.seconds else "-"
-        lines.append([one.setting, str(one.pairs), *figures, seconds, _share(one.reached)])
+        name = one.setting if is_base else _apart(one.setting, against)
+        lines.append([name, str(one.pairs), *figures, seconds, _share(one.reached)])
     return f"{aligned(lines)}\n\n{NOTE}"
 
 
@@ -147,6 +148,11 @@ def _reached(job: Job, goal: float) -> float | None:
         return None
     first = (row["epoch"] for row in watched if row[f"watch/{REACHED}"] >= goal)
     return next(first, math.nan) / history[-1]["epoch"]
+
+
+def _apart(setting: str, other: str) -> str:
+    parts = setting.split(BETWEEN)
+    return BETWEEN.join(part for part in parts if part not in other.split(BETWEEN))
 
 
 def _figure(values: Sequence[float]) -> str:

@@ -92,6 +92,15 @@ def test_a_setting_that_is_not_there_is_one_message_with_those_that_are(
     assert "'optimizer adam', 'optimizer adamw'" in told and "Traceback" not in told
 
 
+def test_settings_are_named_by_what_they_do_not_share(tmp_path: Path) -> None:
+    for number, (mode, sigma) in enumerate((("add", 4), ("multiply", 4), ("add", 2))):
+        changed = {"mode": mode, "sigma": sigma}
+        make_job(tmp_path, str(number), {"image_auroc": 0.8}, **changed)
+    means, found = differences(read_jobs([tmp_path]), [tmp_path], "add · sigma 4")
+    names = [line.split("  ")[0] for line in table(means, found, "add · sigma 4").splitlines()[1:4]]
+    assert names == ["add · sigma 4", "multiply", "sigma 2"]
+
+
 def test_one_pair_has_a_difference_and_no_interval(tmp_path: Path) -> None:
     for mode, value in (("add", 0.8), ("multiply", 0.9)):
         make_job(tmp_path, mode, {"image_auroc": value, "aupro": None}, mode=mode)
