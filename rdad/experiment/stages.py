@@ -33,12 +33,8 @@ from rdad.results.report.contents import ReportSubject
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.ending import TERMINATED
 from rdad.runs.files import write_history
-from rdad.training.callbacks import (
-    CHECKPOINT_FILE,
-    EpochReport,
-    compiled_steps,
-    steps_an_epoch,
-)
+from rdad.training.callbacks import CHECKPOINT_FILE, EpochReport, compiled_steps
+from rdad.training.progress import steps_an_epoch
 from rdad.training.reuse import (
     MEASURED,
     claimed,

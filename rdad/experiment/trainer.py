@@ -21,10 +21,10 @@ from rdad.training.callbacks import (
     CachedFeatures,
     Checkpoint,
     EpochReport,
-    ProgressBar,
     StepLimit,
     WatchedMetrics,
 )
+from rdad.training.progress import ProgressBar
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
