@@ -2,9 +2,15 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from rdad.results import curves
+from rdad.runs.files import write_atomic
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # One core a process: tests run side by side, and torch's threads wait for each other busily.
@@ -12,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell makes what it starts in the background deaf to Ctrl-C, and all that is started from there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+WRITE_CHART = curves.write_chart
 REPO = Path(__file__).resolve().parent.parent
 SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
     *("benchmark", "experiment", "fuzz", "hydra_plugins", "integration", "tracking"),
@@ -53,6 +60,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_charts() -> Iterator[None]:
+    """One grey pixel for each chart that a test's own process would draw, for a second each run.
+
+    Commands draw theirs, and so do tests that ask for `charts`.
+    """
+
+    def pixel(path: Path, figure: object) -> None:
+        write_atomic(path, partial(Image.new("L", (1, 1)).save, format="png"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "write_chart", pixel)
+        yield
+
+
+@pytest.fixture
+def charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are drawn."""
+    monkeypatch.setattr(curves, "write_chart", WRITE_CHART)
 
 
 @pytest.fixture(scope="session")

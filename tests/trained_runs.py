@@ -1,7 +1,6 @@
 """Finished run folders with a real, small, untrained network, made without a training."""
 
 import functools
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ ARGUMENTS: dict[str, Any] = {
     "weights": None,
     "sigma": 4.0,
 }
-MADE = tempfile.TemporaryDirectory(prefix="rdad-models-")
 
 
 def make_trained_run(
@@ -30,19 +28,20 @@ def make_trained_run(
 ) -> Path:
     """A run folder that `load_run` opens; with `weights`, its model.pt needs that file."""
     make_run_folder(folder, **record)
-    shutil.copyfile(_model_file(threshold, weights), folder / MODEL_FILE)
+    (folder / MODEL_FILE).write_bytes(_model_file(threshold, weights))
     return folder
 
 
 @functools.cache
-def _model_file(threshold: float | None, weights: Path | None) -> Path:
+def _model_file(threshold: float | None, weights: Path | None) -> bytes:
     """Made once, as to draw and to write the weights takes a second."""
     torch.manual_seed(0)
     arguments = ARGUMENTS | ({"pre_trained": True, "weights": str(weights)} if weights else {})
     model = ReverseDistillationModel(**arguments).eval()
-    path = Path(tempfile.mkdtemp(dir=MADE.name), MODEL_FILE)
-    save_model(path, model, arguments, thresholds(threshold))
-    return path
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, MODEL_FILE)
+        save_model(path, model, arguments, thresholds(threshold))
+        return path.read_bytes()
 
 
 def thresholds(value: float | None) -> Thresholds | None:

@@ -11,7 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 MARKER = "trouble"  # while this file stands in the current folder
-KILLED, DISK_FULL = 5, 8  # numbers of jobs
+KILLED, DISK_FULL = 3, 6  # numbers of jobs
 BYTES_LEFT = 30_000
 SECONDS_TO_LIVE = 0.1
 

@@ -1,4 +1,4 @@
-"""Ten jobs of which five fail, each in its own way; then the causes go and five run."""
+"""Seven jobs of which five fail, each in its own way; then the causes go and five run."""
 
 import re
 import shutil
@@ -14,8 +14,8 @@ from rdad.runs.record import read_record
 
 TESTS = Path(__file__).parent.parent
 SIDE = 64
-JOBS = range(10)
-SPOON, UNREADABLE, KILLED, OUT_OF_RANGE, DISK_FULL = FAILING = (1, 3, 5, 6, 8)
+JOBS = range(7)
+SPOON, UNREADABLE, KILLED, OUT_OF_RANGE, DISK_FULL = FAILING = (1, 2, 3, 5, 6)
 MARKER = "trouble"  # tests/trouble.py kills and fills while it stands
 REASONS = {
     SPOON: "spoon",
@@ -42,7 +42,7 @@ def make_category(folder: Path) -> None:
 
 
 def write_experiments(folder: Path) -> None:
-    """A file a job: mode, blur and category of ten experiments."""
+    """A file a job: mode, blur and category of seven experiments."""
     (folder / "experiment").mkdir(parents=True)
     special = {SPOON: ("spoon", 4), UNREADABLE: ("broken", 4), OUT_OF_RANGE: ("bolt", -1)}
     for number in JOBS:
@@ -127,24 +127,24 @@ def ended(place: Path) -> dict[int, str]:
     }
 
 
-def test_five_results_five_reasons_one_table_and_resuming_runs_five(place: Path) -> None:
+def test_two_results_five_reasons_one_table_and_resuming_runs_five(place: Path) -> None:
     done = start(place)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     lines = re.findall(r"^(\d+)_[^\n]*: image AUROC [^\n]* trained in \d+ s$", done.stdout, re.M)
-    assert len(lines) == 5  # one for each with a result, and none for its epochs
+    assert len(lines) == 2  # one for each with a result, and none for its epochs
     assert "epoch 1/1" not in done.stdout + done.stderr
     frame = pd.read_csv(place / "sweep" / "comparison.csv", index_col="job")
     frame.index = frame.index.map(job_number)
     assert list(frame.index) == list(JOBS)
     lost = frame[frame["status"] != "finished"]
     assert tuple(lost.index) == FAILING
-    assert frame["image_auroc"].notna().sum() == 5
+    assert frame["image_auroc"].notna().sum() == 2
     for number, reason in REASONS.items():
         assert reason in lost.loc[number, "reason"]
         (log,) = (place / "sweep").glob(f"{number}_*/train.log")
         assert str(log.relative_to(place)) in done.stdout
-    assert "10 jobs: 5 finished, 4 failed, 1 running" in done.stdout
+    assert "7 jobs: 2 finished, 4 failed, 1 running" in done.stdout
     assert "python -m rdad.train resume_sweep=sweep" in done.stdout
     before = ended(place)
 
@@ -153,6 +153,6 @@ def test_five_results_five_reasons_one_table_and_resuming_runs_five(place: Path)
     assert refused.returncode == 1 and "say it again on the command line" in refused.stderr
     again = train(place, "resume_sweep=sweep", *own(place))
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
-    assert "10 jobs: 10 finished" in again.stdout
+    assert "7 jobs: 7 finished" in again.stdout
     after = ended(place)
     assert {number for number in after if after[number] != before.get(number)} == set(FAILING)

@@ -18,6 +18,7 @@ from rdad.results.gathered import Gathered
 from rdad.results.spool import Spool
 from rdad.runs.files import append_history
 
+pytestmark = pytest.mark.usefixtures("charts")
 LABELS = (0, 0, 0, 1, 1, 1)
 SCORES = [0.1, 0.5, 0.2, 0.4, 0.9, 0.8]
 

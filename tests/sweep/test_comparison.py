@@ -214,7 +214,7 @@ def test_only_the_best_of_very_many_settings_are_drawn(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_a_table_that_is_the_frame(
-    sweep: Path, capsys: pytest.CaptureFixture[str]
+    sweep: Path, charts: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(sweep)]) == 0
     printed = capsys.readouterr().out
