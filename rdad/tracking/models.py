@@ -69,6 +69,8 @@ def register(
             raise ValueError(
                 f"{what} is {given!r}; it must not be empty, nor hold any of {' '.join(RESERVED)}"
             )
+    if {"'", '"'} <= set(name):
+        raise ValueError(f"name is {name}; it may hold one kind of quotes, ' or \"")
     with _opened(tracking_uri) as (store, client):
         models = whole_models(client, _run(store, client, run_id))
         if not models:
@@ -117,13 +119,18 @@ def _version(client: "MlflowClient", name: str, model: "LoggedModel", said: str)
     except MlflowException as failure:
         if failure.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    for known in client.search_model_versions(f"name = '{name}'"):
+    for known in client.search_model_versions(_named(name)):
         if model.model_id in (known.source or ""):
             return known.version
     source, run_id = model.artifact_location, model.source_run_id
     return client.create_model_version(
         name, source, run_id, model_id=model.model_id, description=said
     ).version
+
+
+def _named(name: str) -> str:
+    """As MLflow searches for it, whose filters know no escape: no name has quotes of both kinds."""
+    return f'name = "{name}"' if "'" in name else f"name = '{name}'"
 
 
 def is_stored(source: str) -> bool:
@@ -206,11 +213,11 @@ def _location(store: Store, client: "MlflowClient", source: str) -> str:
 
 def _instead(store: Store, client: "MlflowClient", source: str, name: str) -> str:
     """What the store has in place of `source`."""
-    found = client.search_registered_models(f"name = '{name}'")
+    found = client.search_registered_models(_named(name))
     if not found:
         others = [model.name for model in client.search_registered_models(max_results=20)]
         return f"{store} has no registered model {name}; it has {', '.join(others) or 'none'}"
-    versions = sorted(int(one.version) for one in client.search_model_versions(f"name = '{name}'"))
+    versions = sorted(int(one.version) for one in client.search_model_versions(_named(name)))
     aliases = [f"@{alias}" for alias in found[0].aliases]
     return f"{store} has no {source}; {name} has {', '.join([*aliases, *map(str, versions)])}"
 

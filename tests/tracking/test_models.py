@@ -231,6 +231,16 @@ def test_a_registered_model_stays_one_version_and_its_alias_moves(
     assert client.get_registered_model("brick").aliases == {"champion": 1}
 
 
+def test_a_name_with_an_apostrophe_is_found_again(uri: str, run_dir: Path):
+    run_id = str(tracked(uri, run_dir).run_id)
+    for _ in range(2):
+        assert register(run_id, name="Ann's brick", tracking_uri=uri) == 1
+    with pytest.raises(FileNotFoundError, match=r"has no models:/Ann's brick/2; .* has 1$"):
+        open_model("models:/Ann's brick/2", tracking_uri=uri)
+    with pytest.raises(ValueError, match="it may hold one kind of quotes"):
+        register(run_id, name="Ann's \"brick\"", tracking_uri=uri)
+
+
 def test_a_model_with_another_threshold_is_a_model_of_its_own(
     uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
