@@ -1,6 +1,7 @@
 """An evaluation: a trained network, images, thresholds, and a folder of results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -74,15 +75,17 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     # the run's calibration images are not trained on; of others the command line has to say so
     own_images = bool(run) and run.record.get("data_digest") == images.content_digest
     on_others = not own_images and any(one.startswith("dataset.calibration=") for one in of_the_run)
-    thresholds = thresholds_for(
-        trained.thresholds,
-        scoring,
-        options,
-        carries=carries and not on_others,
-        held_back=bool(images.calibration_samples) and (own_images or on_others),
-    )
-    if keeping and thresholds is None:
-        raise ConfigError(f"{source} has no thresholds that could be kept; give threshold=<score>")
+    with _gone_if_empty(scoring.folder):
+        thresholds = thresholds_for(
+            trained.thresholds,
+            scoring,
+            options,
+            carries=carries and not on_others,
+            held_back=bool(images.calibration_samples) and (own_images or on_others),
+        )
+        if keeping and thresholds is None:
+            said = f"{source} has no thresholds that could be kept; give threshold=<score>"
+            raise ConfigError(said)
     metrics, undefined = scoring.test(thresholds)
     content = {
         "source": source,
@@ -107,6 +110,17 @@ def _refuse_used_folder(output: str | None) -> None:
         return
     if folder.is_file() or any(path.name != LOCK_FILE for path in folder.iterdir()):
         raise ConfigError(f"output {folder} is there already; name a folder that is new or empty")
+
+
+@contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[None]:
+    """Leave no folder of an evaluation that is refused before it has any result."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _new_folder(output: str | None, run_dir: Path | None) -> Path:

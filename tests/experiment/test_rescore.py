@@ -433,6 +433,8 @@ def test_a_run_without_calibration_says_what_is_missing(
     options = (f"dataset.root={other}", "thresholds.image_rate=0.1")
     said = refused(*options, source=tmp_path / "old")
     assert "thresholds.image_rate needs normal images that were not trained on" in said
+    assert main([str(tmp_path / "old"), *options]) == 1
+    assert not list((tmp_path / "old").glob("evaluations/*"))
     folder = evaluate(f"dataset.root={other}", "threshold=0.5", source=tmp_path / "old")
     assert thresholds_in(folder).pixel.value == 0.5
 
