@@ -238,7 +238,7 @@ def test_a_name_with_an_apostrophe_is_found_again(uri: str, run_dir: Path):
     with pytest.raises(FileNotFoundError, match=r"has no models:/Ann's brick/2; .* has 1$"):
         open_model("models:/Ann's brick/2", tracking_uri=uri)
     with pytest.raises(ValueError, match="it may hold one kind of quotes"):
-        register(run_id, name="Ann's \"brick\"", tracking_uri=uri)
+        register(run_id, name='Ann\'s "brick"', tracking_uri=uri)
 
 
 def test_a_model_with_another_threshold_is_a_model_of_its_own(
