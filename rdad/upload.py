@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rdad.config.foreign import read_config
 from rdad.runs.ending import reader_may_leave
-from rdad.runs.files import HISTORY_FILE, METRICS_FILE, read_metrics, write_json
+from rdad.runs.files import HISTORY_FILE, METRICS_FILE, read_history, read_metrics, write_json
 from rdad.runs.folder import alone_in, have_a_home
 from rdad.runs.names import VisibleFormatter, visible
 from rdad.runs.record import CONFIG_FILE, NOWHERE, RECORD_FILE, read_record
@@ -100,6 +100,8 @@ def _send(
 
     The run's id is written down as soon as there is one, so that a second try goes on in it.
     """
+    metrics = read_metrics(run_dir) if (run_dir / METRICS_FILE).is_file() else {}
+    read_history(run_dir)  # a table that cannot be sent leaves no run half told
     facts = {name: record[name] for name in FACTS}
     tracker.start(**facts, run_id=run_id, started=_moment(record, "started"))
     if tracker.run_id is None:
@@ -107,7 +109,6 @@ def _send(
     known = {"uri": tracker.shown_uri, "run_id": tracker.run_id}
     unsent = {"tracking": known | {"error": "not sent in full"}}
     write_json(run_dir / RECORD_FILE, record | unsent)
-    metrics = read_metrics(run_dir) if (run_dir / METRICS_FILE).is_file() else {}
     tracker.finish(run_dir, STATUS[record["status"]], metrics, _moment(record, "ended"))
     write_json(run_dir / RECORD_FILE, record | {"tracking": known | {"error": tracker.error}})
 

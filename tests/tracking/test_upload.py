@@ -205,6 +205,17 @@ def test_a_bad_folder_is_reported_and_the_others_are_sent(
     assert len(all_runs(uri)) == 1
 
 
+@pytest.mark.parametrize("name", ["history.csv", "metrics.json"])
+def test_of_a_folder_with_a_spoilt_table_nothing_is_sent(
+    name: str, uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = make_run_folder(tmp_path / "run")
+    (run_dir / name).write_text("epoch,train/loss\none,two\n")
+    assert main([str(run_dir), "--uri", uri]) == 1
+    assert name in capsys.readouterr().err
+    assert not all_runs(uri)
+
+
 def test_a_dead_store_gives_one_message_and_exit_code_1(tmp_path: Path) -> None:
     run_dir = make_run_folder(tmp_path / "run")
     before = (run_dir / "run.json").read_bytes()
