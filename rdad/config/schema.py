@@ -25,7 +25,7 @@ from rdad.model.precision import AUTO, OF_LIGHTNING
 TRAIN_SECONDS = "train_seconds"
 OBJECTIVES = (
     *(f"test/{scope}_{name}" for scope in ("image", "pixel") for name in ("auroc", "ap", "f1_max")),
-    "test/aupro",
+    *("test/seg_f1", "test/au_spro", "test/aupro"),
     TRAIN_SECONDS,
 )
 LOSSES = (

@@ -211,6 +211,7 @@ def test_own_folders_without_defects_train_and_say_what_is_undefined(
         "dataset.image_size=[64,64]",
         *SCORES_ALONE,
         "trainer.max_epochs=1",
+        "objective=[test/au_spro,train_seconds]",  # the first is of another data set
         "tracking=off",
         "hydra.run.dir=run",
         folder=tmp_path,
