@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trained_runs import MADE
-
 SECRET = "known-to-nobody"
 PLACES = {  # of what is written to, among an event's arguments
     "open": (0,),
@@ -32,7 +30,7 @@ _watching: "list[Box]" = []
 class Box:
     """`work` is the case's; `home`, `tmp` and `outside` lie beside it and stay as they are.
 
-    The cache, which lies beside all boxes, may be written to, and the networks that the tests make.
+    The cache, which lies beside all boxes, may be written to.
     """
 
     def __init__(self, place: Path, name: str) -> None:
@@ -70,7 +68,7 @@ class Box:
         if not isinstance(place, str | bytes | os.PathLike):
             return True
         path = Path(os.path.realpath(os.fsdecode(place)))
-        mine = (self.work, self.tmp, self.cache, Path(MADE.name))
+        mine = (self.work, self.tmp, self.cache)
         return path == Path(os.devnull) or any(map(path.is_relative_to, mine))
 
     def _beside(self) -> set[tuple[Path, bytes]]:
