@@ -2,14 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from rdad.results import curves
 from rdad.runs.files import write_atomic
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -18,7 +18,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell makes what it starts in the background deaf to Ctrl-C, and all that is started from there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-WRITE_CHART = curves.write_chart
 REPO = Path(__file__).resolve().parent.parent
 SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
     *("benchmark", "experiment", "fuzz", "hydra_plugins", "integration", "tracking"),
@@ -63,24 +62,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_charts() -> Iterator[None]:
+def small_charts() -> Iterator[Callable[..., None]]:
     """One grey pixel for each chart that a test's own process would draw, for a second each run.
 
-    Commands draw theirs, and so do tests that ask for `charts`.
+    Commands draw theirs, and so do tests that ask for `charts`; gives what draws them. Imported
+    here, as numpy reads the number of its threads, once, from the variable above.
     """
+    curves = import_module("rdad.results.curves")
+    drawing: Callable[..., None] = curves.write_chart
 
     def pixel(path: Path, figure: object) -> None:
         write_atomic(path, partial(Image.new("L", (1, 1)).save, format="png"))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(curves, "write_chart", pixel)
-        yield
+        yield drawing
 
 
 @pytest.fixture
-def charts(monkeypatch: pytest.MonkeyPatch) -> None:
+def charts(small_charts: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts are drawn."""
-    monkeypatch.setattr(curves, "write_chart", WRITE_CHART)
+    monkeypatch.setattr("rdad.results.curves.write_chart", small_charts)
 
 
 @pytest.fixture(scope="session")

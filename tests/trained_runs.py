@@ -28,12 +28,12 @@ def make_trained_run(
 ) -> Path:
     """A run folder that `load_run` opens; with `weights`, its model.pt needs that file."""
     make_run_folder(folder, **record)
-    (folder / MODEL_FILE).write_bytes(_model_file(threshold, weights))
+    (folder / MODEL_FILE).write_bytes(_model(threshold, weights))
     return folder
 
 
 @functools.cache
-def _model_file(threshold: float | None, weights: Path | None) -> bytes:
+def _model(threshold: float | None, weights: Path | None) -> bytes:
     """Made once, as to draw and to write the weights takes a second."""
     torch.manual_seed(0)
     arguments = ARGUMENTS | ({"pre_trained": True, "weights": str(weights)} if weights else {})
