@@ -22,6 +22,9 @@ from rdad.training.progress import epochs_of
 
 log = logging.getLogger(__name__)
 
+WATCHED = "watch/"  # before the names of metrics of the test images while training
+OF_VALIDATIONS = ("val/", WATCHED)
+
 Report = Callable[[Mapping[str, float], int], None]
 
 
@@ -50,12 +53,17 @@ class EpochReport(Callback):
         self.run_dir, self.report, self.log_lines = run_dir, report, log_lines
         self._started = self._epoch_started = 0.0
         self._seconds_before = 0.0
+        self._validated = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._epoch_started = time.perf_counter()
+        self._validated = False
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._validated = True
 
     @property
     def train_seconds(self) -> float:
@@ -73,7 +81,11 @@ class EpochReport(Callback):
         if not trainer.is_global_zero:
             return
         epoch = trainer.current_epoch + 1
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        figures = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if self._validated or not name.startswith(OF_VALIDATIONS)  # Lightning keeps old ones
+        }
         row = {**figures, "train/epoch_seconds": seconds}
         append_history(self.run_dir, {"epoch": epoch, **row})
         self.report(row, epoch)
@@ -112,9 +124,6 @@ class Checkpoint(Callback):
             write_atomic(self.path, trainer.save_checkpoint)
         else:
             trainer.save_checkpoint(self.path)
-
-
-WATCHED = "watch/"  # before the names of metrics of the test images while training
 
 
 class CachedFeatures(Callback):

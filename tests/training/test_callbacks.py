@@ -41,6 +41,16 @@ def test_a_training_stops_early_and_leaves_its_learning_rates_with_a_logger(tmp_
     assert float(logged[-1]) == pytest.approx(history[1]["train/lr"])
 
 
+@pytest.mark.parametrize("validation", ["split", "test"])
+def test_an_epoch_without_validation_has_no_figure_of_one(validation: str, tmp_path: Path) -> None:
+    every_second = ("trainer.check_val_every_n_epoch=2", "trainer.max_epochs=3")
+    run(config(*every_second, f"dataset.validation={validation}", "model.sigma=1"), tmp_path)
+    of_validations = [{name.split("/")[0] for name in row} for row in read_history(tmp_path)]
+    seen = {"split": {"val"}, "test": {"val", "watch"}}[validation]
+    always = {"epoch", "train"}
+    assert of_validations == [always, always | seen, always]
+
+
 @pytest.mark.parametrize("validation", ["none", "test"])
 def test_nothing_stops_by_what_is_not_of_validation_images(validation: str) -> None:
     with pytest.raises(ConfigError, match=f"dataset.validation=split; found.*{validation}"):
