@@ -11,7 +11,7 @@ from rdad.results.text_table import Table, aligned
 from rdad.runs.files import read_history, resolved
 from rdad.sweep.answer import paired_interval
 from rdad.sweep.comparison import BETWEEN, CATEGORY, SEED, mean, metric_names, setting_name
-from rdad.sweep.jobs import Job, Value
+from rdad.sweep.jobs import Job, Value, renames
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")
 REACHED = "aupro"
@@ -50,7 +50,7 @@ def differences(
     """The means of the setting called `against`, and the difference of each one from it.
 
     Settings are what varies within a folder, but for category and seed; what differs between
-    folders, as their data sets do, is no part of a setting.
+    folders, as their data sets and the lengths that these need do, is no part of a setting.
 
     Args:
         folders: Of the sweeps.
@@ -101,11 +101,8 @@ def _cells(jobs: Sequence[Job], folders: Sequence[Path]) -> dict[str, dict[Cell,
         job.folder: next(one for one in homes if resolved(job.folder).is_relative_to(one))
         for job in jobs
     }
-    values: dict[tuple[Path, str], set[Value | None]] = {}
-    for job in jobs:
-        for key, value in job.setting.items():
-            values.setdefault((home[job.folder], key), set()).add(value)
-    varied = {key for (_, key), found in values.items() if len(found) > 1}
+    together = [[job for job in jobs if home[job.folder] == one] for one in dict.fromkeys(homes)]
+    varied = _varied(together)
     cells: dict[str, dict[Cell, Job]] = {}
     for job in jobs:
         own = {key: value for key, value in job.setting.items() if key in varied}
@@ -113,6 +110,28 @@ def _cells(jobs: Sequence[Job], folders: Sequence[Path]) -> dict[str, dict[Cell,
         place = (home[job.folder], str(own.get(CATEGORY)), str(own.get(SEED)))
         cells.setdefault(name, {})[place] = job
     return cells
+
+
+def _varied(together: Sequence[Sequence[Job]]) -> list[str]:
+    """What varies in one of the folders, but for what only gives that another name in each.
+
+    So the steps of a training are no part of a setting where they go with its batch size, also
+    where each folder's data set has a number of its own.
+    """
+    kept: list[str] = []
+    for key in dict.fromkeys(key for jobs in together for job in jobs for key in job.setting):
+        folders = [jobs for jobs in together if len(set(_column(jobs, key))) > 1]
+        renamed = any(
+            all(renames(_column(jobs, key), _column(jobs, other)) for jobs in folders)
+            for other in kept
+        )
+        if folders and not renamed:
+            kept.append(key)
+    return kept
+
+
+def _column(jobs: Sequence[Job], key: str) -> list[Value | None]:
+    return [job.setting.get(key) for job in jobs]
 
 
 def _difference(

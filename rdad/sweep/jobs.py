@@ -111,7 +111,7 @@ def swept(jobs: Sequence[Job]) -> dict[str, list[Value | None]]:
             columns.setdefault(key, given)
     for name in dict.fromkeys(name for job in jobs for name in job.params):
         values = [job.params.get(name) for job in jobs]
-        if _differ(values) and not any(_renames(values, other) for other in columns.values()):
+        if _differ(values) and not any(renames(values, other) for other in columns.values()):
             columns.setdefault(name, values)
     return columns
 
@@ -184,6 +184,6 @@ def _follows(values: Sequence[Value | None], given: Sequence[Value | None]) -> b
     return len(pairs) == len({one for one, _ in pairs})
 
 
-def _renames(values: Sequence[Value | None], other: Sequence[Value | None]) -> bool:
+def renames(values: Sequence[Value | None], other: Sequence[Value | None]) -> bool:
     """Whether two columns differ in what they call things only."""
     return _follows(values, other) and _follows(other, values)

@@ -50,6 +50,17 @@ def test_pairs_are_of_one_sweep_and_seed_and_what_differs_between_sweeps_is_no_s
     assert other.seconds == pytest.approx([0.5] * 4) and other.pairs == 4
 
 
+def test_a_length_that_goes_with_the_batch_size_is_no_setting(tmp_path: Path) -> None:
+    for category, steps in (("toothbrush", 120), ("screw", 200)):
+        for batch in (16, 8):
+            values = {"batch_size": batch, "max_steps": steps * 16 // batch, "seed": 1}
+            make_job(tmp_path / category, f"{batch}", {"aupro": 0.9}, category=category, **values)
+    folders = [tmp_path / "toothbrush", tmp_path / "screw"]
+    means, found = differences(read_jobs(folders), folders, "batch_size 16")
+    assert {one.setting: one.pairs for one in found} == {"batch_size 16": 2, "batch_size 8": 2}
+    assert means["aupro"] == pytest.approx(0.9)
+
+
 def test_steps_are_counted_until_the_watched_figure_is_the_others_last(
     folders: list[Path],
 ) -> None:
