@@ -172,6 +172,7 @@ RECIPES = (
     Recipe("  with cudnn.benchmark", tuned=True),
     Recipe("+ compile=default", mode="default"),
     Recipe("+ compile=reduce-overhead", mode="reduce-overhead"),
+    Recipe("  and cudnn.benchmark", tuned=True, mode="reduce-overhead"),
 )
 
 

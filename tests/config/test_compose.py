@@ -84,6 +84,17 @@ def test_experiment_paper_is_the_published_run_and_gives_way_to_overrides():
     assert (changed.model.backbone, changed.seed) == ("resnet18", 9)
 
 
+def test_experiment_best_is_one_recipe_that_quick_follows_and_that_gives_way_to_overrides():
+    best, quick = load_config("experiment=best"), load_config("experiment=quick")
+    assert (best.model.optimizer, best.model.lr, best.model.loss) == ("adamw", 0.002, "loose")
+    assert best.dataset.batch_size == 8 and best.trainer.max_epochs == 200
+    assert quick.trainer.max_epochs == 12
+    quick.trainer.max_epochs = best.trainer.max_epochs
+    assert quick == best
+    changed = load_config("experiment=quick", "loss=global_cosine", "optimizer=adam")
+    assert (changed.model.loss, changed.model.lr) == ("global_cosine", 0.005)
+
+
 def test_model_node_takes_its_size_from_the_data_and_its_seed_reaches_the_data():
     cfg = load_config("dataset.image_size=[64,96]", "seed=7")
     assert cfg.model.input_size == [64, 96]

@@ -45,7 +45,7 @@ def test_a_chosen_group_is_shown_alone_with_what_its_files_say() -> None:
 
 def test_an_experiment_is_shown_with_all_that_it_changes() -> None:
     lines = shown("experiment=fast")
-    assert any(one.startswith("  max_epochs: 140 ") for one in lines)
+    assert any(one.startswith("  max_epochs: 80 ") for one in lines)
     assert any(one.startswith("seed: 0 ") for one in lines)
 
 
