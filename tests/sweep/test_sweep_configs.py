@@ -62,7 +62,7 @@ def test_every_job_of_the_ablation_is_short_and_small_and_a_score_costs_no_train
     cfg = composed("sweep=ablation")
     fixed = [one for one in overrides(cfg).values() if not one.is_sweep_override()]
     said = [f"{one.get_key_element()}={one.get_value_element_as_str()}" for one in fixed]
-    assert {"dataset.image_size=[128,128]", "trainer.max_steps=300"} <= set(said)
+    assert {"dataset.image_size=[128,128]", "trainer.max_epochs=60"} <= set(said)
     trainings = [job[1:] for job in named_jobs(cfg)]
     assert trainings[:12] == trainings[12:]
 
