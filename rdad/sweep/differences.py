@@ -124,6 +124,7 @@ def _varied(together: Sequence[Sequence[Job]]) -> list[str]:
         renamed = any(
             all(renames(_column(jobs, key), _column(jobs, other)) for jobs in folders)
             for other in kept
+            if other != SEED
         )
         if folders and not renamed:
             kept.append(key)

@@ -61,6 +61,14 @@ def test_a_length_that_goes_with_the_batch_size_is_no_setting(tmp_path: Path) ->
     assert means["aupro"] == pytest.approx(0.9)
 
 
+def test_what_goes_with_a_seed_is_a_setting_all_the_same(tmp_path: Path) -> None:
+    for seed, optimizer in enumerate(("adam", "adamw"), 1):
+        values = {"seed": seed, "optimizer": optimizer}
+        make_job(tmp_path, optimizer, {"aupro": 0.9}, category="screw", **values)
+    _, found = differences(read_jobs([tmp_path]), [tmp_path], "optimizer adam")
+    assert {one.setting: one.pairs for one in found} == {"optimizer adam": 1, "optimizer adamw": 0}
+
+
 def test_steps_are_counted_until_the_watched_figure_is_the_others_last(
     folders: list[Path],
 ) -> None:
