@@ -10,15 +10,16 @@ from typing import cast
 
 import commands
 import pytest
+from omegaconf import OmegaConf
 from toy_sweeps import jobs, make_app, sweep
 
+from hydra_plugins.rdad.launcher import LauncherError
 from hydra_plugins.rdad.parallel import _end
 
 PARALLEL = ["hydra/launcher=parallel", "hydra.launcher.preload=[]"]
 LAUNCHERS = [
     (" ".join(PARALLEL), "hydra_plugins.rdad.parallel"),
     ("hydra/launcher=slurm_local", "hydra_plugins.hydra_submitit_launcher"),
-    ("hydra/launcher=ray_cluster", "ray"),
 ]
 
 
@@ -87,24 +88,42 @@ def test_a_stopped_sweep_leaves_no_job_behind(app: Path, stop: signal.Signals) -
     assert not any(Path("/proc", note.read_text()).exists() for note in notes)
 
 
-def test_a_job_on_ray_has_a_process_and_threads_of_its_own_and_dies_alone(app: Path) -> None:
+def test_jobs_on_ray_have_processes_and_threads_of_their_own_and_die_alone(app: Path) -> None:
+    """One cluster for all that is to be shown of it, as it takes its time to start."""
     pytest.importorskip("ray", reason="needs the extra `ray`")
     share = ["hydra.launcher.ray.init.num_cpus=4", "hydra.launcher.ray.remote.num_cpus=2"]
-    done = sweep(app, "hydra/launcher=ray_cluster", *share, "kind=threads,killed,fine")
+    kinds = "kind=threads,killed,broken,waits"
+    done = sweep(app, "hydra/launcher=ray_cluster", *share, kinds, "y=1,2")
     assert done.returncode == 1
-    assert "job 1: its process died" in done.stderr and "Traceback" not in done.stderr
+    assert "job 2: its process died" in done.stderr and "Traceback" not in done.stderr
     ran = jobs(app)
-    assert list(ran) == [0, 2]
-    assert ran[0]["threads"] == 2
-    assert ran[0]["process"] != ran[2]["process"]
+    assert list(ran) == [
+        0,
+        1,
+        6,
+        7,
+    ]  # beside a killed and a broken job; the last two waited for each other
+    assert [ran[number]["threads"] for number in (0, 1)] == [2, 2]
+    assert len({job["process"] for job in ran.values()}) == 4
 
 
-def test_a_job_that_asks_for_more_than_the_machine_has_does_not_wait_for_it(app: Path) -> None:
-    pytest.importorskip("ray", reason="needs the extra `ray`")
-    share = ["hydra.launcher.ray.init.num_cpus=1", "hydra.launcher.ray.remote.num_cpus=2"]
-    done = sweep(app, "hydra/launcher=ray_cluster", *share, "y=1,2")
-    assert done.returncode == 1
-    assert "ray.remote.num_cpus is 2, more than the 1 of this machine's own cluster" in done.stderr
+def test_a_job_that_asks_for_more_than_the_machine_has_does_not_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray", reason="needs the extra `ray`")
+    from hydra_plugins.rdad._ray_cluster import RayLauncher
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)  # as a cluster takes its time to start
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
+    share = {"init": {"address": None}, "remote": {"num_cpus": 2}}
+    launcher = RayLauncher(OmegaConf.create(share))
+    hydra = {"hydra_logging": None, "verbose": False}
+    launcher.setup(
+        hydra_context=None, task_function=None, config=OmegaConf.create({"hydra": hydra})
+    )
+    said = "ray.remote.num_cpus is 2, more than the 1 of this machine's own cluster"
+    with pytest.raises(LauncherError, match=said):
+        launcher.launch([["y=1"], ["y=2"]], 0)
 
 
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(app: Path) -> None:
