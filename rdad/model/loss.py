@@ -1,11 +1,10 @@
 """Cosine distances that the decoder learns by."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 LossName = Literal[
@@ -109,14 +108,14 @@ class _WeightedGradient(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: FunctionCtx, features: Tensor, weights: Tensor) -> Tensor:
-        context.save_for_backward(weights)
+    def forward(ctx: Any, features: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(weights)
         return features.view_as(features)
 
     @staticmethod
-    def backward(context: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        (weights,) = context.saved_tensors
-        return gradient * weights, None
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor, None]:
+        (weights,) = ctx.saved_tensors
+        return grad_outputs[0] * weights, None
 
 
 class ReverseDistillationLoss(nn.Module):
