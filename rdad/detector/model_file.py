@@ -19,7 +19,7 @@ from rdad.metrics.thresholds import Thresholds
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.precision import FLOAT32, checked_precision
 from rdad.model.torch_model import ReverseDistillationModel
-from rdad.model.weights import read_plain
+from rdad.model.weights import NothingDrawn, read_plain
 from rdad.runs.files import irregular, write_atomic
 from rdad.runs.names import expanded
 
@@ -94,7 +94,8 @@ def load_trained_model(
     content = _read(path)
     with _rebuilding(path):
         arguments = _arguments(content, weights)
-        model = ReverseDistillationModel(**arguments)
+        with NothingDrawn():
+            model = ReverseDistillationModel(**arguments)
         _fill(model, content)
     source = "the file itself" if "encoder" in content else arguments["weights"]
     _check_encoder(model.encoder, content, path, source=source)
@@ -151,7 +152,9 @@ def copy_with_encoder(path: Path, copy: Path, *, weights: str | Path | None = No
         with _rebuilding(path):
             arguments = content["arguments"]
             source = str(weights or arguments["weights"] or DEFAULT_WEIGHTS)
-            encoder = Encoder(_backbone(arguments["backbone"]), arguments["layers"], source)
+            backbone = _backbone(arguments["backbone"])
+            with NothingDrawn():
+                encoder = Encoder(backbone, arguments["layers"], source)
         _check_encoder(encoder, content, path, source=source)
         content["encoder"] = encoder.network.state_dict()
     write_atomic(copy, lambda draft: _save(content, draft, copy))

@@ -114,6 +114,7 @@ def _checkpoint(
     from rdad.detector.trained_model import TrainedModel
     from rdad.model.geometry import LAYERS
     from rdad.model.torch_model import ReverseDistillationModel
+    from rdad.model.weights import NothingDrawn
 
     backbone, layers, image_size = choices.values()
     if backbone is None:
@@ -121,8 +122,9 @@ def _checkpoint(
             f"{path} is a checkpoint of the authors' program, which does not say its backbone; "
             "name it, as in backbone=wide_resnet50_2"
         )
-    model = ReverseDistillationModel(
-        backbone, image_size or AUTHORS_SIZE, layers or LAYERS, "add", weights=weights
-    )
+    with NothingDrawn():
+        model = ReverseDistillationModel(
+            backbone, image_size or AUTHORS_SIZE, layers or LAYERS, "add", weights=weights
+        )
     model.load_rd4ad_checkpoint(path)
     return TrainedModel(model.eval(), None, path.stem)

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 StateDict = Mapping[str, Tensor]
 
@@ -47,6 +48,23 @@ def read_state_dict(path: Path) -> StateDict:
 
 def is_state_dict(loaded: Any) -> TypeGuard[StateDict]:
     return isinstance(loaded, Mapping) and all(isinstance(v, Tensor) for v in loaded.values())
+
+
+class NothingDrawn(TorchFunctionMode):
+    """As a context: weights of networks made in it are not drawn, as others take their place.
+
+    To draw those of a WideResNet-50 and its decoder takes seconds.
+    """
+
+    DRAWING = (Tensor.normal_, Tensor.uniform_)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in self.DRAWING or getattr(func, "__module__", "") == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def weights_digest(*networks: nn.Module) -> str:

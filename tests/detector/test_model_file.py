@@ -65,7 +65,9 @@ def resnet18_file(tmp_path: Path) -> str:
 def test_network_comes_back_with_the_same_maps_to_the_last_bit(changed: dict, tmp_path: Path):
     path, model = saved(tmp_path, **changed)
     torch.manual_seed(1)
+    state = torch.get_rng_state()
     again = load_trained_model(path).model
+    assert torch.equal(torch.get_rng_state(), state)  # no weights are drawn to be thrown away
     assert not again.training
     images = pixels(size=model.input_size)
     assert torch.equal(again(images), model(images))
