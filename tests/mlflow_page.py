@@ -10,7 +10,7 @@ import pytest
 from servers import START_SECONDS, free_port, program
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 SWITCHES = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -38,25 +38,35 @@ def mlflow_ui(uri: str, log: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def browser_page() -> Iterator["Page"]:
-    """An empty page of a browser that knows nothing of earlier ones."""
+def running_browser() -> Iterator["Browser"]:
+    """A browser, for the pages of several tests: it takes seconds to start."""
+    path = chromium()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES.split())
+        browser = playwright.chromium.launch(executable_path=path, args=SWITCHES.split())
         try:
-            page = browser.new_page(viewport={"width": 1500, "height": 1000})
-            page.set_default_timeout(START_SECONDS * 1000)
-            yield page
+            yield browser
         finally:
             browser.close()
 
 
 @contextlib.contextmanager
-def offline_page() -> Iterator[tuple["Page", list[str]]]:
-    """A page of a browser without a network; and what went wrong in it, or was fetched, so far."""
+def empty_page(browser: "Browser") -> Iterator["Page"]:
+    """A page that knows nothing of earlier ones."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.set_default_timeout(START_SECONDS * 1000)
+    try:
+        yield page
+    finally:
+        page.context.close()
+
+
+@contextlib.contextmanager
+def offline_page(browser: "Browser") -> Iterator[tuple["Page", list[str]]]:
+    """A page without a network; and what went wrong in it, or was fetched, so far."""
     troubles: list[str] = []
-    with browser_page() as page:
+    with empty_page(browser) as page:
         page.set_default_timeout(60_000)
         page.context.set_offline(True)
         page.on("console", lambda message: troubles.append(message.text))

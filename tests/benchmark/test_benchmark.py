@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import commands
 import numpy as np
 import pytest
 import torch
+from image_folders import make_category
 
 from rdad.benchmark.clock import Row, Timing, in_turn, peak_bytes
 from rdad.benchmark.report import conclusions, heard_from
@@ -19,15 +21,10 @@ from rdad.data.samples import Sample
 
 CPU = torch.device("cpu")
 PEAK = 100.0  # GFLOP/s
-TINY = [
-    "backbone=resnet18",
-    "image_size=[32,64]",
-    "batch_size=2",
-    "images=2",
-    "rounds=1",
-    "device=cpu",
-    "hydra.run.dir=run",
-]
+REPO = Path(__file__).parents[2]
+PAGE = (REPO / "docs" / "results.md").read_text(encoding="utf-8")
+(COMMAND,) = re.findall(r"^\$ python (-m rdad\.benchmark .+)$", PAGE, flags=re.MULTILINE)
+TINY = ["image_size=[32,64]", "batch_size=2", "images=2", "rounds=1", "device=cpu"]
 
 
 def benchmark(*arguments: str, folder: Path) -> commands.Done:
@@ -36,8 +33,10 @@ def benchmark(*arguments: str, folder: Path) -> commands.Done:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The command of docs/results.md on a few small images: its folder, and what it printed."""
     folder = tmp_path_factory.mktemp("benchmark")
-    done = benchmark(*TINY, folder=folder)
+    make_category(folder / "data" / "mvtec_ad" / "toothbrush")
+    done = commands.run(*COMMAND.split(), *TINY, "hydra.run.dir=run", folder=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
 

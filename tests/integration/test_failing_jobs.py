@@ -5,15 +5,13 @@ import shutil
 from pathlib import Path
 
 import commands
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from image_folders import SIDE, make_category
 
 from rdad.runs.record import read_record
 
 TESTS = Path(__file__).parent.parent
-SIDE = 64
 JOBS = range(7)
 SPOON, UNREADABLE, KILLED, OUT_OF_RANGE, DISK_FULL = FAILING = (1, 2, 3, 5, 6)
 MARKER = "trouble"  # tests/trouble.py kills and fills while it stands
@@ -24,21 +22,6 @@ REASONS = {
     OUT_OF_RANGE: "model.sigma must be in [0, 10000]; found -1",
     DISK_FULL: "OSError: [Errno 27] File too large",
 }
-
-
-def make_category(folder: Path) -> None:
-    """Eight normal images, two good ones to test and two with a hole."""
-    random = np.random.default_rng(0)
-    for place, count in (("train/good", 8), ("test/good", 2), ("test/hole", 2)):
-        (folder / place).mkdir(parents=True)
-        for number in range(count):
-            pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / place / f"{number:03}.png")
-    (folder / "ground_truth" / "hole").mkdir(parents=True)
-    for number in range(2):
-        mask = np.zeros((SIDE, SIDE), np.uint8)
-        mask[8:24, 8:24] = 255
-        Image.fromarray(mask).save(folder / "ground_truth" / "hole" / f"{number:03}_mask.png")
 
 
 def write_experiments(folder: Path) -> None:

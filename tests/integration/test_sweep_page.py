@@ -5,7 +5,7 @@ from pathlib import Path
 
 import commands
 import pytest
-from mlflow_page import browser_page, chromium, mlflow_ui
+from mlflow_page import chromium, empty_page, mlflow_ui, running_browser
 from mlflow_stores import new_store
 
 from rdad import compare_runs
@@ -43,7 +43,11 @@ def test_the_printed_page_shows_each_job_what_differs_and_its_image_auroc(
     page_path = re.findall(r"http://127\.0\.0\.1:5000(/#\S*compareRunsMode=CHART\S*)", printed)[-1]
     store, log = f"sqlite:///{folder}/mlflow.db", tmp_path / "ui.log"
     names = [f"sigma {sigma:g} · brick efficientnet_lite0 add layer1" for sigma in frame["sigma"]]
-    with mlflow_ui(store, log) as address, browser_page() as page:
+    with (
+        mlflow_ui(store, log) as address,
+        running_browser() as browser,
+        empty_page(browser) as page,
+    ):
         page.goto(address + page_path, wait_until="commit")
         card = page.get_by_test_id("experiment-view-compare-runs-card")
         card = card.filter(has=page.get_by_text("test/image_auroc", exact=True))

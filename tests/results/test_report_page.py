@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from mlflow_page import chromium, offline_page
+from mlflow_page import offline_page, running_browser
 from PIL import Image
 from report_folders import THRESHOLDS, make_samples, write_report
 
@@ -16,7 +16,7 @@ from rdad.metrics.thresholds import Threshold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 TYPES = ["good"] * 6 + ["bent"] * 4 + [HOSTILE] * 2
@@ -46,11 +46,16 @@ def names(page: "Page") -> list[str]:
     return [text.rsplit("/", 1)[1] for text in texts]
 
 
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    with running_browser() as found:
+        yield found
+
+
 @pytest.fixture
-def opened() -> "Iterator[Page]":
+def opened(browser: "Browser") -> "Iterator[Page]":
     """A page of a browser without a network, in which nothing may go wrong."""
-    chromium()
-    with offline_page() as (page, troubles):
+    with offline_page(browser) as (page, troubles):
         yield page
     assert troubles == []
 

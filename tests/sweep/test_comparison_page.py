@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow_page import chromium, offline_page
+from mlflow_page import offline_page, running_browser
 from report_folders import THRESHOLDS, held, make_samples, write_report
 from sweep_folders import make_job
 
@@ -16,7 +16,7 @@ from rdad.sweep.comparison_page import write_comparison_page
 from rdad.sweep.jobs import read_jobs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 TYPES = ["good", "good", "bent", HOSTILE]
@@ -105,11 +105,16 @@ def test_scores_whose_last_row_is_cut_off_cost_their_images_and_nothing_else(
     assert [list(one["cells"]) for one in images(tmp_path / "x.html")] == [["0"]] * 4
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    with running_browser() as found:
+        yield found
+
+
 @pytest.fixture
-def opened(page_file: Path) -> Iterator["Page"]:
+def opened(browser: "Browser", page_file: Path) -> Iterator["Page"]:
     """The page in a browser, in which nothing may go wrong and nothing is fetched."""
-    chromium()
-    with offline_page() as (page, troubles):
+    with offline_page(browser) as (page, troubles):
         page.goto(page_file.as_uri())
         page.locator("#same img.heat").first.wait_for()
         yield page

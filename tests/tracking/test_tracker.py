@@ -257,9 +257,10 @@ def test_an_interrupted_store_initialisation_leaves_no_half_made_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    process = Command(["-c", RACE, str(tmp_path), "job", "0", "1"], tmp_path)
+    process = Command(["-c", RACE, str(tmp_path), "job", "1", "1"], tmp_path)
     folder = tmp_path / "0"
     while not list(folder.glob(".mlflow-*/mlflow.db")):
+        assert process.poll() is None
         time.sleep(0.02)
     process.kill()
     process.communicate()
@@ -470,11 +471,14 @@ def test_there_is_no_commit_outside_a_checkout(tmp_path: Path) -> None:
 
 RACE = """
 import sys, time
+from pathlib import Path
 from rdad.tracking import MlflowTracker
 import mlflow
-folder, name, begin = sys.argv[1], sys.argv[2], float(sys.argv[3])
-for number in range(int(sys.argv[4])):
-    time.sleep(max(0, begin + 5 * number - time.time()))
+folder, name, rounds, racers = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
+for number in range(rounds):
+    (folder / f"{number}-{name}").touch()
+    while len(list(folder.glob(f"{number}-*"))) < racers:  # until all are there
+        time.sleep(0.01)
     tracker = MlflowTracker(f"sqlite:///{folder}/{number}/mlflow.db", system_metrics=False)
     tracker.start(experiment="race", run_name=name, params={"name": name}, tags={})
     for step in range(20):
@@ -486,10 +490,8 @@ for number in range(int(sys.argv[4])):
 def test_four_processes_that_meet_an_empty_store_lose_nothing(tmp_path: Path) -> None:
     """By hand it was run with 10 rounds; MLflow's own client loses three of four processes."""
     rounds = 2
-    begin = time.time() + 5  # until all four have started
-    arguments = [str(begin), str(rounds)]
     processes = [
-        Command(["-c", RACE, str(tmp_path), f"job-{name}", *arguments], tmp_path)
+        Command(["-c", RACE, str(tmp_path), f"job-{name}", str(rounds), "4"], tmp_path)
         for name in range(4)
     ]
     said = [process.communicate(timeout=120) for process in processes]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from image_folders import SIDE, make_category
 from mlflow_stores import new_store, server_over
 from omegaconf import OmegaConf, open_dict
 from PIL import Image
@@ -17,26 +18,12 @@ from rdad.config.parameters import parameters, training_settings
 from rdad.runs.record import read_record
 from rdad.training.reuse import claimed, training_fingerprint
 
-SIDE = 64
-
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Eight small normal images and two to test, and a cache of this test's own."""
     monkeypatch.setenv("RDAD_CACHE_DIR", str(tmp_path / "cache"))
-    random = np.random.default_rng(0)
-    for place, count in (("train/good", 8), ("test/good", 2), ("test/hole", 2)):
-        folder = tmp_path / "data" / "part" / place
-        folder.mkdir(parents=True)
-        for number in range(count):
-            pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / f"{number}.png")
-    masks = tmp_path / "data" / "part" / "ground_truth" / "hole"
-    masks.mkdir(parents=True)
-    for number in range(2):
-        mask = np.zeros((SIDE, SIDE), np.uint8)
-        mask[8:24, 8:24] = 255
-        Image.fromarray(mask).save(masks / f"{number}_mask.png")
+    make_category(tmp_path / "data" / "part")
     return tmp_path / "data"
 
 
@@ -173,7 +160,7 @@ def test_an_option_that_nobody_listed_is_another_training_and_a_parameter(node: 
 
 def test_one_pixel_of_a_training_image_makes_it_another_training(data: Path) -> None:
     train(data, "first", "dataset.calibration=0")
-    path = data / "part" / "train" / "good" / "3.png"
+    path = data / "part" / "train" / "good" / "003.png"
     pixels = np.array(Image.open(path))
     pixels[0, 0, 0] ^= 1
     Image.fromarray(pixels).save(path)
@@ -182,7 +169,7 @@ def test_one_pixel_of_a_training_image_makes_it_another_training(data: Path) -> 
 
 def test_a_test_image_does_not(data: Path) -> None:
     train(data, "first")
-    path = data / "part" / "test" / "good" / "0.png"
+    path = data / "part" / "test" / "good" / "000.png"
     Image.fromarray(np.zeros((SIDE, SIDE, 3), np.uint8)).save(path)
     assert not train(data, "changed")["trained"]
 
