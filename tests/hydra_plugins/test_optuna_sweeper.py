@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 optuna = pytest.importorskip("optuna", reason="needs the extra `optuna`")
 
-SEARCH = ["hydra/sweeper=rdad_optuna", "hydra.sweeper.n_trials=12", "x=interval(-3, 3)"]
+SEARCH = ["hydra/sweeper=rdad_optuna", "hydra.sweeper.n_trials=8", "x=interval(-3, 3)"]
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def test_a_search_that_was_killed_goes_on_with_its_sixth_trial(app: Path) -> Non
     before = (app / "sweep/4/job.json").stat().st_mtime_ns
     done = search(app, "kind=killed_at_5")
     assert done.returncode == 0, done.stderr
-    assert [trial.number for trial in trials(app)] == list(range(12))
+    assert [trial.number for trial in trials(app)] == list(range(8))
     assert {trial.state.name for trial in trials(app)} == {"COMPLETE"}
-    assert list(jobs(app)) == list(range(12))
+    assert list(jobs(app)) == list(range(8))
     assert (app / "sweep/4/job.json").stat().st_mtime_ns == before
 
     never_killed = search(app, "hydra.sweep.dir=other")
