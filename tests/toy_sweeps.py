@@ -42,14 +42,14 @@ def main(cfg):
     if cfg.kind == "killed_at_5" and HydraConfig.get().job.num == 5 and not again.exists():
         again.touch()
         killed()
-    if cfg.kind == "waits":
+    if cfg.kind.startswith("waits"):
         Path(f"here_{cfg.y}").write_text(str(os.getpid()))
         deadline = time.monotonic() + 200
         while not (Path("here_1").exists() and Path("here_2").exists()):
             assert time.monotonic() < deadline, "the other job has not started"
             time.sleep(0.05)
     threads = None
-    if cfg.kind == "threads":
+    if cfg.kind.endswith("threads"):
         import torch
         threads = torch.get_num_threads()
     note(process=os.getpid(), x=cfg.x, y=cfg.y, resume=cfg.resume, threads=threads)

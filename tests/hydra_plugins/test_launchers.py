@@ -1,6 +1,5 @@
 """Jobs of a sweep run elsewhere: side by side, through a queue, on a cluster."""
 
-import json
 import os
 import signal
 import time
@@ -11,7 +10,6 @@ from typing import cast
 import commands
 import pytest
 from hydra.errors import CompactHydraException
-from image_folders import make_category
 from omegaconf import OmegaConf
 from toy_sweeps import jobs, make_app, sweep
 
@@ -93,19 +91,14 @@ def test_jobs_on_ray_have_processes_and_threads_of_their_own_and_die_alone(app: 
     """One cluster for all that is to be shown of it, as it takes its time to start."""
     pytest.importorskip("ray", reason="needs the extra `ray`")
     share = ["hydra.launcher.ray.init.num_cpus=4", "hydra.launcher.ray.remote.num_cpus=2"]
-    kinds = "kind=threads,killed,broken,waits"
+    kinds = "kind=killed,waits_threads"
     done = sweep(app, "hydra/launcher=ray_cluster", *share, kinds, "y=1,2")
     assert done.returncode == 1
-    assert "job 2: its process died" in done.stderr and "Traceback" not in done.stderr
+    assert "job 0: its process died" in done.stderr and "Traceback" not in done.stderr
     ran = jobs(app)
-    assert list(ran) == [
-        0,
-        1,
-        6,
-        7,
-    ]  # beside a killed and a broken job; the last two waited for each other
-    assert [ran[number]["threads"] for number in (0, 1)] == [2, 2]
-    assert len({job["process"] for job in ran.values()}) == 4
+    assert list(ran) == [2, 3]  # each of which waited for the other
+    assert [job["threads"] for job in ran.values()] == [2, 2]
+    assert ran[2]["process"] != ran[3]["process"]
 
 
 def test_a_job_that_asks_for_more_than_the_machine_has_does_not_wait_for_it(
@@ -141,21 +134,3 @@ def test_slurm_without_slurm_says_so_in_one_sentence(app: Path) -> None:
     assert done.returncode == 1
     assert "are you indeed on a slurm cluster?" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_named_sweep_trains_in_parallel(tmp_path: Path) -> None:
-    make_category(tmp_path / "data" / "part")
-    command = [
-        *("sweep=mode", "hydra/launcher=parallel", "hydra.sweep.dir=sweep"),
-        *("backbone=resnet18", "model.weights=null", "layers=layer1", "trainer=cpu"),
-        *("dataset=mvtec_ad", "dataset.root=data", "dataset.category=part"),
-        *("dataset.image_size=[64,96]", "trainer.max_epochs=1"),
-        *("tracking=off", "artifacts.maps=false", "artifacts.overlays=0"),
-    ]
-    done = commands.run("-m", "rdad.train", *command, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    folders = sorted((tmp_path / "sweep").glob("[0-9]*"))
-    assert [folder.name for folder in folders] == ["0_mode-add", "1_mode-multiply"]
-    for folder in folders:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        assert 0 <= metrics["test/image_auroc"] <= 1

@@ -82,7 +82,6 @@ def test_a_command_of_the_pages_runs(command: str, workplace: Path, resnet18_wei
         if "sweep=backbone_mode" in words:  # of one encoder, without a download of its weights
             words += ["backbone=resnet18", "model.weights=null"]
             words += ["artifacts.maps=false", "artifacts.report=false"]
-            words.remove("hydra/launcher=parallel")  # test_launchers has jobs side by side
     if "rdad.compare" in words:  # of the sweep that an earlier command made
         words[-1] = str(max((workplace / "multirun").glob("*/*")))
     if "rdad.export" in words:

@@ -12,6 +12,7 @@ from rdad import compare_runs
 
 SWEEP = [
     "model.sigma=2,8",
+    "backbone=resnet18",
     "model.weights=null",
     "layers=layer1",
     "dataset.image_size=[64,64]",
@@ -42,7 +43,7 @@ def test_the_printed_page_shows_each_job_what_differs_and_its_image_auroc(
     frame = compare_runs(folder / "sweep").sort_values("image_auroc", ascending=False)
     page_path = re.findall(r"http://127\.0\.0\.1:5000(/#\S*compareRunsMode=CHART\S*)", printed)[-1]
     store, log = f"sqlite:///{folder}/mlflow.db", tmp_path / "ui.log"
-    names = [f"sigma {sigma:g} · brick efficientnet_lite0 add layer1" for sigma in frame["sigma"]]
+    names = [f"sigma {sigma:g} · brick resnet18 add layer1" for sigma in frame["sigma"]]
     with (
         mlflow_ui(store, log) as address,
         running_browser() as browser,
@@ -54,7 +55,7 @@ def test_the_printed_page_shows_each_job_what_differs_and_its_image_auroc(
         for name in names:
             card.get_by_text(name).first.wait_for()
         page.get_by_text("2 matching runs").wait_for()
-        listed = page.get_by_role("link", name="efficientnet_lite0").all_inner_texts()
+        listed = page.get_by_role("link", name="resnet18").all_inner_texts()
         bars = card.inner_text()
     assert listed == names  # the best first
     for value in frame["image_auroc"]:
