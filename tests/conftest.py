@@ -3,14 +3,11 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from PIL import Image
-
-from rdad.runs.files import write_atomic
+from charts import grey_pixel
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # One core a process: tests run side by side, and torch's threads wait for each other busily.
@@ -63,19 +60,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def small_charts() -> Iterator[Callable[..., None]]:
-    """One grey pixel for each chart that a test's own process would draw, for a second each run.
+    """`grey_pixel` in place of what draws charts, which it gives for tests that ask for `charts`.
 
-    Commands draw theirs, and so do tests that ask for `charts`; gives what draws them. Imported
-    here, as numpy reads the number of its threads, once, from the variable above.
+    Imported here, as numpy reads the number of its threads, once, from the variable above.
     """
     curves = import_module("rdad.results.curves")
     drawing: Callable[..., None] = curves.write_chart
-
-    def pixel(path: Path, figure: object) -> None:
-        write_atomic(path, partial(Image.new("L", (1, 1)).save, format="png"))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(curves, "write_chart", pixel)
+        patch.setattr(curves, "write_chart", grey_pixel)
         yield drawing
 
 

@@ -42,9 +42,9 @@ PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTA
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
-def execute(words: list[str], folder: Path) -> None:
+def execute(words: list[str], folder: Path, *, charts: bool = False) -> None:
     """`words` are what follows `python`."""
-    done = commands.run(*words, folder=folder, timeout=600)
+    done = commands.run(*words, folder=folder, timeout=600, charts=charts)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -107,7 +107,7 @@ def test_the_demo_learns_in_a_quarter_of_its_epochs_at_half_the_size(
     tmp_path: Path,
 ) -> None:
     demo = ["-m", "rdad.train", "experiment=quick", "hydra.run.dir=run"]
-    execute([*demo, "trainer.max_epochs=3", "dataset.image_size=[128,128]"], tmp_path)
+    execute([*demo, "trainer.max_epochs=3", "dataset.image_size=[128,128]"], tmp_path, charts=True)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["test/image_auroc"] >= 0.8
     assert metrics["test/pixel_auroc"] >= 0.88

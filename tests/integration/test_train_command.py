@@ -32,8 +32,8 @@ SCORES_ALONE = [
 ]
 
 
-def train(*arguments: str, folder: Path, timeout: int = 300, **variables: str) -> commands.Done:
-    return commands.run("-m", "rdad.train", *arguments, folder=folder, timeout=timeout, **variables)
+def train(*arguments: str, folder: Path, **variables: str) -> commands.Done:
+    return commands.run("-m", "rdad.train", *arguments, folder=folder, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,8 @@ def finished(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple
     """A small run with everything on, and what it printed."""
     folder = tmp_path_factory.mktemp("finished")
     new_store(folder)
-    done = train(*data, "trainer.max_epochs=2", "hydra.run.dir=run", folder=folder)
+    words = ["-m", "rdad.train", *data, "trainer.max_epochs=2", "hydra.run.dir=run"]
+    done = commands.run(*words, folder=folder, charts=True)
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
 
