@@ -104,7 +104,7 @@ class GradientWeights(nn.Module):
 class _WeightedGradient(torch.autograd.Function):
     """A map as it is, whose gradient comes back times the weights; other uses of it are left out.
 
-    No hook: torch.compile and CUDA graphs take it, and it costs one multiplication.
+    No hook, so torch.compile takes it; it costs one multiplication.
     """
 
     @staticmethod
