@@ -87,6 +87,10 @@ def test_a_command_of_the_pages_runs(command: str, workplace: Path, resnet18_wei
     if "rdad.export" in words:
         words.append("calls=0")
     execute(words, workplace)
+    if "sweep=backbone_mode" in words:
+        jobs = sorted(max((workplace / "multirun").glob("*/*")).glob("[0-9]*/metrics.json"))
+        found = [json.loads(path.read_text())["test/image_auroc"] for path in jobs]
+        assert len(found) == 2 and all(0 <= value <= 1 for value in found)
 
 
 def test_the_make_targets_run_what_the_pages_say() -> None:
