@@ -19,26 +19,13 @@ REPO = Path(__file__).resolve().parent.parent
 SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
     *("benchmark", "experiment", "fuzz", "hydra_plugins", "integration", "tracking"),
     *("test_allowed", "test_callbacks", "test_command_line", "test_comparison"),
-    *(
-        "test_comparison_page",
-        "test_compiled_steps",
-        "test_compose",
-        "test_decoded",
-        "test_download",
-    ),
-    *("test_export_command", "test_exports", "test_folder", "test_folding", "test_graph"),
-    *("test_lightning_model", "test_main", "test_metrics_across_processes", "test_model_file"),
-    *("test_network", "test_optimizers", "test_predict_command", "test_rd4ad_checkpoint"),
-    *(
-        "test_report_page",
-        "test_reuse",
-        "test_served_model",
-        "test_spelling",
-        "test_store",
-        "test_stream",
-    ),
-    *("test_streaming_evaluation", "test_submit", "test_sweep_configs", "test_textures"),
-    *("test_trials", "test_version_0_1_0", "test_writer"),
+    *("test_comparison_page", "test_compiled_steps", "test_compose", "test_decoded"),
+    *("test_download", "test_export_command", "test_exports", "test_folder", "test_folding"),
+    *("test_graph", "test_lightning_model", "test_main", "test_metrics_across_processes"),
+    *("test_model_file", "test_network", "test_optimizers", "test_predict_command"),
+    *("test_rd4ad_checkpoint", "test_report_page", "test_reuse", "test_served_model"),
+    *("test_spelling", "test_store", "test_stream", "test_streaming_evaluation", "test_submit"),
+    *("test_sweep_configs", "test_textures", "test_trials", "test_version_0_1_0", "test_writer"),
 }
 
 
@@ -53,9 +40,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow files come first, so that at the end no process waits long for another's last."""
     for item in items:
         if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not is_slow(item.path))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,13 +7,14 @@ import math
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig
 from PIL import Image
 from subjects import SIZES, images, trained_model
@@ -81,11 +82,24 @@ def trained() -> TrainedModel:
 
 @pytest.fixture(scope="module")
 def traced_once(trained: TrainedModel) -> Iterator[None]:
-    """All formats are written from the same program, and to trace it takes seconds."""
+    """All formats are written from one program, two from one ONNX of it; each takes seconds."""
     program = traced(InspectionGraph(trained.model, trained.thresholds))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rdad.export.export_model.traced", lambda graph: program)
+        patch.setattr("torch.onnx.export", cached_by_program(torch.onnx.export))
         yield
+
+
+def cached_by_program(converting: Callable[..., Any]) -> Callable[..., Any]:
+    """`torch.onnx.export`, which is asked once for each program."""
+    known: dict[int, tuple[Any, Any]] = {}  # with the program, which keeps its number its own
+
+    def converted(program: Any, **options: Any) -> Any:
+        if id(program) not in known:
+            known[id(program)] = program, converting(program, **options)
+        return known[id(program)][1]
+
+    return converted
 
 
 @pytest.fixture(scope="module")
