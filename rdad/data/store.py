@@ -52,11 +52,16 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
 
 @contextlib.contextmanager
 def lock(file: Path) -> Iterator[None]:
-    """Hold others back who want to make the same; does nothing where locks fail."""
+    """Hold others back who want to make the same.
+
+    Where a disk has no locks, two may do the same work, and each writes whole files.
+    """
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError, NotImplementedError):
+        try:
             file.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(file))
+        except (OSError, NotImplementedError) as error:
+            log.info("%s cannot be locked (%s): another process may do the same", file, error)
         yield
 
 

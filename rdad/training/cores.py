@@ -31,7 +31,7 @@ def free_cores(root: Path = Path("/")) -> int:
     """Cores that the process may use and that others leave idle just now; at least 1.
 
     Args:
-        root: Where sys/ is.
+        root: Where sys/ and proc/ are.
     """
     import psutil
 
@@ -42,8 +42,25 @@ def free_cores(root: Path = Path("/")) -> int:
 
 
 def _quota(root: Path, every: int) -> int:
-    """What a container or a cluster's job may take; all cores where nothing is said."""
-    with suppress(OSError, ValueError):  # no such file, or the word max
-        microseconds, period = (root / "sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, int(microseconds) // int(period))
-    return every
+    """What a container or a cluster's job may take; all cores where nothing is said.
+
+    A control group (cgroup v2) may take no more than any that it is in.
+    """
+    top, quota = root / "sys/fs/cgroup", every
+    own = top / _control_group(root / "proc/self/cgroup")
+    for group in (own, *own.parents):
+        with suppress(OSError, ValueError):  # no such file, or the word max
+            microseconds, period = (group / "cpu.max").read_text().split()
+            quota = min(quota, max(1, int(microseconds) // int(period)))
+        if group == top:
+            break
+    return quota
+
+
+def _control_group(listing: Path) -> str:
+    """The process's own, below the top one; the top one itself where it is not known."""
+    with suppress(OSError):
+        for line in listing.read_text().splitlines():
+            if line.startswith("0::/") and ".." not in line:  # .. is outside a container's view
+                return line.removeprefix("0::/")
+    return ""

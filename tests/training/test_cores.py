@@ -35,6 +35,19 @@ def test_free_is_what_others_leave_and_a_container_allows(
     assert free_cores(tmp_path) == free
 
 
+def test_a_clusters_job_takes_no_more_than_any_group_that_it_is_in(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("1:cpu:/\n0::/slurm/job_7/step_0\n")
+    step = tmp_path / "sys/fs/cgroup/slurm/job_7/step_0"
+    step.mkdir(parents=True)
+    (step / "cpu.max").write_text("max 100000\n")
+    assert free_cores(tmp_path) == 5
+    (step.parent / "cpu.max").write_text("300000 100000\n")
+    assert free_cores(tmp_path) == 3
+    (step / "cpu.max").write_text("200000 100000\n")
+    assert free_cores(tmp_path) == 2
+
+
 def test_one_core_is_taken_where_none_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
