@@ -1,11 +1,9 @@
 """What is timed: a data set of limited size, rdad's network, and the plain program's copy of it."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig
 
@@ -13,7 +11,7 @@ from rdad.benchmark.clock import Row, Task, in_turn
 from rdad.benchmark.plain_recipe import BETAS, LR, PlainRecipe
 from rdad.config.build import build, prepared
 from rdad.data.datamodule import AnomalyDataModule
-from rdad.data.samples import Sample, Samples
+from rdad.data.samples import Samples, spread
 from rdad.detector.device import chosen_device, computing_in
 from rdad.model.geometry import LAYERS
 from rdad.model.lightning_model import ReverseDistillation
@@ -52,7 +50,7 @@ class Subject:
     def data_in(self, cache: Path) -> AnomalyDataModule:
         """The images, unread, with a cache of their own."""
         return AnomalyDataModule(
-            lambda: Samples(self.train, self.test),
+            lambda: Samples(tuple(self.train), tuple(self.test)),
             name="benchmark",
             category="benchmark",
             image_size=list(self.cfg.image_size),
@@ -70,9 +68,3 @@ class Subject:
         """rdad's task and, if given, the plain program's; each call works on `images` images."""
         timings = in_turn(*tasks, rounds=self.cfg.rounds, device=self.device)
         return Row(group, name, images, *timings)
-
-
-def spread(samples: Sequence[Sample], limit: int) -> tuple[Sample, ...]:
-    """At most `limit` samples, evenly from the first to the last, so that every type is there."""
-    places = np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int)
-    return tuple(samples[place] for place in places)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 from rdad.data.depth import FULL
 from rdad.runs.files import resolved
@@ -25,6 +26,7 @@ MOST_NAMED = 8  # folders
 LONGEST_NAME_BYTES = 200  # file systems allow 255, with endings; MLflow 250 for a metric's name
 
 Folder = str | PathLike[str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,14 @@ def draw(total: int, *, part: float, seed: int) -> list[int]:
     generator = random.Random(seed)
     keys = [generator.random() for _ in range(total)]
     return sorted(sorted(range(total), key=keys.__getitem__)[: max(count, 0)])
+
+
+def spread(items: Sequence[T], most: int | None) -> list[T]:
+    """At most so many, evenly apart, the first and the last among them; None is all."""
+    if most is None or most >= len(items):
+        return list(items)
+    step = (len(items) - 1) / max(most - 1, 1)
+    return [items[round(number * step)] for number in range(most)]
 
 
 def is_image_name(path: Path) -> bool:

@@ -72,13 +72,6 @@ def find_evidence(
     return Evidence("test images of the run", images, training, labels)
 
 
-def spread(images: Sequence["ImageSource"], most: int | None) -> list["ImageSource"]:
-    """At most so many of the images, evenly apart, the first and the last among them."""
-    if most is None or most >= len(images):
-        return list(images)
-    return [images[round(place)] for place in np.linspace(0, len(images) - 1, most)]
-
-
 def loaded(image: "ImageSource", bits: int) -> NDArray[np.uint8]:
     """One image as an export takes it: uint8 (1, H, W, 3)."""
     return np.asarray(as_rgb(image, bits=bits))[None]

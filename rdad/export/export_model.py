@@ -11,9 +11,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from rdad.config.compose import ConfigError
+from rdad.data.samples import spread
 from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.trained_model import TrainedModel
-from rdad.export.evidence import find_evidence, spread
+from rdad.export.evidence import find_evidence
 from rdad.export.formats import FORMATS
 from rdad.export.graph import InspectionGraph, traced
 from rdad.export.sidecar import is_export, write_sidecar

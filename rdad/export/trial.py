@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rdad.data.samples import spread
 from rdad.detector.trained_model import Prediction, TrainedModel
-from rdad.export.evidence import Evidence, loaded, spread
+from rdad.export.evidence import Evidence, loaded
 from rdad.export.formats import Answers, Ask, Export
 from rdad.metrics.exact import auroc
 

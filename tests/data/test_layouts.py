@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rdad.data.layouts import read_folder, read_mvtec_ad
-from rdad.data.samples import Sample, draw, images_of, named
+from rdad.data.samples import Sample, draw, images_of, named, spread
 
 
 def touch(root: Path, *names: str) -> None:
@@ -303,6 +303,13 @@ def test_a_draw_is_the_same_on_every_machine() -> None:
     by_hand = sorted((generator.random(), index) for index in range(100))[:5]
     assert draw(100, part=0.05, seed=0) == sorted(index for _, index in by_hand)
     assert draw(100, part=0.05, seed=0) == [35, 40, 52, 75, 97]  # MT19937, any Python
+
+
+@pytest.mark.parametrize(
+    ("most", "kept"), [(None, "abcdefg"), (9, "abcdefg"), (3, "adg"), (2, "ag"), (1, "a")]
+)
+def test_spread_keeps_the_first_and_the_last(most: int | None, kept: str) -> None:
+    assert "".join(spread("abcdefg", most)) == kept
 
 
 def test_reading_layouts_does_not_import_torch() -> None:
