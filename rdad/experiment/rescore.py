@@ -120,6 +120,8 @@ def _gone_if_empty(folder: Path) -> Iterator[None]:
     except BaseException:
         with suppress(OSError):
             folder.rmdir()
+            if folder.parent.name == FOLDER:
+                folder.parent.rmdir()
         raise
 
 

@@ -198,7 +198,8 @@ class Training:
             write_loss_curve(self.run_dir)
         seconds = self._epochs.train_seconds
         epochs = self.trainer.global_step / steps_an_epoch(self.trainer)
-        rate = self.images.train_length * epochs / seconds
+        most = self.trainer.num_training_batches * self.images.batch_size * self.trainer.world_size
+        rate = min(self.images.train_length, most) * epochs / seconds
         seen = "images" if self.images.tiling is None else "tiles"
         told = round(epochs, 2), seconds, rate, seen
         log.info("trained %g epochs in %.1f s: %.1f %s a second", *told)

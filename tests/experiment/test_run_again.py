@@ -162,6 +162,14 @@ def test_a_training_in_steps_goes_on_as_if_it_had_not_been_stopped(
     assert (params["max_steps"], params["max_epochs"]) == (7, "none")
 
 
+def test_images_a_second_are_of_those_that_were_trained_on(tmp_path: Path) -> None:
+    limited = small("dataset.batch_size=2", "+trainer.limit_train_batches=3")
+    run(limited, tmp_path)
+    record = read_record(tmp_path)
+    seen = record["images_per_second"] * record["train_seconds"]
+    assert seen == pytest.approx(6, rel=0.01)
+
+
 def test_a_run_that_starts_anew_leaves_no_old_checkpoint_to_go_on_from(
     stopped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
