@@ -75,7 +75,7 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.stages import Scoring, Training, network_of, test_costs
     from rdad.experiment.trainer import check_trainer, seed_everything, with_known_precision
     from rdad.results.evaluation import asked_overlaps
-    from rdad.training.cores import use_threads
+    from rdad.training.machine import use_threads
 
     use_threads(cfg.threads)
     given, cfg = cfg, with_known_precision(with_chosen_weights(cfg))

@@ -5,13 +5,14 @@ Exact, since training has no augmentation and the teacher is frozen in evaluatio
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from rdad.training.machine import free_memory
 
 log = logging.getLogger(__name__)
 
@@ -97,39 +98,3 @@ def _on_disk(shape: tuple[int, ...], dtype: torch.dtype, folder: Path) -> Tensor
 
 def _megabytes(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
-
-
-def free_memory(root: Path = Path("/")) -> int:
-    """Bytes: what the machine has left, or less where a container or a cluster's job has a limit.
-
-    Args:
-        root: Where proc/ and sys/ are.
-    """
-    import psutil
-
-    free = psutil.virtual_memory().available
-    for group in _control_groups(root):
-        with suppress(OSError, ValueError):  # no limit here: no such file, or the word max
-            free = min(free, _left(group))
-    return max(free, 0)
-
-
-def _control_groups(root: Path) -> Iterator[Path]:
-    """The process's own group and those above it, of both versions; none on other systems."""
-    with suppress(OSError):
-        for line in (root / "proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers in ("", "memory"):
-                mounted = root / "sys/fs/cgroup" / controllers
-                own = mounted / path.lstrip("/")
-                yield from (own, *(one for one in own.parents if one.is_relative_to(mounted)))
-
-
-def _left(group: Path) -> int:
-    """Files that were read count as used, and are given up when memory is short."""
-    second = (group / "memory.max").is_file()
-    limit, used = ("max", "current") if second else ("limit_in_bytes", "usage_in_bytes")
-    figures = [int((group / f"memory.{name}").read_text()) for name in (limit, used)]
-    stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    given_up = int(stat.get("inactive_file" if second else "total_inactive_file", 0))
-    return figures[0] - figures[1] + given_up
