@@ -1,10 +1,7 @@
 """All files of all samples opened, checked and decoded, in threads; problems are collected."""
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -21,11 +18,9 @@ from rdad.data.images import (
     decode_with_facts,
     read_bytes,
 )
-from rdad.data.limit import most_pixels, pixels_said
+from rdad.data.in_order import in_order
+from rdad.data.limit import pixels_said
 from rdad.data.samples import Sample
-
-THREADS = min(os.cpu_count() or 1, 16)
-AHEAD = 16  # images of any size, decoded and not yet taken
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -198,38 +193,3 @@ def _usable(
             problems += result.problems
         else:
             yield result
-
-
-def in_order(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    threads: int = THREADS,
-    ahead: int = AHEAD,
-    pixels: Callable[[Item], int] | None = None,
-) -> Generator[Result, None, None]:
-    """The function's result for each item.
-
-    Items are taken, in the caller's thread, until `ahead` of them are begun and not yet given
-    back; so memory does not grow with their number. What the function raises is raised in the
-    item's turn. Where the caller stops early, what has not begun is left undone.
-
-    Args:
-        pixels: How many an item has. Then an item also waits while it and those that are begun
-            have more than `most_pixels()` together, but for one alone.
-    """
-    begun: deque[tuple[Future[Result], int]] = deque()
-    limit = most_pixels()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                more = pixels(item) if pixels else 0
-                while begun and more + sum(held for _, held in begun) > limit:
-                    yield begun.popleft()[0].result()
-                begun.append((pool.submit(function, item), more))
-                if len(begun) >= ahead:
-                    yield begun.popleft()[0].result()
-            while begun:
-                yield begun.popleft()[0].result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from PIL import Image
 
-from rdad.data.decoding import in_order
+from rdad.data.in_order import in_order
 from rdad.data.samples import distinct
 from rdad.detector.regions import large, region_mask
 from rdad.detector.scoring import stretched_map

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from rdad.config.compose import ConfigError
-from rdad.data.decoding import THREADS, in_order
 from rdad.data.facts import NOTHING, Facts
 from rdad.data.images import DataError, decode_with_facts, read_bytes
+from rdad.data.in_order import THREADS, in_order
 from rdad.data.limit import pixels_said
 from rdad.detector.trained_model import Prediction, PreparedImage, TrainedModel
 from rdad.results.pictures import panel

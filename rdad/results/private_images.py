@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from rdad.config.compose import ConfigError
-from rdad.data.decoding import THREADS, in_order
+from rdad.data.in_order import THREADS, in_order
 from rdad.data.limit import pixels_said
 from rdad.results.overlays import PNG_LEVEL
 from rdad.results.submission import CALLED, MAPS, file_of, private_images

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rdad.data.decoding import in_order
+from rdad.data.in_order import in_order
 from rdad.data.samples import existing_folder, images_of
 from rdad.runs.files import write_atomic
 from rdad.runs.folder import LOCK_FILE

@@ -196,7 +196,7 @@ class ArtifactWriter:
         return float(threshold.normalise(score)), int(threshold.exceeded(score))
 
     def _draw_overlays(self) -> None:
-        from rdad.data.decoding import in_order  # which needs Pillow
+        from rdad.data.in_order import in_order  # which needs Pillow
         from rdad.data.limit import pixels_said
 
         found = self._gathered
