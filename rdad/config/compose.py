@@ -16,9 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.mistakes import explained, hint
 from rdad.config.schema import DATASETS, DatasetConfig, JudgingConfig, TrainConfig, of_joint
-from rdad.data.datasets import RANGES, check_ranges, check_texture, check_tiles
 from rdad.data.joint import check_joint
 from rdad.data.layouts import category_folder
+from rdad.data.ranges import RANGES, check_ranges, check_texture, check_tiles
 from rdad.data.samples import existing_folder, folders_under
 from rdad.data.tiling import Tiling
 from rdad.model.geometry import checked_input_size, checked_layers

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.schema import DATASETS
-from rdad.data.datasets import RANGES
+from rdad.data.ranges import RANGES
 
 WIDTH, COLUMN = 80, 36  # of a terminal, and where comments begin in it
 LONGEST = 120  # signs of what is allowed; longer lists are left to the documentation

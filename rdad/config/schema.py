@@ -19,7 +19,7 @@ from rdad.config.allowed import (
     text,
     weights,
 )
-from rdad.data.datasets import LARGEST_SEED
+from rdad.data.ranges import LARGEST_SEED
 from rdad.model.precision import AUTO, OF_LIGHTNING
 
 TRAIN_SECONDS = "train_seconds"
@@ -77,7 +77,7 @@ class ModelConfig:
 
 @dataclass
 class DatasetConfig:
-    """What the constructors in `rdad.data` have in common; `rdad.data.datasets` has its ranges."""
+    """What the constructors in `rdad.data` have in common; `rdad.data.ranges` has its ranges."""
 
     _target_: str = MISSING
     image_size: list[int] = sides()

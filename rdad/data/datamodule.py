@@ -11,12 +11,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from rdad.data.batches import Batch, EpochShuffle, ImageSet, loader
-from rdad.data.datasets import Ignore, Resize, Validation, check_ranges, check_tiles
 from rdad.data.decoded import Decoded, decode_splits
 from rdad.data.depth import FULL, Bits
 from rdad.data.duplicates import check_duplicates
 from rdad.data.framing import WHOLE
 from rdad.data.ignoring import framing_of, looked_at
+from rdad.data.ranges import Ignore, Resize, Validation, check_ranges, check_tiles
 from rdad.data.samples import Sample, Samples, defect_types_of
 from rdad.data.splitting import item_numbers, split
 from rdad.data.store import default_cache_dir

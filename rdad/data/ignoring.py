@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rdad.data.datasets import Ignore, Resize
 from rdad.data.decoded import Decoded
 from rdad.data.framing import WHOLE, Framing
 from rdad.data.images import DataError, as_rgb, decode_mask, read_bytes
 from rdad.data.in_order import in_order
 from rdad.data.masks import marked
+from rdad.data.ranges import Ignore, Resize
 from rdad.data.samples import Sample, list_images, mask_named, masks_by_stem
 from rdad.data.tiling import Size
 from rdad.runs.files import resolved

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rdad.data.datasets import TEXTURES
 from rdad.data.layouts import read_mvtec_ad
+from rdad.data.ranges import TEXTURES
 from rdad.data.samples import GOOD, Samples
 from rdad.data.store import default_cache_dir, lock
 from rdad.data.texture_defects import Draw, Grey, Random, between, foreign, scratch, stain

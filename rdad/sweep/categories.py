@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import ConfigError, load_config
 from rdad.config.spelling import quoted
-from rdad.data.datasets import TEXTURES
+from rdad.data.ranges import TEXTURES
 from rdad.data.readers.published import PUBLISHED
 from rdad.data.samples import existing_folder, subfolders
 from rdad.runs.names import expanded

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from rdad.data.datasets import TEXTURES
 from rdad.data.layouts import read_mvtec_ad
+from rdad.data.ranges import TEXTURES
 from rdad.data.texture_defects import Draw, foreign, scratch, stain
 from rdad.data.texture_photographs import (
     CROP_PX,

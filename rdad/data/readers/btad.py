@@ -1,20 +1,18 @@
 """BTAD (beanTech): good images lie in `ok`, defects in `ko`; masks have endings of their own."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import unpacked_categories
 from rdad.data.samples import GOOD, Samples, check_masks, images_of, labelled, named
 
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
-
 LAYOUT = "{01, 02, 03}/{train/ok, test/{ok, ko}, ground_truth/ko}"
 
 
-def btad(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def btad(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of BTAD: 01, 02 or 03."""
     return public("btad", read_btad, root, category, loading)
 

@@ -2,20 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import DEFECT, trained_on_good, unpacked_categories
 from rdad.data.samples import GOOD, Sample, Samples, images_of, labelled
 
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
-
 LAYOUT = "Class1/{Train, Test}/{0001.PNG, Label/0001_label.PNG}"
 
 
-def dagm(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def dagm(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of DAGM 2007: Class1 to Class10."""
     return public("dagm", read_dagm, root, category, loading)
 

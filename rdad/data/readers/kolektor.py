@@ -3,15 +3,14 @@
 import logging
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
-from rdad.data.datasets import Public, check_ranges, public
+from rdad.data.datamodule import AnomalyDataModule
+from rdad.data.datasets import Public, public
 from rdad.data.decoding import marking
+from rdad.data.ranges import check_ranges
 from rdad.data.readers.trees import DEFECT, sample, trained_on_good, unpacked
 from rdad.data.samples import Sample, Samples, draw, images_of, list_images, subfolders
-
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ def kolektor_sdd(
     category: str = "kolektor_sdd",
     holdout: float = 0.5,
     **loading: Unpack[Public],
-) -> "AnomalyDataModule":
+) -> AnomalyDataModule:
     """KolektorSDD, commutators. It has no split: `holdout` of the items, drawn, are tested on."""
     check_ranges(holdout=holdout)
     read = partial(read_kolektor_sdd, holdout=holdout, split_seed=loading.get("split_seed", 0))
@@ -32,7 +31,7 @@ def kolektor_sdd(
 
 def kolektor_sdd2(
     root: str | Path, category: str = "kolektor_sdd2", **loading: Unpack[Public]
-) -> "AnomalyDataModule":
+) -> AnomalyDataModule:
     """KolektorSDD2, a surface, in its own split."""
     return public("kolektor_sdd2", read_kolektor_sdd2, root, category, loading)
 

@@ -3,15 +3,14 @@
 import logging
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
-from rdad.data.datasets import Public, check_ranges, public
+from rdad.data.datamodule import AnomalyDataModule
+from rdad.data.datasets import Public, public
 from rdad.data.decoding import marking
+from rdad.data.ranges import check_ranges
 from rdad.data.readers.trees import sample, told_left_out, unpacked
 from rdad.data.samples import Sample, Samples, draw, images_of, named, subfolders
-
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ def magnetic_tile(
     category: str = "magnetic_tile",
     holdout: float = 0.2,
     **loading: Unpack[Public],
-) -> "AnomalyDataModule":
+) -> AnomalyDataModule:
     """Magnetic tiles. They have no split: `holdout` of the good ones, drawn, are tested on."""
     check_ranges(holdout=holdout)
     read = partial(read_magnetic_tile, holdout=holdout, split_seed=loading.get("split_seed", 0))

@@ -1,8 +1,9 @@
 """MVTec 3D-AD, its colour images alone: masks lie inside the test folders, also of good ones."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import unpacked_categories
@@ -17,13 +18,10 @@ from rdad.data.samples import (
     subfolders,
 )
 
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
-
 LAYOUT = "<category>/{train, validation, test}/<type>/{rgb, gt}"
 
 
-def mvtec_3d(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def mvtec_3d(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of MVTec 3D-AD, without its depth."""
     return public("mvtec_3d", read_mvtec_3d, root, category, loading)
 

@@ -1,21 +1,19 @@
 """MVTec AD 2: a public test, private ones without labels, and a validation split."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import told_unlabelled, unpacked_categories
 from rdad.data.samples import GOOD, Samples, check_masks, images_of, labelled, named
 
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
-
 PRIVATE = ("test_private", "test_private_mixed")
 LAYOUT = "<category>/{train/good, validation/good, test_public/{good, bad, ground_truth/bad}}"
 
 
-def mvtec_ad_2(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def mvtec_ad_2(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of MVTec AD 2, tested on its public test images."""
     return public("mvtec_ad_2", read_mvtec_ad_2, root, category, loading)
 

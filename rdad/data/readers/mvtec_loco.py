@@ -1,8 +1,9 @@
 """MVTec LOCO AD and AutoVI: a folder of masks for each defective image."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.layouts import category_folder
 from rdad.data.readers.trees import sample, unpacked_categories
@@ -19,18 +20,15 @@ from rdad.data.samples import (
     subfolders,
 )
 
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
-
 LAYOUT = "<category>/{train/good, test/<type>, ground_truth/<type>/<stem>/000.png}"
 
 
-def mvtec_loco(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def mvtec_loco(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of MVTec LOCO AD: `logical_anomalies` and `structural_anomalies`."""
     return public("mvtec_loco", read_mvtec_loco, root, category, loading)
 
 
-def autovi(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def autovi(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of AutoVI, parts of a car on its assembly line."""
     return public("autovi", read_mvtec_loco, root, category, loading)
 

@@ -3,20 +3,18 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.readers.trees import sample, trained_on_good
 from rdad.data.samples import GOOD, Sample, Samples, subfolders
-
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
 
 LISTS, SIZES = "realiad_jsons", "realiad_"
 LAYOUT = "realiad_1024/<category>/ beside realiad_jsons/<category>.json"
 
 
-def real_iad(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def real_iad(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of Real-IAD, in any of its sizes, tested by image and by item."""
     return public("real_iad", read_real_iad, root, category, loading)
 

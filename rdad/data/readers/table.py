@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from rdad import data  # whose classes are loaded at their first use
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Loading, as_one, one_or_joint
 from rdad.data.images import listed
 from rdad.data.joint import Category
@@ -33,13 +33,13 @@ def table(
     root: str | Path | None = None,
     category: Category | None = None,
     **loading: Unpack[Loading],
-) -> "data.AnomalyDataModule":
+) -> AnomalyDataModule:
     """The images that a table lists, see `read_table`; results are called by category or file."""
     read = partial(read_table, expanded(file), root)
     if category:
         return one_or_joint("table", read, category, loading)
     label = fitting(Path(file).stem)
-    return data.AnomalyDataModule(read, name="table", category=label, **as_one(loading))
+    return AnomalyDataModule(read, name="table", category=label, **as_one(loading))
 
 
 def read_table(file: Path, root: str | Path | None = None, category: str | None = None) -> Samples:

@@ -1,17 +1,15 @@
 """VAD (Valeo): `{train, test}/{good, bad}`, labels of images alone."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.readers.trees import trained_on_good, unpacked
 from rdad.data.samples import GOOD, Sample, Samples, images_of, labelled
 
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
 
-
-def vad(root: str | Path, category: str = "vad", **loading: Unpack[Public]) -> "AnomalyDataModule":
+def vad(root: str | Path, category: str = "vad", **loading: Unpack[Public]) -> AnomalyDataModule:
     """VAD, a piezo with wires and solder: no masks; defects in its training folder are left out."""
     return public("vad", read_vad, root, category, loading)
 

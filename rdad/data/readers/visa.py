@@ -2,21 +2,19 @@
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.readers.mvtec_layout import read_mvtec_layout
 from rdad.data.readers.trees import sample, trained_on_good, unpacked
 from rdad.data.samples import Sample, Samples
 
-if TYPE_CHECKING:
-    from rdad.data import AnomalyDataModule
-
 LIST = Path("split_csv", "1cls.csv")
 DEFECT = "bad"  # as in the other layout
 
 
-def visa(root: str | Path, category: str, **loading: Unpack[Public]) -> "AnomalyDataModule":
+def visa(root: str | Path, category: str, **loading: Unpack[Public]) -> AnomalyDataModule:
     """A category of VisA: candle, capsules, cashew and so on."""
     return public("visa", read_visa, root, category, loading)
 
