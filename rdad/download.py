@@ -1,18 +1,22 @@
 """python -m rdad.download: fetch a public data set, check it and unpack it."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from rdad.config.command import Command
+from rdad.config.compose import load_config
+from rdad.config.spelling import as_it_stands
 from rdad.data.download import download, source_of
 from rdad.data.samples import subfolders
 from rdad.data.sources import SOURCES
 from rdad.results.text_table import short
 from rdad.runs.names import expanded
+from rdad.sweep.categories import KEY, categories
 
 COMMAND = Command(
     name="download",
@@ -46,7 +50,11 @@ def download_set(arguments: Sequence[str], cfg: DictConfig) -> int:
     folder = download(name, root / name, accept=cfg.accept)
     inside = [sub.name for sub in subfolders(folder)]
     print(f"{SOURCES[name].title} is in {short(folder)}: {', '.join(inside)}\n\ntrain on it with")
-    print(f"  python -m rdad.train dataset={name} dataset.root={short(folder)}")
+    given = [f"dataset={name}", f"dataset.root={short(folder)}"]
+    dataset = load_config(*map(as_it_stands, given)).dataset
+    if OmegaConf.is_missing(dataset, "category"):
+        given.append(f"{KEY}={categories(dataset)[0]}")
+    print(f"  python -m rdad.train {shlex.join(given)}")
     return 0
 
 

@@ -47,11 +47,14 @@ def digest_files(samples: Sequence[Sample]) -> dict[Path, str]:
     """SHA-256 of every image and mask file.
 
     Raises:
-        DataError: a file cannot be read, or a sample has a mask too few or too many. Then the
-            other files are decoded as well, so that one message names everything.
+        DataError: a file cannot be read, or a sample has a mask too many, or too few where others
+            of its category have one. Then the other files are decoded as well, so that one message
+            names everything.
     """
-    expected = any(sample.mask for sample in samples)
-    problems = [problem for sample in samples for problem in _mismatch(sample, expected)]
+    masked = {sample.category for sample in samples if sample.mask}
+    problems = [
+        problem for sample in samples for problem in _mismatch(sample, sample.category in masked)
+    ]
     files = dict.fromkeys(path for sample in samples for path in files_of(sample))
     digests = dict(_usable(lambda path: (path, _digest(read_bytes(path))), files, problems))
     if problems:

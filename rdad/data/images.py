@@ -221,6 +221,8 @@ def _damage_named(path: Path | str) -> Iterator[None]:
         ) from error
     except Image.UnidentifiedImageError as error:
         raise DataError([f"{path}: not an image that Pillow can read"]) from error
+    except MemoryError as error:
+        raise DataError([f"{path}: there is not the memory to open it"]) from error
     except Exception as error:  # damaged files raise nearly everything: SyntaxError, struct.error
         raise DataError([f"{path}: damaged or unsupported ({error})"]) from error
 

@@ -17,14 +17,12 @@ ANY_FILE_BYTES = 2**26  # metadata and other pages may take more than the pixels
 
 
 def most_pixels() -> int:
-    """What RDAD_MAX_PIXELS says; where that is more than Pillow allows, Pillow is told as well.
+    """What RDAD_MAX_PIXELS says; Pillow, which warns of fewer, is told as well.
 
     Raises:
         ValueError: it says something else than a whole number, 1 or more.
     """
-    said = os.environ.get(LIMIT)
-    if not said:
-        return DEFAULT_LIMIT
+    said = os.environ.get(LIMIT) or str(DEFAULT_LIMIT)
     if not said.isdecimal() or int(said) < 1:
         raise ValueError(f"{LIMIT}={said}; allowed: a whole number, 1 or more")
     if Image.MAX_IMAGE_PIXELS is not None:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from rdad.data.samples import is_image_name
 from rdad.runs.names import expanded, on_disk
 
+LONGEST_QUOTED = 200  # characters of a line
 LONGEST_LIST = 2**28  # bytes: millions of paths, and an end to what has none
 
 
@@ -43,12 +44,15 @@ def listed_images(file: Path, base: Path) -> list[Path]:
     with file.open("rb") as opened:
         paths = read_paths(opened, f"in {file}")
     places = [(on_disk(base / path), path) for path in paths]
-    found = [place if place.exists() else expanded(path) for place, path in places]
+    try:
+        found = [place if place.exists() else expanded(path) for place, path in places]
+    except (OSError, ValueError) as error:  # longer than any name may be, or with a zero byte
+        raise ValueError(f"{file} is no list of images, one path a line") from error
     for path in found:
         if not path.is_file():
-            raise FileNotFoundError(f"{file} lists {path}, which is no file")
+            raise FileNotFoundError(f"{file} lists {str(path)[:LONGEST_QUOTED]}, which is no file")
         if not is_image_name(path):
-            raise ValueError(f"{file} lists {path}, whose name is no image's")
+            raise ValueError(f"{file} lists {str(path)[:LONGEST_QUOTED]}, whose name is no image's")
     return found
 
 

@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = (
 )
 MASK_ENDINGS = ("_mask", "-mask", "_gt", "_label")  # in any letter case
 GOOD = "good"
+OF_DISKS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")  # in their top folders
 MOST_NAMED = 8  # folders
 LONGEST_NAME_BYTES = 200  # file systems allow 255, with endings; MLflow 250 for a metric's name
 
@@ -171,15 +172,21 @@ def distinct(name: str, taken: set[str]) -> str:
     return name
 
 
-def check_masks(samples: Sequence[Sample], folders: Sequence[Path]) -> None:
-    """Mask folders without a single mask that fits are a mistake in their place or naming."""
+def check_masks(
+    samples: Sequence[Sample], folders: Sequence[Path], *, named: str = "{type}/{stem}_mask.png"
+) -> None:
+    """Mask folders without a single mask that fits are a mistake in their place or naming.
+
+    Args:
+        named: The mask of a defect's type and its image's stem.
+    """
     defective = [sample for sample in samples if sample.label]
     if folders and defective and not any(sample.mask for sample in defective):
         first = defective[0]
         raise FileNotFoundError(
             f"none of {len(defective)} defective images has a mask in "
             f"{', '.join(map(str, folders))}; expected for {first.image}: "
-            f"{first.defect_type}/{first.image.stem}_mask.png"
+            + named.format(type=first.defect_type, stem=first.image.stem)
         )
 
 
@@ -241,11 +248,11 @@ def images_of(folder: Path, *, expected: str = "image files in it") -> list[Path
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders in `folder`, sorted; hidden ones and those named like images are left out."""
+    """Folders in `folder`, sorted, less hidden ones, a disk's own, and those named like images."""
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith(".") and not is_image_name(path)
+        if not path.name.startswith((".", *OF_DISKS)) and not is_image_name(path) and path.is_dir()
     )
 
 

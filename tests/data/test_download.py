@@ -232,15 +232,22 @@ def test_a_refusing_server_is_named(
 
 
 def test_a_licence_is_shown_and_has_to_be_accepted(
-    offer: Callable[[bytes], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    offer: Callable[[bytes], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     offer(tar())
-    assert command.main(["small", f"root={tmp_path}"]) == 1
+    monkeypatch.setitem(SOURCES, "mvtec_ad", SOURCES["small"])
+    root = tmp_path / "my data"
+    assert command.main(["mvtec_ad", f"root={root}"]) == 1
     assert "Small: licence CC0; cite nobody. If you accept that, say accept=true" in (
         capsys.readouterr().err
     )
-    assert command.main(["small", f"root={tmp_path}", "accept=true"]) == 0
-    assert f"dataset=small dataset.root={tmp_path / 'small'}" in capsys.readouterr().out
+    assert command.main(["mvtec_ad", f"root={root}", "accept=true"]) == 0
+    printed = capsys.readouterr().out
+    given = f"dataset=mvtec_ad 'dataset.root={root}/mvtec_ad' dataset.category=bolt\n"
+    assert printed.endswith(f"  python -m rdad.train {given}")
 
 
 def test_a_data_set_that_is_not_there_is_fetched_where_that_is_asked_for(

@@ -1,6 +1,7 @@
 """Several categories as one data module, over two small ones in MVTec AD's layout."""
 
 import pickle
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rdad.data import AnomalyDataModule, folder, mvtec_ad
+from rdad.data import AnomalyDataModule, DataError, folder, mvtec_ad
 from rdad.data.joint import label
 from rdad.data.readers.table import table
 from rdad.data.readers.vad import vad
@@ -133,3 +134,12 @@ def test_categories_of_a_table_are_joined(mvtec_root: Path) -> None:
         table(file, **given)
     with pytest.raises(ValueError, match="joint takes a data set with categories"):
         folder(mvtec_root, "nut/train/good", **given)
+
+
+def test_of_two_categories_one_may_have_no_masks(make: Make, mvtec_root: Path) -> None:
+    shutil.rmtree(mvtec_root / "bolt/ground_truth")
+    joint = make()
+    assert {one.category for one in joint.test_samples if one.mask} == {"nut"}
+    (mvtec_root / "nut/ground_truth/bent/000_mask.png").unlink()
+    with pytest.raises(DataError, match=r"nut/test/bent/000\.png: no mask for this defect"):
+        make()

@@ -395,6 +395,18 @@ def test_listed_images_are_no_test_images_of_a_folder_either(own: Path) -> None:
     assert len(samples.train) == 11
 
 
+def test_what_is_no_list_of_images_is_named(own: Path) -> None:
+    (own / "good.zip").write_bytes(b"PK\x03\x04" + 5000 * b"x")
+    with pytest.raises(ValueError, match=r"good\.zip is no list of images, one path a line$"):
+        read_folder(own, "good.zip")
+
+
+def test_a_disks_own_folder_is_no_category(mvtec_root: Path) -> None:
+    (mvtec_root / "lost+found" / "train").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"found: nut$"):
+        read_mvtec_ad(mvtec_root, "bolt")
+
+
 def test_a_list_alone_is_as_a_folder(own: Path) -> None:
     (own / "list.txt").write_text("".join(f"fine/{number:02}.jpg\n" for number in range(5)))
     samples = read_folder(own, "list.txt", holdout=0.2)

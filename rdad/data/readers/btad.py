@@ -22,7 +22,7 @@ def read_btad(root: Path, category: str) -> Samples:
     base = category_folder(unpacked_categories(root, "train"), category, layout=LAYOUT)
     masks = base / "ground_truth" / "ko"
     defects = labelled(images_of(base / "test" / "ko"), "ko", masks)
-    check_masks(defects, [masks])
+    check_masks(defects, [masks], named="{stem}.png")
     good = labelled(images_of(base / "test" / "ok"), GOOD)
     train = labelled(images_of(base / "train" / "ok"), GOOD)
     return Samples(train=named(train), test=named([*good, *defects]))

@@ -39,5 +39,5 @@ def read_mvtec_3d(root: Path, category: str) -> Samples:
     test = [
         one for kind in kinds for one in labelled(images_of(kind / "rgb"), kind.name, masks[kind])
     ]
-    check_masks(test, [folder for folder in masks.values() if folder])
+    check_masks(test, [folder for folder in masks.values() if folder], named="{stem}.png")
     return Samples(train=train, test=named(test), calibration=validation)

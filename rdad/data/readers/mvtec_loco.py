@@ -41,7 +41,7 @@ def read_mvtec_loco(root: Path, category: str) -> Samples:
     test = [one for kind in kinds for one in _tested(kind, masks / kind.name)]
     if not test:
         images_of(base / "test", expected=f"{category}/test/<type>/*.png")
-    check_masks(test, [masks])
+    check_masks(test, [masks], named="{type}/{stem}/000.png")
     return Samples(
         train=named(labelled(images_of(base / "train" / GOOD), GOOD)),
         test=named(test),

@@ -9,6 +9,7 @@ from rdad.data.datamodule import AnomalyDataModule
 from rdad.data.datasets import Public, public
 from rdad.data.readers.trees import sample, trained_on_good
 from rdad.data.samples import GOOD, Sample, Samples, subfolders
+from rdad.runs.files import resolved
 
 LISTS, SIZES = "realiad_jsons", "realiad_"
 LAYOUT = "realiad_1024/<category>/ beside realiad_jsons/<category>.json"
@@ -55,7 +56,7 @@ def _images_folder(root: Path) -> Path:
 
 def _list(images: Path, category: str) -> Path:
     """The JSON of a category; archives differ in whether the folder lies in one of its name."""
-    places = [base / LISTS for base in (images.parent, images)]
+    places = [base / LISTS for base in (resolved(images).parent, images)]
     places = [inner for place in places for inner in (place / LISTS, place) if inner.is_dir()]
     for place in places:
         if (place / f"{category}.json").is_file():

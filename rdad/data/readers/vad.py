@@ -8,6 +8,8 @@ from rdad.data.datasets import Public, public
 from rdad.data.readers.trees import trained_on_good, unpacked
 from rdad.data.samples import GOOD, Sample, Samples, images_of, labelled
 
+BAD = "bad"
+
 
 def vad(root: str | Path, category: str = "vad", **loading: Unpack[Public]) -> AnomalyDataModule:
     """VAD, a piezo with wires and solder: no masks; defects in its training folder are left out."""
@@ -15,10 +17,12 @@ def vad(root: str | Path, category: str = "vad", **loading: Unpack[Public]) -> A
 
 
 def read_vad(root: Path, category: str) -> Samples:
-    """`category` is a name for results."""
+    """`category` is a name for results; that `train/bad` was taken away does not matter."""
     place = unpacked(root, lambda folder: (folder / "train" / GOOD).is_dir())
-    return trained_on_good(*(_of(place / split) for split in ("train", "test")))
+    bad = place / "train" / BAD
+    train = [*_of(place / "train" / GOOD), *(_of(bad) if bad.is_dir() else ())]
+    return trained_on_good(train, [*_of(place / "test" / GOOD), *_of(place / "test" / BAD)])
 
 
 def _of(folder: Path) -> list[Sample]:
-    return [one for kind in (GOOD, "bad") for one in labelled(images_of(folder / kind), kind)]
+    return labelled(images_of(folder), folder.name)

@@ -11,6 +11,7 @@ from rdad.data.readers.trees import sample, trained_on_good, unpacked
 from rdad.data.samples import Sample, Samples
 
 LIST = Path("split_csv", "1cls.csv")
+COLUMNS = ("object", "split", "label", "image", "mask")
 DEFECT = "bad"  # as in the other layout
 
 
@@ -26,7 +27,8 @@ def read_visa(root: Path, category: str) -> Samples:
     `root` or in `1cls` or `visa_pytorch` under it.
 
     Raises:
-        ValueError: there is no such category; the message lists those found.
+        ValueError: the list cannot be read, or there is no such category; the message lists those
+            found.
         FileNotFoundError: neither the list nor such folders are there.
     """
     place = unpacked(root, lambda folder: (folder / LIST).is_file())
@@ -34,10 +36,7 @@ def read_visa(root: Path, category: str) -> Samples:
         if any(root.glob("*/Data/Images")):
             raise FileNotFoundError(f"no {LIST} in {root}, which says what is trained on")
         return read_mvtec_layout(root, category)
-    with (place / LIST).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and (lacking := {"object", "split", "label", "image", "mask"} - rows[0].keys()):
-        raise ValueError(f"{place / LIST} lacks the column {', '.join(sorted(lacking))}")
+    rows = _rows(place / LIST)
     if not any(row["object"] == category for row in rows):
         found = ", ".join(sorted({row["object"] for row in rows}))
         raise ValueError(f"no category {category!r} in {place / LIST}; found: {found}")
@@ -46,6 +45,20 @@ def read_visa(root: Path, category: str) -> Samples:
         for split in ("train", "test")
     )
     return trained_on_good(*(sorted(part, key=lambda one: one.image) for part in (train, test)))
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:  # Excel puts a mark before it
+            rows = list(csv.DictReader(opened, restval=""))
+    except (csv.Error, UnicodeError) as error:
+        raise ValueError(f"{file} is no table: {error}") from error
+    if rows and (lacking := {*COLUMNS} - rows[0].keys()):
+        raise ValueError(f"{file} lacks the column {', '.join(sorted(lacking))}")
+    for number, row in enumerate(rows, start=2):
+        if not row["image"]:
+            raise ValueError(f"{file}, line {number}: no image")
+    return rows
 
 
 def _sample(place: Path, row: dict[str, str]) -> Sample:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from small_trees import SIZE, Mark, Put
 
-from rdad.data.readers.dagm import dagm
+from rdad.data.readers.dagm import dagm, read_dagm
 
 
 @pytest.fixture
@@ -34,3 +34,14 @@ def test_an_image_is_defective_where_it_has_a_mask_and_training_has_none_of_them
     assert "left out: 1 defects among the training images" in caplog.text
     with pytest.raises(ValueError, match=r"no category 'Class3' in .*; found: Class1, Class2"):
         dagm(root, "Class3").prepare()
+
+
+@pytest.mark.parametrize("lacking", ["Train", "Test"])
+def test_without_masks_not_all_images_are_good(root: Path, lacking: str) -> None:
+    base = root / "DAGM_KaggleUpload/Class1"
+    (base / lacking / "Label").rename(base / lacking / "label_of_mine")
+    with pytest.raises(FileNotFoundError, match=f"{lacking}/Label does not exist"):
+        read_dagm(root, "Class1")
+    (base / lacking / "Label").mkdir()
+    with pytest.raises(FileNotFoundError, match="expected a mask of each defect"):
+        read_dagm(root, "Class1")

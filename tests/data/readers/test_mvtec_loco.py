@@ -1,6 +1,7 @@
 """MVTec LOCO AD and AutoVI: a folder of masks for each defective image."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -68,4 +69,13 @@ def test_autovi_has_the_same_layout_without_a_validation_split(put: Put, mark: M
 def test_a_folder_without_masks_for_any_defect_is_a_mistake(root: Path) -> None:
     (root / "box/ground_truth").rename(root / "moved")
     with pytest.raises(FileNotFoundError, match="none of 2 defective images has a mask"):
+        read_mvtec_loco(root, "box")
+
+
+def test_masks_beside_each_other_are_told_where_they_belong(root: Path) -> None:
+    masks = root / "box/ground_truth"
+    for kind in ("logical_anomalies", "structural_anomalies"):
+        (masks / kind / "000" / "000.png").rename(masks / kind / "000_mask.png")
+        shutil.rmtree(masks / kind / "000")
+    with pytest.raises(FileNotFoundError, match=r"logical_anomalies/000/000\.png$"):
         read_mvtec_loco(root, "box")

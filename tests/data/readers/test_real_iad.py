@@ -118,3 +118,10 @@ def test_a_category_without_a_list_is_told_with_those_that_are_there(root: Path)
     (root / "realiad_jsons" / "toy.json").unlink()
     with pytest.raises(FileNotFoundError, match="expected realiad_1024/<category>/ beside"):
         read_real_iad(root, "toy")
+
+
+def test_the_lists_beside_the_current_folder_are_found(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root / "realiad_256")
+    assert len(read_real_iad(Path(), "toy").train) == 4

@@ -6,7 +6,7 @@ import math
 import pytest
 from small_trees import SIZE, Put
 
-from rdad.data.readers.vad import vad
+from rdad.data.readers.vad import read_vad, vad
 from rdad.results.evaluation import metrics_for
 
 
@@ -26,3 +26,9 @@ def test_defects_beside_the_training_images_are_left_out_and_there_are_no_masks(
     )
     figures = metrics.compute()
     assert figures["image_auroc"] == 1 and math.isnan(figures["aupro"])
+
+
+def test_a_copy_without_the_defects_beside_the_training_images_is_read(put: Put) -> None:
+    put("vad/train/good/0.png", "vad/test/good/0.png")
+    samples = read_vad(put("vad/test/bad/0.png"), "vad")
+    assert (len(samples.train), [one.label for one in samples.test]) == (1, [0, 1])

@@ -71,6 +71,18 @@ def test_a_list_without_a_column_says_which(root: Path) -> None:
         read_visa(root, "candle")
 
 
+def test_a_list_that_excel_wrote_again_is_read_and_a_damaged_one_is_named(root: Path) -> None:
+    text = (root / LIST).read_text()
+    (root / LIST).write_text(text, encoding="utf-8-sig")
+    assert len(read_visa(root, "candle").train) == 2
+    (root / LIST).write_text(text + "candle,train,normal\n")
+    with pytest.raises(ValueError, match=r"1cls\.csv, line 7: no image"):
+        read_visa(root, "candle")
+    (root / LIST).write_bytes(text.encode() + b"candle,train,normal,\xff.JPG,\n")
+    with pytest.raises(ValueError, match=r"1cls\.csv is no table: 'utf-8' codec"):
+        read_visa(root, "candle")
+
+
 def test_the_counts_of_the_real_list_are_those_published(assets: Path, tmp_path: Path) -> None:
     place = assets / "data" / "splits" / "visa_1cls.csv"
     (tmp_path / "split_csv").mkdir()
