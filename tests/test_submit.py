@@ -5,6 +5,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from trained_runs import make_trained_run
 
 from rdad.detector.loaded_run import load_run
+from rdad.detector.model_file import MODEL_FILE, replace_thresholds
 from rdad.results import submission
 from rdad.results.private_images import write_image
 from rdad.submit import COMMAND, INCOMPLETE, submit
@@ -95,12 +97,24 @@ def test_one_run_of_both_categories_serves_for_both(
 ) -> None:
     both = alike(place / "runs" / "can", tmp_path / "both")
     write_config(both, f"{{root: {place / 'data'}, category: [can, vial], joint: true}}")
+    common = load_run(both).thresholds
+    assert common is not None
+    own = {"vial": replace(common, pixel=replace(common.pixel, value=1e6))}
+    replace_thresholds(both / MODEL_FILE, replace(common, by_category=own))
     assert command(both, f"output={tmp_path / 'whole'}") == 0
     files = [
         {path.relative_to(folder) for path in folder.rglob("*.*")}
         for folder in (tmp_path / "whole", written)
     ]
     assert files[0] == files[1]
+    called = tmp_path / "whole" / "anomaly_images_thresholded"
+    marked = {
+        category: [
+            np.asarray(Image.open(path)).any() for path in (called / category).rglob("*.png")
+        ]
+        for category in ("can", "vial")
+    }
+    assert all(marked["can"]) and not any(marked["vial"])  # by a category's own threshold
 
 
 def test_the_archive_holds_the_two_trees_in_a_folder_of_its_name(written: Path) -> None:

@@ -61,6 +61,8 @@ def training_settings(cfg: DictConfig) -> dict[str, Any]:
     settings: Any = OmegaConf.to_container(cfg, resolve=True)
     settings = _without(settings, AFTER_TRAINING | COUNTED_BY_CONTENT)
     settings["model"]["layers"] = sorted(set(settings["model"]["layers"]))
+    if not cfg.dataset._target_.startswith("rdad."):  # may make of the images what it will
+        settings["dataset"]["_target_"] = cfg.dataset._target_
     if settings["trainer"].get("max_steps") is not None:
         del settings["trainer"]["max_epochs"]
     return _without_defaults(settings, TrainConfig)

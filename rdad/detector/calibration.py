@@ -217,7 +217,7 @@ def _threshold(value: float, median: float) -> Threshold:
 def _upward(value: float) -> float:
     """`value` in float32, rounded up, so that no consumer's precision changes a verdict."""
     rounded = np.float32(max(value, _SMALLEST))
-    if rounded < value:
+    if float(rounded) < value:  # NumPy compares a float32 with a float as two float32
         rounded = np.nextafter(rounded, np.float32(np.inf))
     return float(rounded)
 

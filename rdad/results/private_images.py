@@ -45,7 +45,7 @@ def write_category(
         ValueError, OSError: as `write_image`.
     """
     assert trained.thresholds is not None
-    threshold = trained.thresholds.pixel
+    threshold = trained.thresholds.of(category).pixel
     log.info("%s: %s, pixels above %.4g are called", category, trained.name, threshold.value)
     images = [image for split in private_images(root, category).values() for image in split]
 

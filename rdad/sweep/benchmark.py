@@ -41,9 +41,10 @@ class Line:
         return mean(self.figures.get(metric, ()))
 
     def deviation(self, metric: str) -> float:
-        """The sample standard deviation over the seeds; nan of one."""
+        """The sample standard deviation over the seeds; nan of one, or where one is undefined."""
         values = self.figures.get(metric, ())
-        return statistics.stdev(values) if len(values) > 1 else math.nan
+        known = len(values) > 1 and not any(map(math.isnan, values))
+        return statistics.stdev(values) if known else math.nan
 
     def difference(self, metric: str) -> float:
         """From the published figure; nan where there is none."""
@@ -74,7 +75,7 @@ class Benchmark:
     Attributes:
         title: Data set, then setting.
         lines: Categories in their data set's order, then means of groups and of all.
-        missing: Categories without a result, and why.
+        missing: Categories, or seeds of one, without a result, and why.
         sources: Where the published figures stand.
         seeds: How many at most.
     """
@@ -149,6 +150,10 @@ def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> Benchmark:
             lines.append(_mean(name, members, results, known))
     failed = {_category(job): job.reason for job in jobs if not job.finished}
     missing = {one: failed.get(one, "not in the sweep") for one in order if one not in results}
+    for job in jobs:
+        category, seed = _category(job), _seed(job)
+        if not job.finished and category in results and seed not in results[category]:
+            missing[f"{category} with seed {seed}"] = job.reason
     said = [dataset, *([] if setting == "all jobs" else [setting])]
     title = ", ".join([*said, *(["one network for all"] if _joint_categories(jobs[0]) else [])])
     seeds = max(map(len, results.values()), default=0)
@@ -172,9 +177,14 @@ def _category(job: Job) -> str:
     return str(job.params.get(CATEGORY) or job.changed.get("dataset.category") or "")
 
 
-def _by_seed(jobs: Iterable[Job]) -> dict[Any, Mapping[str, float]]:
+def _by_seed(jobs: Iterable[Job]) -> dict[str, Mapping[str, float]]:
     """Metrics by seed; of jobs that are alike the last counts."""
-    return {job.params.get(SEED): job.metrics for job in jobs}
+    return {_seed(job): job.metrics for job in jobs}
+
+
+def _seed(job: Job) -> str:
+    """As text: a job that failed early knows it from the command line alone."""
+    return str(job.params.get(SEED, job.changed.get(SEED)))
 
 
 def _figures(results: Iterable[Mapping[str, float]]) -> Figures:
@@ -189,7 +199,7 @@ def _figures(results: Iterable[Mapping[str, float]]) -> Figures:
 def _mean(
     name: str,
     members: Sequence[str],
-    results: Mapping[str, Mapping[Any, Mapping[str, float]]],
+    results: Mapping[str, Mapping[str, Mapping[str, float]]],
     known: Published,
 ) -> Line:
     """Seed by seed over the categories, in the seeds that all of them have."""

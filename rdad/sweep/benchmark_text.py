@@ -86,7 +86,9 @@ def _cell(form: Callable[[Line, str], str], line: Line, metrics: Sequence[str]) 
 def _notes(one: Benchmark) -> list[str]:
     notes = []
     if one.seeds > 1:
-        notes.append(f"Means ± sample standard deviations over {one.seeds} seeds.")
+        counts = {len(values) for line in one.lines for values in line.figures.values()}
+        most = "" if counts == {one.seeds} else "at most "
+        notes.append(f"Means ± sample standard deviations over {most}{one.seeds} seeds.")
     for reason in dict.fromkeys(one.missing.values()):
         lost = ", ".join(name for name in one.missing if one.missing[name] == reason)
         notes.append(f"Missing ({reason}): {lost}.")

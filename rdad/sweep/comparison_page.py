@@ -66,8 +66,8 @@ def write_comparison_page(path: Path, jobs: Sequence[Job], *, plots: bytes) -> N
     Raises:
         OSError: the page cannot be written.
     """
-    ordered = best_first(job for job in jobs if job.finished)
-    settings = _settings(ordered)
+    done = [job for job in jobs if job.finished]
+    settings = _settings(done)
     seen: dict[str, Seen] = {}
     columns = list(settings.values())[:MOST_SETTINGS]
     for place, column in enumerate(columns):
@@ -86,10 +86,10 @@ def write_comparison_page(path: Path, jobs: Sequence[Job], *, plots: bytes) -> N
         "metrics": [TITLES[name] for name in metrics],
         "rows": [
             [job_name(job), *(_finite(job.metrics.get(name, math.nan)) for name in metrics)]
-            for job in ordered[:MOST_ROWS]
+            for job in best_first(done)[:MOST_ROWS]
         ],
         "jobs": len(jobs),
-        "finished": len(ordered),
+        "finished": len(done),
         "settings": list(settings)[:MOST_SETTINGS],
         "all_settings": len(settings),
         "all_images": len(seen),
@@ -98,10 +98,13 @@ def write_comparison_page(path: Path, jobs: Sequence[Job], *, plots: bytes) -> N
     write_page(path, "Comparison", facts, _within_bounds(chosen.values()), layout=LAYOUT)
 
 
-def _settings(ordered: Sequence[Job]) -> dict[str, list[Job]]:
-    """Jobs by what varies beside their category, the best first by the mean over those."""
+def _settings(done: Sequence[Job]) -> dict[str, list[Job]]:
+    """Jobs by what varies beside their category, the best first by the mean over those.
+
+    A setting's jobs keep their order: of two that are alike the last one's scores are shown.
+    """
     found: dict[str, list[Job]] = {}
-    for job in ordered:
+    for job in done:
         found.setdefault(setting_name(job.setting, without=[CATEGORY]), []).append(job)
 
     def worth(name: str) -> float:

@@ -82,11 +82,14 @@ def markdown(jobs: Sequence[Job], *, picture: str) -> str:
 
 
 def counted(jobs: Sequence[Job]) -> str:
-    """As "4 jobs: 3 finished, 1 failed"."""
+    """As "4 jobs: 3 finished, 1 failed"; says of runs that differ in nothing which one counts."""
     states = [job.status for job in jobs]
     in_order = sorted(set(states), key=lambda state: (state != FINISHED, state))
     each = [f"{states.count(state)} {state}" for state in in_order]
-    return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}: {', '.join(each)}"
+    done = [tuple(job.setting.values()) for job in jobs if job.finished]
+    alike = len(done) - len({*done})
+    note = f"; {alike} differ in no setting from a later one, which counts" if alike else ""
+    return f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}: {', '.join(each)}{note}"
 
 
 def _page_table(table: Table) -> str:

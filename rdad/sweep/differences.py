@@ -159,12 +159,15 @@ def _known(values: Iterable[float]) -> list[float]:
 
 
 def _reached(job: Job, goal: float) -> float | None:
-    """The share of the job's epochs until its watched figure is the goal; None if not watched."""
+    """The share of the job's epochs until its watched figure is the goal.
+
+    Nan if it never is; None if it was not watched, or there is no goal.
+    """
     history: list[dict[str, float]] = []
     with suppress(OSError, ValueError):  # a history that cannot be read is none
         history = read_history(job.folder)
     watched = [row for row in history if f"watch/{REACHED}" in row]
-    if not watched:
+    if not watched or math.isnan(goal):
         return None
     first = (row["epoch"] for row in watched if row[f"watch/{REACHED}"] >= goal)
     return next(first, math.nan) / history[-1]["epoch"]

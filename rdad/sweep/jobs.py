@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from rdad.runs.files import METRICS_FILE, read_metrics
+from rdad.runs.files import DRAFT, METRICS_FILE, read_metrics
 from rdad.runs.record import RECORD_FILE, overrides, read_record
 
 Value: TypeAlias = str | int | float
@@ -117,10 +117,17 @@ def swept(jobs: Sequence[Job]) -> dict[str, list[Value | None]]:
 
 
 def _run_dirs(folder: Path) -> list[Path]:
-    """Also of jobs that ended before they could write a run.json: Hydra's folder is there."""
+    """Also of jobs that ended before they could write a run.json: Hydra's folder is there.
+
+    A draft is no job, as the model that a run, which may have been killed, sends with its record.
+    """
     recorded = {path.parent for path in folder.rglob(RECORD_FILE)}
     begun = {path.parent for path in folder.rglob(".hydra") if path.is_dir()}
-    return [*recorded | begun]
+    return [one for one in recorded | begun if not _is_draft(one.relative_to(folder))]
+
+
+def _is_draft(place: Path) -> bool:
+    return any(part.startswith(DRAFT) for part in place.parts)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -44,11 +44,11 @@ def overrides(config: DictConfig) -> dict[str, Override]:
 
 
 def planned_jobs(config: DictConfig) -> int | None:
-    """How many jobs the overrides ask for; None where the sweeper decides on the way."""
+    """How many jobs the overrides ask for; None where only the sweeper knows."""
     if config.hydra.sweeper._target_ != BASIC_SWEEPER:
         return None
     varied = [one for one in overrides(config).values() if one.is_sweep_override()]
-    if not all(one.is_discrete_sweep() for one in varied):
+    if any(_is_glob(one) or not one.is_discrete_sweep() for one in varied):
         return None
     return math.prod(len(list(one.sweep_string_iterator())) for one in varied)
 
@@ -74,9 +74,14 @@ def check_strategy_in_sweep(strategy: str, devices: Any) -> None:
 
 def _is_plain(override: Override) -> bool:
     """Whether all values can stand in a folder's name, and that name on a command line."""
-    if override.is_interval_sweep() or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
+    if override.is_interval_sweep() or _is_glob(override):
         return True
     return all(re.fullmatch(r"[\w.+-]+", value) for value in override.sweep_string_iterator())
+
+
+def _is_glob(override: Override) -> bool:
+    """Whether its values are all options that a pattern fits, which takes Hydra's own loader."""
+    return override.value_type == ValueType.GLOB_CHOICE_SWEEP
 
 
 def _is_one(devices: Any) -> bool:

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,7 +48,7 @@ def training_fingerprint(
     """What two runs must share for one training to serve both.
 
     Images and encoder weights count by content, not by name; so does each setting that a training
-    reads, and the version of each package that computes.
+    reads, the version of each package that computes, and the code of parts of one's own.
 
     Args:
         settings: As `rdad.config.parameters.training_settings` gives them.
@@ -61,7 +62,38 @@ def training_fingerprint(
         "encoder": encoder_digest,
         "versions": {name: version(name) for name in VERSIONS},
     }
+    if own := {target: _code_digest(target) for target in _targets(settings) if _is_own(target)}:
+        facts["code"] = own
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """What a configuration's nodes name by `_target_`."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            yield from _targets(value)
+
+
+def _is_own(target: str) -> bool:
+    return target.partition(".")[0] not in VERSIONS
+
+
+def _code_digest(target: str) -> str:
+    """Of all Python files of the package that holds `target`, or of the one file that does."""
+    spec, digest = find_spec(target.partition(".")[0]), hashlib.sha256()
+    files: Iterable[Path] = []
+    if spec is not None and spec.submodule_search_locations is not None:
+        places = map(Path, spec.submodule_search_locations)
+        files = sorted(path for place in places for path in place.rglob("*.py"))
+    elif spec is not None and spec.has_location:
+        files = [Path(str(spec.origin))]
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def take_over(
@@ -113,7 +145,7 @@ def claimed(fingerprint: str) -> Iterator[None]:
     except Timeout:
         log.info("another job trains the same network: waiting for it")
         lock.acquire(poll_interval=LOCK_POLL_SECONDS)
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # of a disk without locks
         log.warning("other jobs may train the same network meanwhile: %s", error)
     try:
         yield

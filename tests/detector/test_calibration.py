@@ -178,6 +178,8 @@ def test_a_chosen_threshold_says_how_many_good_images_it_would_call_defective() 
     assert chosen_thresholds(own) is own
     alone = chosen_thresholds(None, value=2.0)
     assert str(alone) == "image 2 (given), pixel 2 (given)"
+    between = chosen_thresholds(None, value=1.9)  # two numbers of float32
+    assert between is not None and 1.9 <= between.image.value < 1.9 + 2e-7
 
 
 @pytest.mark.parametrize(

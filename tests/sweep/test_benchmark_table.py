@@ -3,6 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,29 @@ def test_a_seed_that_not_all_categories_have_is_left_out_of_the_mean(tmp_path: P
     found = {("bottle", 1): 0.9, ("bottle", 2): 0.8, ("pill", 1): 0.7, ("pill", 2): None}
     (table,) = benchmarks(read_jobs([make(tmp_path, found)]))
     assert table.lines[-1].figures["image_auroc"] == pytest.approx([80])
+
+
+def test_seeds_without_a_result_are_named_and_not_counted(tmp_path: Path) -> None:
+    found = {("bottle", 1): 0.9, ("bottle", 2): 0.8, ("pill", 1): 0.7, ("pill", 2): None}
+    page = markdown(benchmarks(read_jobs([make(tmp_path, found)])))
+    assert "deviations over at most 2 seeds." in page
+    assert "Missing (no images): pill with seed 2." in page
+
+
+@pytest.mark.parametrize("defined", [(None, 0.9), (None, None)])
+def test_a_metric_that_is_undefined_in_a_seed_has_neither_mean_nor_deviation(
+    tmp_path: Path, defined: tuple[float | None, float | None]
+) -> None:
+    for number, (category, seed) in enumerate(product(("bottle", "pill"), (0, 1))):
+        metrics = {"image_auroc": 0.9, "pixel_auroc": defined[seed]}
+        changed = {"category": category, "seed": seed, "dataset": "mvtec_ad"}
+        make_job(tmp_path, str(number), metrics, **changed)
+    tables = benchmarks(read_jobs([tmp_path]))
+    line = tables[0].lines[0]
+    assert math.isnan(line.mean("pixel_auroc")) and math.isnan(line.deviation("pixel_auroc"))
+    assert line.verdict("pixel_auroc") == "unknown" and line.deviation("image_auroc") == 0
+    assert "| 90.0±0.0 | – |" in markdown(tables) and "90.0" in latex(tables)
+    assert compare.main([str(tmp_path)]) == 0
 
 
 def test_a_mean_of_no_seed_brings_no_metric_into_the_table(tmp_path: Path) -> None:

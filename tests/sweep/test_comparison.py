@@ -19,7 +19,7 @@ from rdad import compare_runs
 from rdad.compare import main
 from rdad.sweep.comparison import complete, over_categories, over_seeds
 from rdad.sweep.comparison_figure import comparison_figure
-from rdad.sweep.comparison_text import markdown, terminal
+from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import read_jobs, swept
 
 
@@ -132,6 +132,15 @@ def test_the_same_setting_in_two_sweeps_counts_once(tmp_path: Path) -> None:
     assert table is not None
     assert table["n"].tolist() == [2]
     assert table["mean", "image_auroc"].tolist() == [pytest.approx(0.9)]
+    assert counted(jobs) == (
+        "4 jobs: 4 finished; 2 differ in no setting from a later one, which counts"
+    )
+
+
+def test_the_record_of_a_model_that_is_being_sent_is_no_job(tmp_path: Path) -> None:
+    make_job(tmp_path, "0", figures(0.9))
+    make_job(tmp_path / "0" / ".draft-model", "data", figures(0.9))
+    assert [job.folder.name for job in read_jobs([tmp_path])] == ["0"]
 
 
 def test_over_categories_the_mean_is_of_categories_that_all_settings_have(tmp_path: Path) -> None:

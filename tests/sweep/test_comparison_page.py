@@ -69,6 +69,21 @@ def test_the_images_on_which_settings_disagree_stand_first_with_each_ones_verdic
     )
 
 
+def test_of_two_runs_of_one_setting_the_later_ones_scores_are_shown(
+    sweep: Path, tmp_path: Path
+) -> None:
+    for name, mode, value in (("a", "multiply", 0.9), ("b", "add", 0.7)):
+        shutil.copytree(sweep / mode, tmp_path / name)
+        make_job(tmp_path / "made", name, {"image_auroc": value})
+        for file in ("run.json", "metrics.json", ".hydra/overrides.yaml"):
+            shutil.copy(tmp_path / "made" / name / file, tmp_path / name / file)
+    shutil.rmtree(tmp_path / "made")
+    page_file = tmp_path / "comparison.html"
+    write_comparison_page(page_file, read_jobs([tmp_path]), plots=PLOTS)
+    shown = {Path(one["path"]).stem: one["cells"]["0"]["score"] for one in images(page_file)}
+    assert shown == {f"{number:03}": score for number, score in enumerate(SCORES["add"])}
+
+
 def test_the_page_is_bounded(sweep: Path, page_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = read_jobs([sweep])
     monkeypatch.setattr(comparison_page, "MOST_IMAGES", 3)

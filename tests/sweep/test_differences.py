@@ -87,6 +87,14 @@ def test_one_that_never_came_so_far_is_counted_apart(folders: list[Path]) -> Non
     assert other.endswith("never (0 of 4)")
 
 
+def test_where_there_is_no_aupro_none_is_missed(tmp_path: Path) -> None:
+    for optimizer in ("adam", "adamw"):
+        job = make_job(tmp_path, optimizer, {"image_auroc": 0.9}, optimizer=optimizer)
+        (job / "history.csv").write_text("epoch,watch/aupro\n1,0.5\n")
+    _, found = differences(read_jobs([tmp_path]), [tmp_path], "optimizer adam")
+    assert [one.reached for one in found] == [[], []]
+
+
 def test_an_interval_that_leaves_out_zero_is_marked(
     folders: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,11 +1,27 @@
-"""A sweep refuses what would start it again on each device."""
+"""What a sweep will run, and what it refuses: what would start it again on each device."""
 
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from rdad.config.compose import ConfigError, load_config
-from rdad.sweep.plan import check_strategy_in_sweep
+from rdad.sweep.plan import BASIC_SWEEPER, check_strategy_in_sweep, planned_jobs
+
+
+@pytest.mark.parametrize(
+    ("words", "jobs"),
+    [
+        (["mode=add,multiply", "seed=range(0,3)"], 6),
+        (["mode=glob(*)"], None),  # Hydra alone knows the options
+        (["model.lr=interval(0,1)"], None),
+    ],
+)
+def test_jobs_are_counted_where_the_command_line_says_them(
+    words: list[str], jobs: int | None
+) -> None:
+    hydra = {"sweeper": {"_target_": BASIC_SWEEPER, "params": {}}, "overrides": {"task": words}}
+    assert planned_jobs(OmegaConf.create({"hydra": hydra})) == jobs
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,29 @@ def fingerprint(*overrides: str, **digests: str) -> str:
     return training_fingerprint(settings, **{**SAME, **digests})
 
 
+def test_code_of_ones_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = load_config()
+    own = {"_target_": "parts_of_mine.losses.Loss"}
+    settings = [training_settings(cfg) | {"loss": own}, training_settings(cfg)]
+    with open_dict(cfg):
+        cfg.dataset._target_ = "parts_of_mine.images"
+    settings.append(training_settings(cfg))
+    found = []
+    for code in ("def Loss(): ...", "def Loss(): ... # changed"):
+        (tmp_path / "parts_of_mine").mkdir(exist_ok=True)
+        (tmp_path / "parts_of_mine" / "losses.py").write_text(code)
+        found.append([training_fingerprint(one, **SAME) for one in settings])
+    before, after = found
+    assert before[1] == after[1] and len({*before}) == 3
+    assert before[0] != after[0] and before[2] != after[2]
+    (tmp_path / "parts_of_mine_alone.py").write_text("def Loss(): ...")
+    alone = training_settings(load_config()) | {"loss": {"_target_": "parts_of_mine_alone.Loss"}}
+    before_it = training_fingerprint(alone, **SAME)
+    (tmp_path / "parts_of_mine_alone.py").write_text("def Loss(): return 1")
+    assert training_fingerprint(alone, **SAME) != before_it
+
+
 @pytest.mark.parametrize(
     "change",
     [
