@@ -19,6 +19,7 @@ import numpy as np
 from rdad.config.compose import ConfigError
 from rdad.data.images import DataError, decode_image
 from rdad.detector.regions import large
+from rdad.runs.files import MODEL_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +156,7 @@ def _load_pyfunc(data_path: str) -> ServedModel:
     """MLflow's door: the model in the `data` folder of an MLflow model."""
     import torch
 
-    from rdad.detector.model_file import MODEL_FILE, load_trained_model
+    from rdad.detector.model_file import load_trained_model
 
     try:
         trained = load_trained_model(Path(data_path) / MODEL_FILE, name="served model")

@@ -15,9 +15,10 @@ from PIL import Image
 from trained_runs import make_trained_run
 
 from rdad.detector.loaded_run import load_run
-from rdad.detector.model_file import MODEL_FILE, replace_thresholds
+from rdad.detector.model_file import replace_thresholds
 from rdad.results import submission
 from rdad.results.private_images import write_image
+from rdad.runs.files import MODEL_FILE
 from rdad.submit import COMMAND, INCOMPLETE, submit
 
 SIZE = (50, 70)

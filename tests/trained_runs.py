@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from run_folders import make_run_folder
 
-from rdad.detector.model_file import MODEL_FILE, save_model
+from rdad.detector.model_file import save_model
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.runs.files import MODEL_FILE
 
 ARGUMENTS: dict[str, Any] = {
     "backbone": "resnet18",

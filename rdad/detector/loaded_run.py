@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from rdad.config.foreign import read_config
-from rdad.runs.files import read_metrics
+from rdad.runs.files import MODEL_FILE, read_metrics
 from rdad.runs.record import read_record
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
         ValueError: its model file is damaged or does not belong to these encoder weights, or its
             configuration would look something up on this machine.
     """
-    from rdad.detector.model_file import MODEL_FILE, load_trained_model
+    from rdad.detector.model_file import load_trained_model
 
     folder = Path(run_dir)
     record = read_record(folder, "run_name")

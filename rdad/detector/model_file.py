@@ -20,10 +20,9 @@ from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.precision import FLOAT32, checked_precision
 from rdad.model.torch_model import ReverseDistillationModel
 from rdad.model.weights import NothingDrawn, read_plain
-from rdad.runs.files import irregular, write_atomic
+from rdad.runs.files import MODEL_FILE, irregular, write_atomic
 from rdad.runs.names import expanded
 
-MODEL_FILE = "model.pt"
 FORMAT = "rdad-model-1"
 
 

@@ -11,16 +11,19 @@ from omegaconf import DictConfig
 from rdad.config.build import build
 from rdad.config.parameters import parameters, run_name
 from rdad.data import AnomalyDataModule
-from rdad.detector.model_file import MODEL_FILE
-from rdad.results.curves import FOLDER as CURVES_FOLDER
-from rdad.results.report.writer import REPORT_FILE
-from rdad.results.writer import MAPS_FOLDER, OVERLAYS_FOLDER, SCORES_FILE
 from rdad.runs.ending import why_stopped
 from rdad.runs.files import (
     CALIBRATION_FILE,
+    CHECKPOINT_FILE,
+    CURVES_FOLDER,
     DRAFT,
     HISTORY_FILE,
+    MAPS_FOLDER,
     METRICS_FILE,
+    MODEL_FILE,
+    OVERLAYS_FOLDER,
+    REPORT_FILE,
+    SCORES_FILE,
     remove_drafts,
 )
 from rdad.runs.record import (
@@ -33,7 +36,6 @@ from rdad.runs.record import (
 )
 from rdad.tracking import source_tags
 from rdad.tracking.store import shown_uri
-from rdad.training.callbacks import CHECKPOINT_FILE
 
 if TYPE_CHECKING:
     from rdad.tracking import MlflowTracker

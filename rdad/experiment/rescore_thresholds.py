@@ -9,9 +9,10 @@ from omegaconf import DictConfig
 from rdad.config.compose import ConfigError
 from rdad.detector.calibration import chosen_thresholds
 from rdad.detector.loaded_run import LoadedRun
-from rdad.detector.model_file import MODEL_FILE, replace_thresholds
+from rdad.detector.model_file import replace_thresholds
 from rdad.experiment.stages import Scoring
 from rdad.metrics.thresholds import Thresholds
+from rdad.runs.files import MODEL_FILE
 from rdad.runs.folder import alone_in
 from rdad.runs.record import RunRecord
 

@@ -18,7 +18,7 @@ from rdad.config.build import build
 from rdad.config.compose import ConfigError
 from rdad.config.parameters import training_settings
 from rdad.data import AnomalyDataModule
-from rdad.detector.model_file import MODEL_FILE, model_file, save_model, take_trained_parts
+from rdad.detector.model_file import model_file, save_model, take_trained_parts
 from rdad.experiment.book import Book
 from rdad.experiment.trainer import make_trainer
 from rdad.metrics.thresholds import Thresholds
@@ -32,8 +32,8 @@ from rdad.results.evaluation import asked_overlaps, calibrate_into, evaluate_int
 from rdad.results.report.contents import ReportSubject
 from rdad.results.writer import ArtifactWriter
 from rdad.runs.ending import TERMINATED
-from rdad.runs.files import write_history
-from rdad.training.callbacks import CHECKPOINT_FILE, EpochReport, compiled_steps
+from rdad.runs.files import CHECKPOINT_FILE, MODEL_FILE, write_history
+from rdad.training.callbacks import EpochReport, compiled_steps
 from rdad.training.progress import steps_an_epoch
 from rdad.training.reuse import (
     MEASURED,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rdad.results.gathered import Gathered
-from rdad.runs.files import read_history, write_atomic, write_table
+from rdad.runs.files import CURVES_FOLDER, read_history, write_atomic, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from rdad.metrics import Curve
 
 log = logging.getLogger(__name__)
-
-FOLDER = "curves"
 
 
 def write_test_curves(run_dir: Path, gathered: Gathered) -> None:
@@ -86,7 +84,7 @@ def _write_roc(run_dir: Path, curves: "Mapping[str, Curve]", areas: Mapping[str,
         (name, *point) for name, curve in shown.items() for point in np.transpose(curve).tolist()
     ]
     columns = ("curve", "false_positive_rate", "true_positive_rate")
-    write_table(run_dir / FOLDER / "roc.csv", columns, points)
+    write_table(run_dir / CURVES_FOLDER / "roc.csv", columns, points)
 
 
 def _write_pro(run_dir: Path, curve: "Curve", area: float, *, fpr_limit: float) -> None:
@@ -94,8 +92,8 @@ def _write_pro(run_dir: Path, curve: "Curve", area: float, *, fpr_limit: float) 
 
     _save(run_dir, "pro", pro_figure(curve, area, fpr_limit=fpr_limit))
     columns = ("false_positive_rate", "per_region_overlap")
-    write_table(run_dir / FOLDER / "pro.csv", columns, np.transpose(curve).tolist())
+    write_table(run_dir / CURVES_FOLDER / "pro.csv", columns, np.transpose(curve).tolist())
 
 
 def _save(run_dir: Path, name: str, figure: "Figure") -> None:
-    write_chart(run_dir / FOLDER / f"{name}.png", figure)
+    write_chart(run_dir / CURVES_FOLDER / f"{name}.png", figure)

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rdad.metrics.chance import chance_auroc
-from rdad.results.report.writer import REPORT_FILE
 from rdad.results.text_table import short
-from rdad.results.writer import SCORES_FILE
-from rdad.runs.files import read_history
+from rdad.runs.files import REPORT_FILE, SCORES_FILE, read_history
 
 Row: TypeAlias = Mapping[str, str]
 

@@ -19,14 +19,23 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from rdad.results.curves import FOLDER as CURVES_FOLDER
 from rdad.results.curves import write_test_curves
 from rdad.results.gathered import Gathered
 from rdad.results.overlays import draw_overlay, most_telling, overlay_names
-from rdad.results.report.writer import REPORT_FILE, write_report
+from rdad.results.report.writer import write_report
 from rdad.results.room import Room
 from rdad.results.spool import Spool
-from rdad.runs.files import DiskFullError, explained, write_atomic, write_table
+from rdad.runs.files import (
+    CURVES_FOLDER,
+    MAPS_FOLDER,
+    OVERLAYS_FOLDER,
+    REPORT_FILE,
+    SCORES_FILE,
+    DiskFullError,
+    explained,
+    write_atomic,
+    write_table,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +45,6 @@ if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
     from rdad.results.report.contents import ReportSubject
 
-SCORES_FILE = "scores.csv"
-MAPS_FOLDER, OVERLAYS_FOLDER = "anomaly_maps", "overlays"
 OF_THRESHOLDS = ("normalised_score", "predicted")  # empty where there are none
 SCORE_COLUMNS = ("image", "split", "defect_type", "label", "score", *OF_THRESHOLDS)
 WRITER_THREADS = 2

@@ -1,4 +1,4 @@
-"""The small text files of a run folder, each written whole or not at all."""
+"""The files of a run folder: their names, and the small ones, written whole or not at all."""
 
 import csv
 import errno
@@ -17,6 +17,13 @@ from pathlib import Path
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.csv"
 CALIBRATION_FILE = "calibration.csv"
+SCORES_FILE = "scores.csv"
+MODEL_FILE = "model.pt"
+CHECKPOINT_FILE = "checkpoint.ckpt"
+REPORT_FILE = "report.html"
+LOG_FILE = "train.log"
+CURVES_FOLDER, MAPS_FOLDER, OVERLAYS_FOLDER = "curves", "anomaly_maps", "overlays"
+
 BLOCK_BYTES = 512  # that st_blocks counts
 DRAFT = ".draft-"
 """How the names begin of files and folders that are there only while something is written."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rdad.results.report.page import Layout, write_page
+from rdad.runs.files import REPORT_FILE, SCORES_FILE
 from rdad.sweep.answer import answer
 from rdad.sweep.comparison import (
     CATEGORY,
@@ -31,7 +32,6 @@ MOST_SETTINGS, MOST_IMAGES, MOST_ROWS = 12, 60, 500
 MOST_CHARACTERS = 20_000_000  # of all pictures
 LONGEST_PICTURE = 500_000
 PICTURES = {"width": int, "height": int, "photograph": str, "outline": str}
-REPORT_FILE, SCORES_FILE = "report.html", "scores.csv"
 STYLES, SCRIPTS = ("page.css", "comparison.css"), ("elements.js", "picture.js", "comparison.js")
 LAYOUT = Layout("comparison.html", STYLES, SCRIPTS)
 

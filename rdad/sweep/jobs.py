@@ -16,7 +16,6 @@ from rdad.runs.record import RECORD_FILE, overrides, read_record
 Value: TypeAlias = str | int | float
 FINISHED = "finished"
 UNFINISHED = "killed or still running"  # a killed process could not write down that it ended
-LOG_FILE = "train.log"
 COSTS = ("train_seconds", "images_per_second", "peak_memory_mib")
 MEBIBYTE = 1024**2
 

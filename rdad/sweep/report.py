@@ -12,14 +12,14 @@ from omegaconf import DictConfig
 
 from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated, reader_may_leave
-from rdad.runs.files import write_table, write_text_atomic
+from rdad.runs.files import LOG_FILE, write_table, write_text_atomic
 from rdad.runs.names import visible
 from rdad.sweep import benchmark_text
 from rdad.sweep.benchmark import benchmarks
 from rdad.sweep.comparison import job_lines
 from rdad.sweep.comparison_page import write_comparison_page
 from rdad.sweep.comparison_text import counted, markdown, terminal
-from rdad.sweep.jobs import LOG_FILE, Job, read_jobs
+from rdad.sweep.jobs import Job, read_jobs
 from rdad.sweep.plan import planned_jobs
 
 log = logging.getLogger(__name__)

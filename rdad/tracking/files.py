@@ -7,7 +7,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from rdad.runs.files import HISTORY_FILE, resolved
+from rdad.runs.files import (
+    CALIBRATION_FILE,
+    CURVES_FOLDER,
+    HISTORY_FILE,
+    LOG_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    OVERLAYS_FOLDER,
+    REPORT_FILE,
+    SCORES_FILE,
+    resolved,
+)
 from rdad.runs.record import RECORD_FILE, read_record
 from rdad.tracking.store import shown_uri
 
@@ -16,18 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCORES = "scores.csv"
-FILES = (
-    "metrics.json",
-    "history.csv",
-    SCORES,
-    "calibration.csv",
-    "train.log",
-    "report.html",
-)
+FILES = (METRICS_FILE, HISTORY_FILE, SCORES_FILE, CALIBRATION_FILE, LOG_FILE, REPORT_FILE)
 CONFIG_FOLDER, CONFIG_SHOWN_AS = ".hydra", "config"
-OVERLAYS = "overlays"
-FOLDERS = (OVERLAYS, "curves")
+FOLDERS = (OVERLAYS_FOLDER, CURVES_FOLDER)
 """anomaly_maps/ are large and stay behind."""
 
 MAY_QUOTE_THE_STORE = (".yaml", ".json", ".log")
@@ -44,7 +46,7 @@ LONGEST_DIGEST = 36  # of what MLflow's database takes
 
 TRAINING_TAG = "rdad.training"
 TRAINING_FOLDER = "training"
-TRAINING_FILES = ("model.pt", HISTORY_FILE, RECORD_FILE)
+TRAINING_FILES = (MODEL_FILE, HISTORY_FILE, RECORD_FILE)
 
 
 def send_file(client: "MlflowClient", run_id: str, path: Path, folder: str = "") -> None:
@@ -65,7 +67,7 @@ def send_files(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
     for name in FILES:
         if (run_dir / name).is_file() and _is_own(run_dir / name, run_dir):
             send_file(client, run_id, run_dir / name)
-            if name == SCORES:
+            if name == SCORES_FILE:
                 _send_table(client, run_id, run_dir / name)
     for path in sorted((run_dir / CONFIG_FOLDER).glob("*.yaml")):
         if _is_own(path, run_dir):
@@ -73,7 +75,7 @@ def send_files(client: "MlflowClient", run_id: str, run_dir: Path) -> None:
     for folder in FOLDERS:
         if (run_dir / folder).is_dir() and _is_own(run_dir / folder, run_dir):
             _send_folder(client, run_id, run_dir / folder)
-    overlays = run_dir / OVERLAYS
+    overlays = run_dir / OVERLAYS_FOLDER
     if any(overlays.rglob("*.png")) and not leads_out(overlays, run_dir):
         _send_sheet(client, run_id, overlays)
 

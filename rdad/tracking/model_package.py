@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rdad.runs.files import DRAFT, METRICS_FILE, write_json, write_text_atomic
+from rdad.runs.files import DRAFT, METRICS_FILE, MODEL_FILE, write_json, write_text_atomic
 from rdad.runs.record import CONFIG_FILE, RECORD_FILE, read_record, read_yaml
 from rdad.tracking.files import leads_out
 from rdad.tracking.store import shown_uri
@@ -86,8 +86,6 @@ def _share(location: str, run_dir: Path) -> None:
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
 
-    from rdad.detector.model_file import MODEL_FILE
-
     if is_local_uri(location):
         sent = Path(local_file_uri_to_path(location), DATA, MODEL_FILE)
         draft = sent.with_name(f"{DRAFT}{sent.name}")
@@ -109,7 +107,7 @@ def model_to_register(
     Raises:
         FileNotFoundError, ValueError: as `copy_with_encoder`.
     """
-    from rdad.detector.model_file import MODEL_FILE, copy_with_encoder, replace_thresholds
+    from rdad.detector.model_file import copy_with_encoder, replace_thresholds
 
     of_run = model.experiment_id, str(model.source_run_id)
     tags = {THRESHOLDS_TAG: _judging(thresholds)}
@@ -170,7 +168,7 @@ def write_package(run_dir: Path, package: Path, *, encoder: bool = True) -> None
             are other ones.
         OSError: it cannot be written.
     """
-    from rdad.detector.model_file import MODEL_FILE, copy_model, copy_with_encoder
+    from rdad.detector.model_file import copy_model, copy_with_encoder
 
     for name in (MODEL_FILE, RECORD_FILE, METRICS_FILE, CONFIG_FILE):
         if leads_out(run_dir / name, run_dir):

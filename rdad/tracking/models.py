@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from rdad.runs.files import MODEL_FILE
 from rdad.runs.record import RECORD_FILE, read_record
 from rdad.tracking.model_package import (
     DATA,
@@ -183,8 +184,6 @@ def _run(store: Store, client: "MlflowClient", run_id: str) -> "Run":
 
 
 def _is_folder_of(folder: Path, run_id: str) -> bool:
-    from rdad.detector.model_file import MODEL_FILE
-
     if not all((folder / name).is_file() for name in (RECORD_FILE, MODEL_FILE)):
         return False
     return (read_record(folder).get("tracking") or {}).get("run_id") == run_id

@@ -16,7 +16,7 @@ from rdad.data import AnomalyDataModule
 from rdad.metrics.joint import RunMetrics
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.results.evaluation import evaluate
-from rdad.runs.files import append_history, write_atomic
+from rdad.runs.files import CHECKPOINT_FILE, append_history, write_atomic
 from rdad.training.feature_cache import cache_features
 from rdad.training.progress import epochs_of
 
@@ -101,9 +101,6 @@ class LearningRate(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any, **__: Any
     ) -> None:
         pl_module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])
-
-
-CHECKPOINT_FILE = "checkpoint.ckpt"
 
 
 class Checkpoint(Callback):

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rdad.data.store import default_cache_dir
-from rdad.detector.model_file import MODEL_FILE, take_trained_parts
+from rdad.detector.model_file import take_trained_parts
 from rdad.model.torch_model import ReverseDistillationModel
-from rdad.runs.files import DRAFT, read_history, write_json
+from rdad.runs.files import DRAFT, MODEL_FILE, read_history, write_json
 from rdad.runs.record import read_record
 from rdad.training.callbacks import WATCHED
 

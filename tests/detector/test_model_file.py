@@ -13,7 +13,6 @@ from torchvision.models import get_model
 from rdad.data.tiling import Tiling
 from rdad.detector.model_file import (
     FORMAT,
-    MODEL_FILE,
     copy_with_encoder,
     load_trained_model,
     save_model,
@@ -21,6 +20,7 @@ from rdad.detector.model_file import (
 )
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.model.torch_model import ReverseDistillationModel
+from rdad.runs.files import MODEL_FILE
 
 
 def arguments(**changed: Any) -> dict[str, Any]:

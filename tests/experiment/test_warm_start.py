@@ -14,10 +14,10 @@ from rdad import load_config, run
 from rdad.compare import main
 from rdad.config.compose import ConfigError, check_places
 from rdad.config.spelling import spelled
-from rdad.detector.model_file import MODEL_FILE
 from rdad.experiment.again import train_again
 from rdad.experiment.stages import network_of
 from rdad.model.weights import read_plain
+from rdad.runs.files import MODEL_FILE
 from rdad.runs.record import read_record
 
 

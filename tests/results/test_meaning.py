@@ -9,8 +9,8 @@ from scipy.stats import rankdata
 from rdad.metrics.chance import chance_auroc
 from rdad.results.meaning import against_chance, meaning, verdicts
 from rdad.results.text_table import metrics_table
-from rdad.results.writer import SCORE_COLUMNS, SCORES_FILE
-from rdad.runs.files import append_history, write_table
+from rdad.results.writer import SCORE_COLUMNS
+from rdad.runs.files import SCORES_FILE, append_history, write_table
 
 
 def rows(found: int, missed: int, refused: int, clear: int) -> list[dict[str, str]]:

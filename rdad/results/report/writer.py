@@ -15,8 +15,8 @@ from rdad.results.report.pictures import (
     photograph_side,
     region_path,
 )
+from rdad.runs.files import REPORT_FILE
 
-REPORT_FILE = "report.html"
 DRAWING_THREADS = 4
 DRAWN_AT_ONCE = 64
 
