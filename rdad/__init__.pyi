@@ -3,9 +3,9 @@ from .data.datamodule import AnomalyDataModule as AnomalyDataModule
 from .detector.loaded_run import load_run as load_run
 from .detector.trained_model import Prediction as Prediction
 from .detector.trained_model import TrainedModel as TrainedModel
+from .experiment.open_model import open_model as open_model
 from .experiment.run import RunResult as RunResult
 from .experiment.run import run as run
-from .experiment.sources import open_model as open_model
 from .metrics.collection import AnomalyMetrics as AnomalyMetrics
 from .metrics.pixel import AUPRO as AUPRO
 from .model.anomaly_map import AnomalyMapGenerator as AnomalyMapGenerator

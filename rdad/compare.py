@@ -9,11 +9,11 @@ from rdad.runs.ending import reader_may_leave
 from rdad.runs.files import write_table
 from rdad.runs.folder import have_a_home
 from rdad.runs.names import visible
-from rdad.sweep.benchmark import Benchmark, benchmarks
-from rdad.sweep.benchmark_text import verdicts
 from rdad.sweep.comparison_text import counted, terminal
 from rdad.sweep.differences import differences, rows, table
 from rdad.sweep.jobs import Job, read_jobs
+from rdad.sweep.paper_table import PaperTable, paper_tables
+from rdad.sweep.paper_table_text import verdicts
 from rdad.sweep.published import known_datasets
 from rdad.sweep.report import CSV_FILE, FIGURE_FILE, HTML_FILE, PAGE_FILE, write_comparison
 
@@ -57,8 +57,8 @@ def _held_against(asked: str, jobs: Sequence[Job], folders: Sequence[Path]) -> s
     return table(means, found, asked)
 
 
-def _published(jobs: Sequence[Job]) -> list[Benchmark]:
-    tables = [table for table in benchmarks(jobs) if table.sources]
+def _published(jobs: Sequence[Job]) -> list[PaperTable]:
+    tables = [table for table in paper_tables(jobs) if table.sources]
     if not tables:
         raise ValueError(
             f"{AGAINST}{PUBLISHED}: no figures are published for these runs; they are of several "

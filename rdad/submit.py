@@ -87,7 +87,7 @@ def _opened(sources: Sequence[str], cfg: DictConfig) -> "tuple[dict[str, Trained
         ConfigError: what is named is no run of such a category with a threshold, or is one again.
     """
     from rdad.detector.loaded_run import LoadedRun
-    from rdad.experiment.sources import open_model
+    from rdad.experiment.open_model import open_model
     from rdad.results.submission import IMAGES
 
     runs: dict[str, TrainedModel] = {}

@@ -25,7 +25,7 @@ IMPORTED = [  # what commands import on their way; of extras, what is there
     *("rdad.experiment.run", "rdad.experiment.rescore", "rdad.tracking.model_package"),
     *(
         "rdad.results.curves",
-        "rdad.results.figures",
+        "rdad.results.charts",
         "rdad.results.pictures",
         "rdad.sweep.report",
         "rdad.sweep.search",

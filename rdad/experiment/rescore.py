@@ -12,10 +12,10 @@ from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
 from rdad.config.parameters import OF_TRAINING, parameters
 from rdad.detector.device import chosen_device, computing_in
+from rdad.experiment.open_model import opened
 from rdad.experiment.rescore_config import configuration
 from rdad.experiment.rescore_thresholds import keep, kept_in, thresholds_for
 from rdad.experiment.run import RunResult
-from rdad.experiment.sources import opened
 from rdad.experiment.stages import Scoring
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING

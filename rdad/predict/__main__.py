@@ -18,7 +18,7 @@ from rdad.config.compose import ConfigError, asked_threshold, check_values
 from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.data.depth import checked_bits
 from rdad.data.facts import Seen
-from rdad.experiment.sources import opened
+from rdad.experiment.open_model import opened
 from rdad.predict.annotations import CocoFile
 from rdad.predict.paths import find_images
 from rdad.predict.rows import (

@@ -30,7 +30,7 @@ def write_test_curves(run_dir: Path, gathered: Gathered) -> None:
 
     Of `gathered.curves` those are kept that were written.
     """
-    from rdad.results.figures import score_histogram
+    from rdad.results.charts import score_histogram
 
     samples, scores, found = gathered.samples, gathered.scores, gathered.curves
     gathered.curves = {}
@@ -57,7 +57,7 @@ def write_test_curves(run_dir: Path, gathered: Gathered) -> None:
 
 def write_loss_curve(run_dir: Path) -> None:
     """Draw the losses of `history.csv`; nothing before the first epoch."""
-    from rdad.results.figures import loss_figure
+    from rdad.results.charts import loss_figure
 
     history = read_history(run_dir)
     if history:
@@ -76,7 +76,7 @@ def write_chart(path: Path, figure: "Figure") -> None:
 
 
 def _write_roc(run_dir: Path, curves: "Mapping[str, Curve]", areas: Mapping[str, float]) -> None:
-    from rdad.results.figures import roc_figure
+    from rdad.results.charts import roc_figure
 
     shown = {name: curves[f"{name}_roc"] for name in ("image", "pixel") if f"{name}_roc" in curves}
     _save(run_dir, "roc", roc_figure(shown, {name: areas[f"{name}_roc"] for name in shown}))
@@ -88,7 +88,7 @@ def _write_roc(run_dir: Path, curves: "Mapping[str, Curve]", areas: Mapping[str,
 
 
 def _write_pro(run_dir: Path, curve: "Curve", area: float, *, fpr_limit: float) -> None:
-    from rdad.results.figures import pro_figure
+    from rdad.results.charts import pro_figure
 
     _save(run_dir, "pro", pro_figure(curve, area, fpr_limit=fpr_limit))
     columns = ("false_positive_rate", "per_region_overlap")

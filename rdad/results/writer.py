@@ -23,8 +23,8 @@ from rdad.results.curves import write_test_curves
 from rdad.results.gathered import Gathered
 from rdad.results.overlays import draw_overlay, most_telling, overlay_names
 from rdad.results.report.writer import write_report
-from rdad.results.room import Room
 from rdad.results.spool import Spool
+from rdad.results.waiting import WaitingRoom
 from rdad.runs.files import (
     CURVES_FOLDER,
     MAPS_FOLDER,
@@ -91,7 +91,7 @@ class ArtifactWriter:
         self._overlays = overlays
         self._report = report
         self._error: Exception | None = None
-        self._waiting = Room(items=MAPS_WAITING, pixels=most_pixels())
+        self._waiting = WaitingRoom(items=MAPS_WAITING, pixels=most_pixels())
         run_dir.mkdir(parents=True, exist_ok=True)
         self._gathered = Gathered(Spool(run_dir), fpr_limit, thresholds)
         self._threads = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="artifacts")

@@ -12,7 +12,7 @@ from rdad.config.allowed import number
 from rdad.config.command import Command
 from rdad.config.compose import ConfigError, asked_threshold, check_values
 from rdad.config.schema import JudgingConfig, SourceConfig
-from rdad.experiment.sources import opened
+from rdad.experiment.open_model import opened
 
 log = logging.getLogger(__name__)
 

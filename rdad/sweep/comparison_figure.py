@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from rdad.results.figures import COLOURS
+from rdad.results.charts import COLOURS
 from rdad.sweep.comparison import (
     CATEGORY,
     HEADLINES,

@@ -14,12 +14,12 @@ from rdad.results.text_table import short
 from rdad.runs.ending import end_in_order_when_terminated, reader_may_leave
 from rdad.runs.files import LOG_FILE, write_table, write_text_atomic
 from rdad.runs.names import visible
-from rdad.sweep import benchmark_text
-from rdad.sweep.benchmark import benchmarks
+from rdad.sweep import paper_table_text
 from rdad.sweep.comparison import job_lines
 from rdad.sweep.comparison_page import write_comparison_page
 from rdad.sweep.comparison_text import counted, markdown, terminal
 from rdad.sweep.jobs import Job, read_jobs
+from rdad.sweep.paper_table import paper_tables
 from rdad.sweep.plan import planned_jobs
 
 log = logging.getLogger(__name__)
@@ -98,12 +98,12 @@ def write_comparison(jobs: Sequence[Job], folder: Path) -> list[str]:
     plots = (folder / FIGURE_FILE).read_bytes()
     write_comparison_page(folder / HTML_FILE, jobs, plots=plots)
     written = [HTML_FILE, CSV_FILE, PAGE_FILE, FIGURE_FILE]
-    if tables := benchmarks(jobs):
+    if tables := paper_tables(jobs):
         written += [f"{BENCHMARK}{ending}" for ending in (".csv", ".md", ".tex")]
-        columns, found = benchmark_text.rows(tables)
+        columns, found = paper_table_text.rows(tables)
         write_table(folder / f"{BENCHMARK}.csv", columns, found)
-        write_text_atomic(folder / f"{BENCHMARK}.md", benchmark_text.markdown(tables))
-        write_text_atomic(folder / f"{BENCHMARK}.tex", benchmark_text.latex(tables))
+        write_text_atomic(folder / f"{BENCHMARK}.md", paper_table_text.markdown(tables))
+        write_text_atomic(folder / f"{BENCHMARK}.tex", paper_table_text.latex(tables))
     return written
 
 

@@ -12,8 +12,8 @@ from report_folders import computed_metrics
 
 from rdad.data.samples import Sample
 from rdad.metrics import AnomalyMetrics, aupro, auroc
+from rdad.results.charts import loss_figure, pro_figure, roc_figure, score_histogram
 from rdad.results.curves import write_chart, write_loss_curve, write_test_curves
-from rdad.results.figures import loss_figure, pro_figure, roc_figure, score_histogram
 from rdad.results.gathered import Gathered
 from rdad.results.spool import Spool
 from rdad.runs.files import append_history

@@ -19,8 +19,8 @@ from report_folders import computed_metrics
 from rdad.data.samples import Sample, named
 from rdad.metrics.thresholds import Threshold, Thresholds
 from rdad.results import writer as artifacts
-from rdad.results.room import Room
 from rdad.results.spool import Spool
+from rdad.results.waiting import WaitingRoom
 from rdad.results.writer import MAPS_WAITING, ArtifactWriter
 
 
@@ -226,7 +226,7 @@ def test_adding_waits_for_a_slow_disk(
 
 
 def test_maps_that_wait_stay_below_the_limit_of_pixels_together() -> None:
-    room, entered = Room(items=16, pixels=100), []
+    room, entered = WaitingRoom(items=16, pixels=100), []
 
     def enter(*sizes: int) -> None:
         for size in sizes:

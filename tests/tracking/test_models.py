@@ -19,8 +19,8 @@ from trained_runs import make_trained_run, make_weights, thresholds
 
 from rdad import served_model
 from rdad.detector.calibration import with_image_value
+from rdad.experiment.open_model import open_model
 from rdad.experiment.rescore_thresholds import keep
-from rdad.experiment.sources import open_model
 from rdad.register import main
 from rdad.tracking import MlflowTracker
 from rdad.tracking.model_package import COMPUTING, run_inside

@@ -42,7 +42,7 @@ class ReportSubject:
 
 def contents(run_dir: Path, subject: ReportSubject, gathered: Gathered) -> dict[str, Any]:
     """Plain data for the page; what the folder does not hold is empty."""
-    from rdad.results.figures import COLOURS, NORMAL_COLOUR
+    from rdad.results.charts import COLOURS, NORMAL_COLOUR
     from rdad.results.pictures import PREDICTED_COLOUR, TRUE_COLOUR
 
     command = subject.source and f"python -m rdad.predict {shlex.quote(subject.source)} IMAGES"

@@ -8,7 +8,7 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rdad.results.figures import loss_figure, pro_figure, roc_figure, score_histogram
+from rdad.results.charts import loss_figure, pro_figure, roc_figure, score_histogram
 
 RISING = np.linspace(0, 1, 50)
 

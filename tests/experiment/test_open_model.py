@@ -15,7 +15,7 @@ from trained_runs import make_trained_run, make_weights
 from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.model_file import load_trained_model
 from rdad.detector.trained_model import TrainedModel
-from rdad.experiment.sources import open_model
+from rdad.experiment.open_model import open_model
 from rdad.model.encoder import Encoder
 from rdad.model.rd4ad import read_rd4ad_checkpoint
 from rdad.tracking.models import register

@@ -13,9 +13,9 @@ from sweep_folders import PARAMS, make_job
 from rdad import compare
 from rdad.data.readers.published import PUBLISHED
 from rdad.runs.record import CONFIG_FILE
-from rdad.sweep.benchmark import Line, benchmarks
-from rdad.sweep.benchmark_text import latex, markdown, verdicts
 from rdad.sweep.jobs import read_jobs
+from rdad.sweep.paper_table import Line, paper_tables
+from rdad.sweep.paper_table_text import latex, markdown, verdicts
 from rdad.sweep.published import METRICS, known_datasets, published
 
 OWN = {"aupro": "dataset", "fpr_limit": 0.3}
@@ -37,7 +37,7 @@ def make(
 
 def test_means_are_of_seeds_then_of_categories_and_groups(tmp_path: Path) -> None:
     found = {("carpet", 1): 0.98, ("carpet", 2): 0.96, ("screw", 1): 0.90, ("screw", 2): 0.94}
-    (table,) = benchmarks(read_jobs([make(tmp_path, found)]))
+    (table,) = paper_tables(read_jobs([make(tmp_path, found)]))
     lines = {line.name: line for line in table.lines}
     assert list(lines) == [
         *("carpet", "screw", "textures (1 of 5)", "objects (1 of 10)", "mean (2 of 15)")
@@ -53,7 +53,7 @@ def test_means_are_of_seeds_then_of_categories_and_groups(tmp_path: Path) -> Non
 
 def test_the_mean_of_all_categories_stands_beside_the_published_mean(tmp_path: Path) -> None:
     every = {(category, 0): 0.95 for category in PUBLISHED["mvtec_ad"]}
-    (table,) = benchmarks(read_jobs([make(tmp_path, every)]))
+    (table,) = paper_tables(read_jobs([make(tmp_path, every)]))
     mean = table.lines[-1]
     assert mean.name == "mean" and not table.missing
     assert mean.published == published("mvtec_ad", "one_class", **OWN).figures["mean"]
@@ -63,7 +63,7 @@ def test_the_mean_of_all_categories_stands_beside_the_published_mean(tmp_path: P
 
 def test_a_failed_category_leaves_a_hole_that_is_named(tmp_path: Path) -> None:
     found = {("bottle", 0): 0.9, ("cable", 0): None, ("pill", 0): 0.8}
-    page = markdown(benchmarks(read_jobs([make(tmp_path, found)])))
+    page = markdown(paper_tables(read_jobs([make(tmp_path, found)])))
     assert "Missing (no images): cable." in page
     assert "screw" in page.partition("Missing (not in the sweep): ")[2].partition("\n")[0]
     assert "| mean (2 of 15) |" in page
@@ -71,13 +71,13 @@ def test_a_failed_category_leaves_a_hole_that_is_named(tmp_path: Path) -> None:
 
 def test_a_seed_that_not_all_categories_have_is_left_out_of_the_mean(tmp_path: Path) -> None:
     found = {("bottle", 1): 0.9, ("bottle", 2): 0.8, ("pill", 1): 0.7, ("pill", 2): None}
-    (table,) = benchmarks(read_jobs([make(tmp_path, found)]))
+    (table,) = paper_tables(read_jobs([make(tmp_path, found)]))
     assert table.lines[-1].figures["image_auroc"] == pytest.approx([80])
 
 
 def test_seeds_without_a_result_are_named_and_not_counted(tmp_path: Path) -> None:
     found = {("bottle", 1): 0.9, ("bottle", 2): 0.8, ("pill", 1): 0.7, ("pill", 2): None}
-    page = markdown(benchmarks(read_jobs([make(tmp_path, found)])))
+    page = markdown(paper_tables(read_jobs([make(tmp_path, found)])))
     assert "deviations over at most 2 seeds." in page
     assert "Missing (no images): pill with seed 2." in page
 
@@ -90,7 +90,7 @@ def test_a_metric_that_is_undefined_in_a_seed_has_neither_mean_nor_deviation(
         metrics = {"image_auroc": 0.9, "pixel_auroc": defined[seed]}
         changed = {"category": category, "seed": seed, "dataset": "mvtec_ad"}
         make_job(tmp_path, str(number), metrics, **changed)
-    tables = benchmarks(read_jobs([tmp_path]))
+    tables = paper_tables(read_jobs([tmp_path]))
     line = tables[0].lines[0]
     assert math.isnan(line.mean("pixel_auroc")) and math.isnan(line.deviation("pixel_auroc"))
     assert line.verdict("pixel_auroc") == "unknown" and line.deviation("image_auroc") == 0
@@ -99,7 +99,7 @@ def test_a_metric_that_is_undefined_in_a_seed_has_neither_mean_nor_deviation(
 
 
 def test_a_mean_of_no_seed_brings_no_metric_into_the_table(tmp_path: Path) -> None:
-    (table,) = benchmarks(read_jobs([make(tmp_path, {("bottle", 1): 0.9, ("pill", 2): 0.8})]))
+    (table,) = paper_tables(read_jobs([make(tmp_path, {("bottle", 1): 0.9, ("pill", 2): 0.8})]))
     assert table.metrics == ["image_auroc", "aupro"] and table.lines[-1].figures == {}
 
 
@@ -109,12 +109,12 @@ def test_each_setting_has_a_table(tmp_path: Path) -> None:
     ):
         metrics = {"image_auroc": 0.9}
         make_job(tmp_path, str(number), metrics, category=category, mode=mode, dataset="btad")
-    tables = benchmarks(read_jobs([tmp_path]))
+    tables = paper_tables(read_jobs([tmp_path]))
     assert [table.title for table in tables] == ["btad, add", "btad, multiply"]
 
 
 def test_one_category_makes_no_table(tmp_path: Path) -> None:
-    assert benchmarks(read_jobs([make(tmp_path, {("bottle", 1): 0.9, ("bottle", 2): 0.8})])) == []
+    assert paper_tables(read_jobs([make(tmp_path, {("bottle", 1): 0.9, ("bottle", 2): 0.8})])) == []
 
 
 def test_one_network_for_several_categories_is_a_line_for_each(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_one_network_for_several_categories_is_a_line_for_each(tmp_path: Path) -
         job = make_job(tmp_path, str(seed), metrics, **changed)
         config = {"evaluation": OWN, "dataset": {"category": categories, "joint": True}}
         (job / CONFIG_FILE).write_text(yaml.safe_dump(config))
-    (table,) = benchmarks(read_jobs([tmp_path]))
+    (table,) = paper_tables(read_jobs([tmp_path]))
     lines = {line.name: line for line in table.lines}
     assert table.title == "mvtec_ad, one network for all" and table.seeds == 2
     assert lines["cable"].figures["image_auroc"] == pytest.approx([96, 86])
@@ -150,7 +150,7 @@ def test_networks_for_one_and_for_several_categories_have_tables_of_their_own(
     job = make_job(tmp_path, "joint", metrics, record=record, dataset="mvtec_ad", **joint)
     config = {"evaluation": OWN, "dataset": {"category": ["cable", "pill"], "joint": True}}
     (job / CONFIG_FILE).write_text(yaml.safe_dump(config))
-    apart, joint = benchmarks(read_jobs([tmp_path]))
+    apart, joint = paper_tables(read_jobs([tmp_path]))
     assert (apart.title, joint.title) == ("mvtec_ad", "mvtec_ad, one network for all")
     assert joint.lines[0].figures["image_auroc"] == [50]
 
@@ -195,7 +195,7 @@ def test_what_is_not_published_cannot_be_compared_with(
 
 def test_signs_that_latex_reads_are_escaped(tmp_path: Path) -> None:
     make(tmp_path, {("metal_nut", 1): 0.98, ("metal_nut", 2): 0.96, ("pill", 1): 0.9})
-    text = latex(benchmarks(read_jobs([tmp_path])))
+    text = latex(paper_tables(read_jobs([tmp_path])))
     assert r"metal\_nut" in text and r"97.0$\pm$1.4" in text
 
 
@@ -231,5 +231,5 @@ def test_published_means_are_those_of_the_published_categories() -> None:
 
 def test_verdicts_name_what_is_missing(tmp_path: Path) -> None:
     make(tmp_path, {("candle", 1): 0.98, ("pcb1", 1): 0.9}, dataset="visa")
-    said = verdicts(benchmarks(read_jobs([tmp_path])))
+    said = verdicts(paper_tables(read_jobs([tmp_path])))
     assert "Missing (not in the sweep): capsules" in said and "MambaAD" in said

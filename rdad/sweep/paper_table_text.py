@@ -1,4 +1,4 @@
-"""A benchmark's table as Markdown, LaTeX and CSV."""
+"""A paper's table as Markdown, LaTeX and CSV."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from rdad.results.text_table import Table, aligned, piped
-from rdad.sweep.benchmark import CONFIDENCE, Benchmark, Line
+from rdad.sweep.paper_table import CONFIDENCE, Line, PaperTable
 from rdad.sweep.published import METRICS
 
 PARTS = {"image": METRICS[:3], "pixel": METRICS[3:]}
@@ -24,7 +24,7 @@ SPECIAL = {
 }
 
 
-def markdown(tables: Sequence[Benchmark]) -> str:
+def markdown(tables: Sequence[PaperTable]) -> str:
     """A page of all tables, with what is missing and where the published figures stand."""
     parts = ["# Benchmark, per cent"]
     for one in tables:
@@ -32,12 +32,12 @@ def markdown(tables: Sequence[Benchmark]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def latex(tables: Sequence[Benchmark]) -> str:
+def latex(tables: Sequence[PaperTable]) -> str:
     """The same tables for a paper; their rules are those of the package booktabs."""
     return "\n\n".join(map(_latex_table, tables)) + "\n"
 
 
-def rows(tables: Sequence[Benchmark]) -> tuple[list[str], list[list[Any]]]:
+def rows(tables: Sequence[PaperTable]) -> tuple[list[str], list[list[Any]]]:
     """Columns, and a row for each metric of each line."""
     columns = ["table", "category", "metric", "mean", "deviation", "seeds", "published"]
     found = []
@@ -49,7 +49,7 @@ def rows(tables: Sequence[Benchmark]) -> tuple[list[str], list[list[Any]]]:
     return [*columns, "difference", "verdict"], found
 
 
-def verdicts(tables: Sequence[Benchmark]) -> str:
+def verdicts(tables: Sequence[PaperTable]) -> str:
     """Category by category whether the published figures lie within the seeds' noise."""
     parts = []
     for one in tables:
@@ -62,7 +62,7 @@ def verdicts(tables: Sequence[Benchmark]) -> str:
     return "\n\n".join(parts)
 
 
-def _table(one: Benchmark) -> Table:
+def _table(one: PaperTable) -> Table:
     """A line a category; for images and pixels ours, and what is published with the difference."""
     table = [["category", *(line.name for line in one.lines)]]
     for part, of in PARTS.items():
@@ -83,7 +83,7 @@ def _cell(form: Callable[[Line, str], str], line: Line, metrics: Sequence[str]) 
     return " / ".join(figures) if set(figures) != {NOTHING} else NOTHING
 
 
-def _notes(one: Benchmark) -> list[str]:
+def _notes(one: PaperTable) -> list[str]:
     notes = []
     if one.seeds > 1:
         counts = {len(values) for line in one.lines for values in line.figures.values()}
@@ -102,7 +102,7 @@ def _notes(one: Benchmark) -> list[str]:
     return notes
 
 
-def _latex_table(one: Benchmark) -> str:
+def _latex_table(one: PaperTable) -> str:
     header, *lines = [[_escaped(cell) for cell in line] for line in _table(one)]
     notes = "\n".join(f"% {note}" for note in _notes(one))
     groups = [number for number, line in enumerate(one.lines) if line.name.startswith("mean")]

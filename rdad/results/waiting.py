@@ -3,7 +3,7 @@
 from threading import Condition
 
 
-class Room:
+class WaitingRoom:
     """Whoever enters waits until there is room; what is larger than all room enters alone."""
 
     def __init__(self, *, items: int, pixels: int) -> None:

@@ -69,7 +69,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Benchmark:
+class PaperTable:
     """One setting on one data set.
 
     Attributes:
@@ -92,7 +92,7 @@ class Benchmark:
         return [one for one in METRICS if any(one in line.figures for line in self.lines)]
 
 
-def benchmarks(jobs: Sequence[Job]) -> list[Benchmark]:
+def paper_tables(jobs: Sequence[Job]) -> list[PaperTable]:
     """A table for each setting of each data set of which several categories were asked for.
 
     A network for several categories is a line for each of them, in a table of such networks.
@@ -130,10 +130,10 @@ def _of_category(job: Job, category: str) -> Job:
     return replace(job, params={**job.params, CATEGORY: category}, metrics=figures)
 
 
-def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> Benchmark:
+def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> PaperTable:
     asked = list(dict.fromkeys(map(_category, jobs)))
     if len(asked) < 2:
-        return Benchmark(dataset, (), {}, (), 0)
+        return PaperTable(dataset, (), {}, (), 0)
     known = _known(dataset, jobs)
     order = list(dict.fromkeys([*PUBLISHED.get(dataset, {}), *asked]))
     done = [job for job in jobs if job.finished]
@@ -157,7 +157,7 @@ def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> Benchmark:
     said = [dataset, *([] if setting == "all jobs" else [setting])]
     title = ", ".join([*said, *(["one network for all"] if _joint_categories(jobs[0]) else [])])
     seeds = max(map(len, results.values()), default=0)
-    return Benchmark(title, tuple(lines), missing, known.sources, seeds)
+    return PaperTable(title, tuple(lines), missing, known.sources, seeds)
 
 
 def _known(dataset: str, jobs: Sequence[Job]) -> Published:
