@@ -11,15 +11,20 @@ from omegaconf.errors import OmegaConfBaseException
 from rdad.config.build import build_known, prepared
 from rdad.config.compose import ConfigError
 from rdad.config.parameters import OF_TRAINING, parameters
+from rdad.data import AnomalyDataModule
 from rdad.detector.device import chosen_device, computing_in
+from rdad.detector.loaded_run import LoadedRun
+from rdad.detector.trained_model import TrainedModel
 from rdad.experiment.open_model import opened
 from rdad.experiment.rescore_config import configuration
 from rdad.experiment.rescore_thresholds import keep, kept_in, thresholds_for
 from rdad.experiment.run import RunResult
 from rdad.experiment.stages import Scoring
+from rdad.metrics.thresholds import Thresholds
 from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.precision import OF_LIGHTNING
 from rdad.results.evaluation import asked_overlaps
+from rdad.results.report.contents import ReportSubject
 from rdad.runs.files import now, write_json
 from rdad.runs.folder import LOCK_FILE, new_folder, stay_in
 from rdad.runs.names import expanded
@@ -42,69 +47,98 @@ def rescore(source: str, options: DictConfig, of_the_run: Sequence[str]) -> RunR
     _refuse_used_folder(options.output)
     device = chosen_device(options.device)
     trained, run = opened(source, options)
-    had = trained.model.anomaly_map
-    map_changed = {"anomaly_map_mode": options.mode}
-    map_changed |= {name: options[name] for name in ("sigma", "score_share")}
-    try:
-        cfg = configuration(trained, run.cfg if run else None, of_the_run, map_changed)
-    except OmegaConfBaseException as error:
-        said = str(error).splitlines()[0]
-        raise ConfigError(f"the run's configuration is not of this version: {said}") from error
-    of_map = cfg.model.sigma, cfg.model.anomaly_map_mode, cfg.model.score_share
-    trained.model.anomaly_map = AnomalyMapGenerator(had.image_size, *of_map)
-    same_map = of_map == (had.sigma, had.mode, had.score_share)
-    images = build_known(cfg.dataset, fetch=True)
-    if not any(one.startswith("dataset.ignore=") for one in of_the_run):
-        images.framing = trained.framing
-    images = prepared(images)
-    same_view = (images.tiling, images.framing) == (trained.tiling, trained.framing)
-    carries = same_map and same_view
+    cfg = _configured(trained, run, options, of_the_run)
+    images = _images(cfg, trained, of_the_run)
+    same_map = _take_map(trained, cfg)
+    same_tiles, same_frame = images.tiling == trained.tiling, images.framing == trained.framing
+    carries = same_map and same_tiles and same_frame
     keeping = kept_in(run, carries=carries) if options.keep else None
     asked_overlaps(images, cfg.evaluation, check=True)
-    known = parameters(cfg, str(images.name), images.category)
-    scoring = Scoring(
-        cfg,
-        _new_folder(options.output, run.run_dir if run else None),
-        trained.to(device).model,
-        images,
-        computing_in(OF_LIGHTNING[cfg.trainer.precision], device),
-        {name: value for name, value in known.items() if name not in OF_TRAINING},
-        now(),
-        source if same_map and images.tiling == trained.tiling else None,
+    subject = ReportSubject(
+        title=images.category,
+        settings=_settings(cfg, images),
+        date=now(),
+        source=source if same_map and same_tiles else None,  # rdad.predict takes another mask
     )
-    # the run's calibration images are not trained on; of others the command line has to say so
-    own_images = bool(run) and run.record.get("data_digest") == images.content_digest
-    on_others = not own_images and any(one.startswith("dataset.calibration=") for one in of_the_run)
-    with _gone_if_empty(scoring.folder):
+    folder = _new_folder(options.output, run.run_dir if run else None)
+    precision = computing_in(OF_LIGHTNING[cfg.trainer.precision], device)
+    scoring = Scoring(cfg, folder, trained.to(device).model, images, precision, subject)
+    with _gone_if_empty(folder):
+        own = bool(run) and run.record.get("data_digest") == images.content_digest
+        others = not own and any(one.startswith("dataset.calibration=") for one in of_the_run)
         thresholds = thresholds_for(
             trained.thresholds,
             scoring,
             options,
-            carries=carries and not on_others,
-            held_back=bool(images.calibration_samples) and (own_images or on_others),
+            carries=carries and not others,
+            # the run's calibration images are not trained on; of others the command line says so
+            held_back=bool(images.calibration_samples) and (own or others),
         )
         if keeping and thresholds is None:
             said = f"{source} has no thresholds that could be kept; give threshold=<score>"
             raise ConfigError(said)
     metrics, undefined = scoring.test(thresholds)
+    _write_record(scoring, source, trained.name, thresholds, undefined)
+    if keeping and thresholds is not None:
+        keep(keeping, thresholds, subject.date)
+    return RunResult(metrics, folder, thresholds=thresholds)
+
+
+def _configured(
+    trained: TrainedModel, run: LoadedRun | None, options: DictConfig, of_the_run: Sequence[str]
+) -> DictConfig:
+    changed_map = {"anomaly_map_mode": options.mode}
+    changed_map |= {name: options[name] for name in ("sigma", "score_share")}
+    try:
+        return configuration(trained, run.cfg if run else None, of_the_run, changed_map)
+    except OmegaConfBaseException as error:
+        said = str(error).splitlines()[0]
+        raise ConfigError(f"the run's configuration is not of this version: {said}") from error
+
+
+def _images(cfg: DictConfig, trained: TrainedModel, of_the_run: Sequence[str]) -> AnomalyDataModule:
+    """Prepared, and looked at where the network was trained, if nothing else is said."""
+    images = build_known(cfg.dataset, fetch=True)
+    if not any(one.startswith("dataset.ignore=") for one in of_the_run):
+        images.framing = trained.framing
+    return prepared(images)
+
+
+def _take_map(trained: TrainedModel, cfg: DictConfig) -> bool:
+    """Give the network the map that is asked for; says whether that is the one it had."""
+    had, model = trained.model.anomaly_map, cfg.model
+    of_map = model.sigma, model.anomaly_map_mode, model.score_share
+    trained.model.anomaly_map = AnomalyMapGenerator(had.image_size, *of_map)
+    return of_map == (had.sigma, had.mode, had.score_share)
+
+
+def _settings(cfg: DictConfig, images: AnomalyDataModule) -> dict[str, str | int | float]:
+    known = parameters(cfg, str(images.name), images.category)
+    return {name: value for name, value in known.items() if name not in OF_TRAINING}
+
+
+def _write_record(
+    scoring: Scoring,
+    source: str,
+    model: str,
+    thresholds: Thresholds | None,
+    undefined: dict[str, str],
+) -> None:
     content = {
         "source": source,
-        "model": trained.name,
-        "date": scoring.date,
-        "settings": scoring.settings,
-        "dataset": OmegaConf.to_container(cfg.dataset, resolve=True),
-        "images": {"test": len(images.test_samples)},
+        "model": model,
+        "date": scoring.subject.date,
+        "settings": scoring.subject.settings,
+        "dataset": OmegaConf.to_container(scoring.cfg.dataset, resolve=True),
+        "images": {"test": len(scoring.images.test_samples)},
         "thresholds": None if thresholds is None else thresholds.to_dict(),
         "undefined": undefined,
     }
     write_json(scoring.folder / RECORD_FILE, content)
-    if keeping and thresholds is not None:
-        keep(keeping, thresholds, scoring.date)
-    return RunResult(metrics, scoring.folder, thresholds=thresholds)
 
 
 def _refuse_used_folder(output: str | None) -> None:
-    """Results are written over by no other evaluation, and by none the run's own."""
+    """An evaluation never writes over another one's results, nor over the run's."""
     folder = expanded(output or ".")
     if output is None or not folder.exists():
         return

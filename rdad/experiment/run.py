@@ -75,6 +75,7 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     from rdad.experiment.stages import Scoring, Training, network_of, test_costs
     from rdad.experiment.trainer import check_trainer, seed_everything, with_known_precision
     from rdad.results.evaluation import asked_overlaps
+    from rdad.results.report.contents import ReportSubject
     from rdad.training.machine import use_threads
 
     use_threads(cfg.threads)
@@ -94,9 +95,14 @@ def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
     with book.opened(images, training.encoder_digest):
         training.train()
         precision = training.trainer.precision_plugin.forward_context
-        told = book.record["params"], book.record["started"], str(run_dir.absolute())
-        again = train_again(cfg, run_dir)
-        scoring = Scoring(cfg, run_dir, training.model, images, precision, *told, again)
+        subject = ReportSubject(
+            title=images.category,
+            settings=book.record["params"],
+            date=book.record["started"],
+            source=str(run_dir.absolute()),
+            again=train_again(cfg, run_dir),
+        )
+        scoring = Scoring(cfg, run_dir, training.model, images, precision, subject)
         thresholds = scoring.calibrate(cfg.thresholds)
         training.save_model(thresholds)
         book.record.update(thresholds=None if thresholds is None else thresholds.to_dict())

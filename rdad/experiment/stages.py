@@ -214,7 +214,7 @@ class Scoring:
     Attributes:
         folder: Where what comes of it goes.
         model: On its device.
-        settings, date, source, again: What the report says of it, see `ReportSubject`.
+        subject: What the report says that it is about.
     """
 
     cfg: DictConfig
@@ -222,10 +222,7 @@ class Scoring:
     model: ReverseDistillationModel
     images: AnomalyDataModule
     precision: Precision
-    settings: dict[str, str | int | float]
-    date: str
-    source: str | None
-    again: Mapping[str, str] | None = None
+    subject: ReportSubject
 
     def calibrate(self, rates: Mapping[str, Any]) -> Thresholds | None:
         """None where no image was held back; `rates` as conf/train.yaml's `thresholds`."""
@@ -235,14 +232,13 @@ class Scoring:
     def test(self, thresholds: Thresholds | None) -> tuple[dict[str, float], dict[str, str]]:
         """Metrics of the raw scores and maps, and all artifacts, as `evaluate_into` says."""
         artifacts, images = self.cfg.artifacts, self.images
-        told = (images.category, self.settings, self.date, self.source, self.again)
         writer = ArtifactWriter(
             self.folder,
             category=images.category,
             maps=artifacts.maps,
             overlays=artifacts.overlays,
             fpr_limit=self.cfg.evaluation.fpr_limit,
-            report=ReportSubject(*told) if artifacts.report else None,
+            report=self.subject if artifacts.report else None,
             thresholds=thresholds,
         )
         overlaps = asked_overlaps(images, self.cfg.evaluation)
