@@ -1,7 +1,7 @@
 """What a configuration may hold: its keys, their types, and the values that are allowed."""
 
 from dataclasses import dataclass, field, make_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -20,6 +20,7 @@ from rdad.config.allowed import (
     weights,
 )
 from rdad.data.ranges import LARGEST_SEED
+from rdad.model.names import LossName, Mode, OptimizerName, ScheduleName
 from rdad.model.precision import AUTO, OF_LIGHTNING
 
 TRAIN_SECONDS = "train_seconds"
@@ -27,10 +28,6 @@ OBJECTIVES = (
     *(f"test/{scope}_{name}" for scope in ("image", "pixel") for name in ("auroc", "ap", "f1_max")),
     *("test/seg_f1", "test/au_spro", "test/aupro"),
     TRAIN_SECONDS,
-)
-LOSSES = (
-    *("global_cosine", "local_cosine", "hard_mining", "loose"),
-    *("hard_mining_chained", "loose_chained"),
 )
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 STRATEGIES = (
@@ -55,8 +52,8 @@ class ModelConfig:
     _target_: str = MISSING
     backbone: Any = text("a network's name", node=True)  # the node is one's own encoder
     layers: list[str] = MISSING
-    anomaly_map_mode: str = choice("add", "multiply")
-    loss: Any = choice(*LOSSES, node=True)  # the node is one's own
+    anomaly_map_mode: str = choice(*get_args(Mode))
+    loss: Any = choice(*get_args(LossName), node=True)  # the node is one's own
     input_size: list[int] = sides()
     lr: float = number(0, 1000, open="(")
     beta1: float = number(0, 1, open=")")
@@ -64,10 +61,10 @@ class ModelConfig:
     pre_trained: bool = MISSING
     weights: Any = weights()
     sigma: float = number(0, 10_000)
-    optimizer: str = choice("adam", "adamw", "stable_adamw", default="adam")
+    optimizer: str = choice(*get_args(OptimizerName), default="adam")
     weight_decay: float = number(0, 1000, default=0.0)
     clip_norm: float | None = number(0, 1_000_000, open="(", default=None)
-    schedule: str = choice("constant", "cosine", "step", default="constant")
+    schedule: str = choice(*get_args(ScheduleName), default="constant")
     warmup_steps: int = number(0, MOST_STEPS, default=0)
     bottleneck_dropout: float = number(0, 1, open=")", default=0.0)
     feature_jitter: float = number(0, 1000, default=0.0)

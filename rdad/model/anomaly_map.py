@@ -1,7 +1,7 @@
 """From two sets of features to one anomaly map."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rdad.model.loss import checked_features, cosine_distance, valid_places
-
-Mode = Literal["add", "multiply"]
+from rdad.model.names import Mode
 
 _TRUNCATE = 4.0  # kernel radius in standard deviations: scipy.ndimage.gaussian_filter's default
 
@@ -114,8 +113,9 @@ class AnomalyMapGenerator(nn.Module):
         score_share: float = 0,
     ) -> None:
         super().__init__()
-        if mode not in ("add", "multiply"):
-            raise ValueError(f"anomaly map mode must be add or multiply; found {mode!r}")
+        if mode not in get_args(Mode):
+            allowed = " or ".join(get_args(Mode))
+            raise ValueError(f"anomaly map mode must be {allowed}; found {mode!r}")
         if not sigma >= 0:
             raise ValueError(f"sigma must be 0 or more pixels; found {sigma}")
         if not 0 <= score_share <= 1:

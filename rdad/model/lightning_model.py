@@ -11,10 +11,10 @@ import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor, nn
 
-from rdad.model.anomaly_map import Mode
 from rdad.model.encoder import DEFAULT_WEIGHTS
-from rdad.model.loss import LossName, ReverseDistillationLoss
-from rdad.model.optimizers import OptimizerName, ScheduleName, lr_factor, optimizer_of
+from rdad.model.loss import ReverseDistillationLoss
+from rdad.model.names import LossName, Mode, OptimizerName, ScheduleName
+from rdad.model.optimizers import lr_factor, optimizer_of
 from rdad.model.torch_model import ReverseDistillationModel
 
 Batch = Mapping[str, Tensor]

@@ -7,14 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LossName = Literal[
-    "global_cosine",
-    "local_cosine",
-    "hard_mining",
-    "loose",
-    "hard_mining_chained",
-    "loose_chained",
-]
+from rdad.model.names import LossName
+
 Weighting = Literal["hard_mining", "loose"]
 
 RAMP = 0.1  # of the training, in which a weighting comes to its full strength: ReContrast's

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-OptimizerName = Literal["adam", "adamw", "stable_adamw"]
-ScheduleName = Literal["constant", "cosine", "step"]
+from rdad.model.names import OptimizerName, ScheduleName
 
 LOWEST = 0.1  # of the learning rate, where a schedule ends: Dinomaly's 2e-3 to 2e-4, ADer's step
 STEP_AT = 0.8  # of the training: ADer's configurations of Reverse Distillation
@@ -31,7 +30,9 @@ def optimizer_of(
         return torch.optim.AdamW(parameters, fused=True, **options)
     if name == "stable_adamw":
         return StableAdamW(parameters, **options)
-    raise ValueError(f"optimizer must be one of adam, adamw, stable_adamw; found {name!r}")
+    raise ValueError(
+        f"optimizer must be one of {', '.join(get_args(OptimizerName))}; found {name!r}"
+    )
 
 
 class StableAdamW(torch.optim.Optimizer):

@@ -7,12 +7,13 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from rdad.model.anomaly_map import AnomalyMapGenerator, Mode
+from rdad.model.anomaly_map import AnomalyMapGenerator
 from rdad.model.bottleneck import Bottleneck
 from rdad.model.decoder import Decoder
 from rdad.model.encoder import DEFAULT_WEIGHTS, Encoder
 from rdad.model.folding import fold_batch_norms, shallow_copy
 from rdad.model.geometry import STRIDES, checked_input_size, checked_layers
+from rdad.model.names import Mode
 from rdad.model.rd4ad import read_rd4ad_checkpoint
 from rdad.model.weights import StateDict
 

@@ -4,12 +4,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.compose import CONF_DIR, ConfigError, check, load_config, with_chosen_weights
-from rdad.config.schema import ACCELERATORS, DATASETS, LOSSES, STRATEGIES, TrainerConfig
+from rdad.config.schema import ACCELERATORS, DATASETS, STRATEGIES, TrainerConfig
+from rdad.model.names import LossName
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")
 GROUPS = sorted(
@@ -259,7 +261,7 @@ REFUSED = [
     (("~dataset.validation",), "dataset.validation must be given"),
     (("objective=3",), "test/aupro, train_seconds; found 3"),
     (("objective=[]",), "test/aupro, train_seconds; found []"),
-    (("model.loss=3",), f"model.loss must be one of {', '.join(LOSSES)}; found 3"),
+    (("model.loss=3",), f"model.loss must be one of {', '.join(get_args(LossName))}; found 3"),
     (("+foo=1",), "a key of the configuration must be one of model, dataset, trainer"),
     (("+dataset.foo=1",), "a key of dataset must be one of _target_, image_size"),
     (("dataset=mvtec_ad",), "dataset.category, dataset.root must be given, as in dataset.categ"),
@@ -272,7 +274,7 @@ NOT_ALLOWED = [
     ("model.anomaly_map_mode=sum", "one of add, multiply; found 'sum'"),
     (
         "model.loss=cosine",
-        f"one of {', '.join(LOSSES)}; found 'cosine' (did you mean local_cosine?)",
+        f"one of {', '.join(get_args(LossName))}; found 'cosine' (did you mean local_cosine?)",
     ),
     ("cache_features=half", "one of float32, float16, none; found 'half'"),
     (

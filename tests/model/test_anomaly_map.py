@@ -9,7 +9,8 @@ from small_networks import feature_maps
 from torch import Tensor
 from torch.nn import functional as F
 
-from rdad.model.anomaly_map import AnomalyMapGenerator, Mode, gaussian_matrix, image_scores
+from rdad.model.anomaly_map import AnomalyMapGenerator, gaussian_matrix, image_scores
+from rdad.model.names import Mode
 
 SHAPES = ((2, 8, 16, 16), (2, 12, 8, 8), (2, 16, 4, 4))
 SIZES = [(64, 64), (64, 96), (32, 160), (8, 8), (5, 7), (1, 1), (1, 40)]
