@@ -69,7 +69,7 @@ def main(cfg: DictConfig) -> float | tuple[float, ...] | None:
         sys.exit(UNTRACKED)
     values = {TRAIN_SECONDS: result.train_seconds, **result.metrics}
     names = [cfg.objective] if isinstance(cfg.objective, str) else cfg.objective
-    found = [values.get(name, math.nan) for name in names]  # au_spro is of MVTec LOCO AD alone
+    found = [values.get(name, math.nan) for name in names]  # not every data set has au_spro
     return found[0] if len(found) == 1 else tuple(found)
 
 

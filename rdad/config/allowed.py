@@ -15,7 +15,7 @@ MOST_DEVICES = 10_000  # and nodes: beyond any machine, and each is a process
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both finite numbers' limits; `open` leaves an end out.
+    """Finite numbers from `low` to `high`; `open` names the ends that do not belong.
 
     Attributes:
         open: `(`, `)`, `()` or nothing, as mathematics writes an interval's ends.

@@ -29,7 +29,7 @@ class Command:
 
     Attributes:
         name: conf/<name>.yaml holds its options.
-        summary: One sentence for `--help`.
+        summary: What `--help` says first.
         usage: The arguments that are no options, as in "RUN IMAGE...".
         least, most: How many of them there are; None is no limit.
         examples: What follows `python -m rdad.<name>`.

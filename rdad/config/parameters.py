@@ -85,7 +85,7 @@ def parameters(cfg: DictConfig, dataset: str, category: str) -> dict[str, str | 
 
 
 def later_options() -> dict[str, str | int | float]:
-    """What records that do not know an option mean by that, by the options' names."""
+    """Defaults of the options that older records do not contain, by name."""
     schemas = ModelConfig, DatasetConfig, TrainerConfig
     known = [one for schema in schemas for one in fields(schema)]
     return {one.name: _text(one.default) for one in known if one.default != MISSING}

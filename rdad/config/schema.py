@@ -47,7 +47,7 @@ STRATEGIES = (
 
 @dataclass
 class ModelConfig:
-    """The arguments of `rdad.ReverseDistillation`, with its meanings."""
+    """The arguments of `rdad.ReverseDistillation`, with its meanings, and what fills it."""
 
     _target_: str = MISSING
     backbone: Any = text("a network's name", node=True)  # the node is one's own encoder

@@ -49,7 +49,7 @@ def label(category: Category) -> str:
 
 
 def check_joint(category: Category | None, joint: bool) -> None:
-    """Raises ValueError where a list is not asked for as one, or what is, is no list."""
+    """Raises ValueError for a list of categories without `joint`, and for `joint` without one."""
     named = None if category is None or isinstance(category, str) else [*category]
     if named is not None and not joint:
         raise ValueError(

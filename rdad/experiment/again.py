@@ -10,7 +10,7 @@ from rdad.runs.record import overrides
 
 ALARMS_FILE = "false_alarms.txt"
 OF_ITS_OWN = ("dataset.normal=", "model.start_from=", "resume=", "hydra.", "hydra/")
-"""Overrides that another run has not."""
+"""Overrides that are not repeated in the new command."""
 
 
 def train_again(cfg: DictConfig, run_dir: Path) -> dict[str, str] | None:

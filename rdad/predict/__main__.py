@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 from tqdm import tqdm
 
-from rdad.config.allowed import number
+from rdad.config.allowed import choice, number
 from rdad.config.command import BAD_INPUT, Command
 from rdad.config.compose import ConfigError, asked_threshold, check_values
 from rdad.config.schema import JudgingConfig, SourceConfig
@@ -81,14 +81,14 @@ class PredictConfig(JudgingConfig, SourceConfig):
     """The options of conf/predict.yaml, which says what they are for."""
 
     output: str | None = MISSING
-    format: str | None = MISSING
+    format: str | None = choice(*FILE_FORMATS)
     overlays: bool = MISSING
     maps: bool = MISSING
     masks: bool = MISSING
     labelme: bool = MISSING
     regions: RegionsConfig = field(default_factory=RegionsConfig)
     overwrite: bool = MISSING
-    batch_size: int = MISSING
+    batch_size: int = number(1)
     ignore: str | None = MISSING
     bits: int | None = MISSING
     device: str = MISSING
@@ -198,11 +198,7 @@ def _writers(cfg: DictConfig, stack: ExitStack, *, said: str) -> tuple[Writer, W
 
 def _check(cfg: DictConfig) -> None:
     """Raises ConfigError where a value is not allowed, or results would be written over."""
-    if cfg.format not in (None, *FILE_FORMATS):
-        raise ConfigError(f"format={cfg.format}; allowed: {', '.join(FILE_FORMATS)}")
     check_values(PredictConfig, cfg)
-    if cfg.batch_size < 1:
-        raise ConfigError(f"batch_size={cfg.batch_size}; allowed: 1 or more")
     asked_threshold(cfg)
     if cfg.bits is not None:
         checked_bits(cfg.bits)

@@ -32,8 +32,8 @@ Expected = dict[Path, Path]
 def file_of(tree: str, category: str, split: str, stem: str) -> Path:
     """Where a file stands below the submission's folder, as MVTec's own script checks it.
 
-    Some descriptions of the server have one more folder above the files: here is the one place
-    that says.
+    Some descriptions of the server put files one folder deeper; if they are right, it is changed
+    here alone.
     """
     return Path(tree, category, split, f"{stem}{SUFFIXES[tree]}")
 

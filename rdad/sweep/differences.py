@@ -113,7 +113,7 @@ def _cells(jobs: Sequence[Job], folders: Sequence[Path]) -> dict[str, dict[Cell,
 
 
 def _varied(together: Sequence[Sequence[Job]]) -> list[str]:
-    """What varies in one of the folders, but for what only gives that another name in each.
+    """Keys that vary within a folder, less those that only rename another such key.
 
     So the steps of a training are no part of a setting where they go with its batch size, also
     where each folder's data set has a number of its own.

@@ -15,8 +15,9 @@ LOCK_SECONDS = 120
 
 
 def with_driver(uri: str) -> str:
-    """The address; of PostgreSQL as SQLAlchemy reads it, with a driver that is installed. By itself
-    it would take one or the other by its version.
+    """The address; of PostgreSQL with a driver that is installed, as SQLAlchemy reads it.
+
+    SQLAlchemy alone would choose the driver by its own version.
 
     Raises:
         ValueError: no driver is installed.
