@@ -9,8 +9,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.allowed import number
+from rdad.config.checks import check_threshold, check_values
 from rdad.config.command import Command
-from rdad.config.compose import check_threshold, check_values
 from rdad.config.schema import ImageRateConfig, SourceConfig
 from rdad.config.spelling import as_it_stands
 from rdad.experiment.rescore_config import is_of_the_run

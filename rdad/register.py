@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
+from rdad.config.checks import asked_threshold, check_values
 from rdad.config.command import Command
-from rdad.config.compose import asked_threshold, check_values
 from rdad.config.schema import JudgingConfig
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.images import DataError, decode_image
 from rdad.detector.regions import large
 from rdad.runs.files import MODEL_FILE

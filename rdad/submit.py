@@ -10,8 +10,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from rdad.config.allowed import number
+from rdad.config.checks import check_values
 from rdad.config.command import BAD_INPUT, Command
-from rdad.config.compose import ConfigError, check_values
+from rdad.config.mistakes import ConfigError
 from rdad.runs.files import resolved
 from rdad.runs.names import expanded
 

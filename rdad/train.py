@@ -10,8 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from rdad.config.compose import CONF_DIR, ConfigError
+from rdad.config.compose import CONF_DIR
 from rdad.config.help import app_help
+from rdad.config.mistakes import ConfigError
 from rdad.config.schema import TRAIN_SECONDS
 from rdad.config.spelling import spelled
 from rdad.experiment.precheck import check_command, check_groups

@@ -12,8 +12,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.allowed import choice, number
-from rdad.config.compose import CONF_DIR, ConfigError, check_keys, check_values, composed
+from rdad.config.checks import check_keys, check_values
+from rdad.config.compose import CONF_DIR, composed
 from rdad.config.help import app_help
+from rdad.config.mistakes import ConfigError
 from rdad.config.schema import DATASETS
 from rdad.config.spelling import spelled
 from rdad.model.geometry import LAYERS, checked_input_size

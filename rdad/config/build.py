@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.compose import ConfigError
 from rdad.config.foreign import TRUSTED, called, is_trusted
+from rdad.config.mistakes import ConfigError
 from rdad.config.schema import DATASETS
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.compose import CONF_DIR, ConfigError, change, composed
+from rdad.config.compose import CONF_DIR, change, composed
 from rdad.config.help import Comments, described, wrapped
+from rdad.config.mistakes import ConfigError
 from rdad.config.spelling import OVERRIDE, literal
 from rdad.runs.ending import asks_for_help, reader_may_leave
 from rdad.runs.folder import have_a_home

@@ -17,7 +17,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rdad.config.compose import CONF_DIR, ConfigError
+from rdad.config.compose import CONF_DIR
+from rdad.config.mistakes import ConfigError
 from rdad.runs.record import CONFIG_FILE, read_yaml
 
 TRUSTED = "RDAD_OWN_PARTS"

@@ -1,4 +1,4 @@
-"""What Hydra refuses, in one sentence: what was typed, and what comes nearest to it."""
+"""What is refused, in one sentence: what was typed, and what comes nearest to it."""
 
 import difflib
 import re
@@ -15,6 +15,10 @@ NEAR = 0.6  # of difflib's ratio; 1 is the same
 NOT_THERE = re.compile(r"Could not delete from config\. '([^']+)' does not exist")  # of `~key`
 TYPED = re.compile(r"Could not override '([^']+)'")
 MERGING = "Error merging override "
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message says what is wrong and what is allowed."""
 
 
 def explained(

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@]*=")
 NAMES = {

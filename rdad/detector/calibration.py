@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rdad.config.compose import ConfigError, check_threshold
+from rdad.config.checks import check_threshold
+from rdad.config.mistakes import ConfigError
 from rdad.metrics.thresholds import Threshold, Thresholds
 
 MEDIAN_NORMALISED = 0.1  # what the median calibration score becomes

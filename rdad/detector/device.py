@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.model.precision import FLOAT32, Precision
 
 

@@ -13,17 +13,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import InterpolationResolutionError
 
-from rdad.config.compose import (
-    CONF_DIR,
-    ConfigError,
-    change,
-    check,
-    check_places,
-    composed,
-    one_of,
-    with_chosen_weights,
-)
-from rdad.config.mistakes import explained
+from rdad.config.checks import check, check_places, one_of
+from rdad.config.compose import CONF_DIR, change, composed, with_chosen_weights
+from rdad.config.mistakes import ConfigError, explained
 from rdad.tracking.store import Store
 
 TRACKER = "rdad.tracking.MlflowTracker"

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rdad.config.build import build_known, prepared
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.config.parameters import OF_TRAINING, parameters
 from rdad.data import AnomalyDataModule
 from rdad.detector.device import chosen_device, computing_in

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.compose import ConfigError, change, check, load_config
+from rdad.config.checks import check
+from rdad.config.compose import change, load_config
+from rdad.config.mistakes import ConfigError
 from rdad.config.parameters import FINDING, SPLITTING
 from rdad.config.schema import DATASETS
 from rdad.model.precision import AUTO, IN_LIGHTNING

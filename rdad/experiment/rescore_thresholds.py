@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.detector.calibration import chosen_thresholds
 from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.model_file import replace_thresholds

@@ -14,8 +14,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import ConfigError
 from rdad.config.foreign import plain_overrides
+from rdad.config.mistakes import ConfigError
 from rdad.config.parameters import later_options, parameters
 from rdad.config.spelling import quoted
 from rdad.data.joint import label

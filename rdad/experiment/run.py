@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from rdad.config.build import build, prepared
-from rdad.config.compose import check, with_chosen_weights
+from rdad.config.checks import check
+from rdad.config.compose import with_chosen_weights
 from rdad.experiment.precheck import check_surroundings
 from rdad.experiment.resume import finished_before
 from rdad.runs.folder import alone_in

@@ -15,7 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.build import build
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.config.parameters import training_settings
 from rdad.data import AnomalyDataModule
 from rdad.detector.model_file import model_file, save_model, take_trained_parts

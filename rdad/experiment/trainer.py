@@ -12,7 +12,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from rdad.config.build import build
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data import AnomalyDataModule
 from rdad.detector.device import has_bf16
 from rdad.model.precision import AUTO, BF16, FLOAT32, IN_LIGHTNING, OF_LIGHTNING

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.samples import spread
 from rdad.detector.loaded_run import LoadedRun
 from rdad.detector.trained_model import TrainedModel

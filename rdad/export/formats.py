@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.depth import FULL
 from rdad.export.quantisation import quantised
 

@@ -13,8 +13,9 @@ from omegaconf import MISSING, DictConfig
 from tqdm import tqdm
 
 from rdad.config.allowed import choice, number
+from rdad.config.checks import asked_threshold, check_values
 from rdad.config.command import BAD_INPUT, Command
-from rdad.config.compose import ConfigError, asked_threshold, check_values
+from rdad.config.mistakes import ConfigError
 from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.data.depth import checked_bits
 from rdad.data.facts import Seen

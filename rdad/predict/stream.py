@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.facts import NOTHING, Facts
 from rdad.data.images import DataError, decode_with_facts, read_bytes
 from rdad.data.in_order import THREADS, in_order

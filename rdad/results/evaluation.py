@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.samples import Sample, defect_types_of
 from rdad.detector.calibration import CalibrationPixels, advice, calibrate
 from rdad.detector.scoring import Batch, ScoredBatch, score

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.in_order import THREADS, in_order
 from rdad.data.limit import pixels_said
 from rdad.results.overlays import PNG_LEVEL

@@ -9,8 +9,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from rdad.config.allowed import number
+from rdad.config.checks import asked_threshold, check_values
 from rdad.config.command import Command
-from rdad.config.compose import ConfigError, asked_threshold, check_values
+from rdad.config.mistakes import ConfigError
 from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.experiment.open_model import opened
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.compose import ConfigError, load_config
+from rdad.config.compose import load_config
+from rdad.config.mistakes import ConfigError
 from rdad.config.spelling import quoted
 from rdad.data.ranges import TEXTURES
 from rdad.data.readers.published import PUBLISHED

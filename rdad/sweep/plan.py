@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override, ValueType
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 
 RESUME = "resume"  # what a launcher adds to a job that it starts again, in the same folder
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"

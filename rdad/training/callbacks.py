@@ -11,7 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data import AnomalyDataModule
 from rdad.metrics.joint import RunMetrics
 from rdad.model.lightning_model import ReverseDistillation

@@ -194,7 +194,7 @@ def test_a_limited_data_set_reaches_from_the_first_image_to_the_last() -> None:
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
-    from rdad.config.compose import ConfigError
+    from rdad.config.mistakes import ConfigError
     from rdad.detector.device import chosen_device
 
     if torch.cuda.is_available():
@@ -205,7 +205,7 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 
 
 def test_a_single_gpu_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rdad.config.compose import ConfigError
+    from rdad.config.mistakes import ConfigError
     from rdad.detector.device import chosen_device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

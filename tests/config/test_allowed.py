@@ -10,7 +10,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from rdad.config.allowed import Range
-from rdad.config.compose import ConfigError, change, check, load_config
+from rdad.config.checks import check
+from rdad.config.compose import change, load_config
+from rdad.config.mistakes import ConfigError
 from rdad.experiment.run import run
 
 SLOW = ("torch", "torchvision", "lightning", "mlflow", "pandas", "matplotlib", "timm", "scipy")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rdad import load_config
 from rdad.config.build import build, build_known
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 
 
 def test_the_data_of_a_run_is_built_as_the_run_built_it() -> None:

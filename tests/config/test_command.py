@@ -4,7 +4,7 @@ import pytest
 
 import rdad.predict.__main__  # noqa: F401  registers the options' types
 from rdad.config.command import Command
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 
 PREDICT = Command("predict", "Score images.", "RUN IMAGE...", least=2, most=None, examples=())
 

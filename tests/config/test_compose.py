@@ -9,7 +9,9 @@ from typing import get_args
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from rdad.config.compose import CONF_DIR, ConfigError, check, load_config, with_chosen_weights
+from rdad.config.checks import check
+from rdad.config.compose import CONF_DIR, load_config, with_chosen_weights
+from rdad.config.mistakes import ConfigError
 from rdad.config.schema import ACCELERATORS, DATASETS, STRATEGIES, TrainerConfig
 from rdad.model.names import LossName
 
@@ -367,7 +369,8 @@ def test_composing_twice_gives_the_same_as_once():
 def test_composing_and_checking_imports_nothing_slow():
     program = f"""
 import sys
-from rdad.config.compose import check, load_config
+from rdad.config.checks import check
+from rdad.config.compose import load_config
 check(load_config())
 check(load_config("dataset=mvtec_ad", "dataset.root=x", "dataset.category=y"))
 print([name for name in {SLOW} if name in sys.modules])

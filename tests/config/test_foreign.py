@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from rdad import load_config
 from rdad.config.build import build_known
-from rdad.config.compose import ConfigError
 from rdad.config.foreign import OFFERED, TRUSTED, is_trusted, plain_overrides, read_config
+from rdad.config.mistakes import ConfigError
 from rdad.runs.record import read_yaml
 
 OWN_PARTS = Path(__file__).parents[2] / "examples" / "own_parts" / "conf"

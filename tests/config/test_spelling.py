@@ -3,7 +3,8 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from rdad.config.compose import ConfigError, load_config
+from rdad.config.compose import load_config
+from rdad.config.mistakes import ConfigError
 from rdad.config.spelling import NAMES, as_it_stands, spelled
 from rdad.evaluate import COMMAND
 

@@ -19,7 +19,8 @@ from PIL import Image
 
 from rdad import download as command
 from rdad.config.build import build, prepared
-from rdad.config.compose import check, load_config
+from rdad.config.checks import check
+from rdad.config.compose import load_config
 from rdad.data import download as module
 from rdad.data.download import DownloadError, download
 from rdad.data.sources import SOURCES, Source

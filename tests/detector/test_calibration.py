@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.detector.calibration import (
     CalibrationPixels,
     calibrate,

@@ -12,8 +12,8 @@ from intruder import Intruder
 from trained_runs import make_trained_run
 
 from rdad import load_config, load_run, run
-from rdad.config.compose import ConfigError
 from rdad.config.foreign import TRUSTED
+from rdad.config.mistakes import ConfigError
 from rdad.evaluate import main as evaluate
 from rdad.experiment.resume import finished_before, replayed
 from rdad.export.__main__ import COMMAND as EXPORT

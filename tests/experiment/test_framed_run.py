@@ -13,7 +13,8 @@ from PIL import Image
 
 from rdad import load_config, load_run, run
 from rdad.config.build import build
-from rdad.config.compose import ConfigError, check
+from rdad.config.checks import check
+from rdad.config.mistakes import ConfigError
 from rdad.data import DataError
 from rdad.evaluate import main as evaluate
 from rdad.experiment.run import RunResult

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rdad import load_config, load_run, run
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.detector.calibration import image_threshold
 from rdad.evaluate import main as evaluate
 from rdad.experiment.run import RunResult

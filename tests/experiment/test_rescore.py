@@ -17,7 +17,7 @@ from PIL import Image
 
 from rdad import load_config, load_run, run
 from rdad.config.build import build_known
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.detector.calibration import image_threshold
 from rdad.evaluate import main
 from rdad.experiment.rescore import _new_folder

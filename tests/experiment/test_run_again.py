@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from rdad import RunResult, load_config, load_run, run
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.evaluate import main as evaluate
 from rdad.experiment.precheck import check_groups
 from rdad.experiment.resume import replayed

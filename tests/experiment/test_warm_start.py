@@ -12,7 +12,8 @@ from trained_runs import make_trained_run, make_weights
 
 from rdad import load_config, run
 from rdad.compare import main
-from rdad.config.compose import ConfigError, check_places
+from rdad.config.checks import check_places
+from rdad.config.mistakes import ConfigError
 from rdad.config.spelling import spelled
 from rdad.experiment.again import train_again
 from rdad.experiment.stages import network_of

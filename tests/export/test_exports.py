@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from PIL import Image
 from subjects import SIZES, images, trained_model
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.framing import Framing
 from rdad.data.images import DataError
 from rdad.data.tiling import Tiling

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.export.__main__ import COMMAND, export
 from rdad.export.formats import checked_format
 

@@ -20,7 +20,8 @@ from fuzz.changes import RAN
 from fuzz.foreign_runs import change, own_run, parts
 from fuzz.trials import REFUSED, RIGHT
 from rdad.compare import main as compare
-from rdad.config.compose import check, load_config
+from rdad.config.checks import check
+from rdad.config.compose import load_config
 from rdad.evaluate import main as evaluate
 from rdad.experiment.resume import finished_before, replayed
 from rdad.export.__main__ import COMMAND as EXPORT

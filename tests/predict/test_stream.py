@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.data.framing import Framing
 from rdad.data.tiling import Tiling
 from rdad.detector.trained_model import TrainedModel

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rdad.config.compose import ConfigError, load_config
+from rdad.config.compose import load_config
+from rdad.config.mistakes import ConfigError
 from rdad.data import AnomalyDataModule, DataError, mvtec_ad
 from rdad.data.layouts import read_mvtec_ad
 from rdad.detector.scoring import stretched_map

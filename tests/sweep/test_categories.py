@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.sweep.categories import with_categories
 
 

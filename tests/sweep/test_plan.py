@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from rdad.config.compose import ConfigError, load_config
+from rdad.config.compose import load_config
+from rdad.config.mistakes import ConfigError
 from rdad.sweep.plan import BASIC_SWEEPER, check_strategy_in_sweep, planned_jobs
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rdad import load_config, run
-from rdad.config.compose import ConfigError, check
+from rdad.config.checks import check
+from rdad.config.mistakes import ConfigError
 from rdad.runs.files import read_history
 
 SMALL = (

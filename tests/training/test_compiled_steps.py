@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_networks import LAYERS, SIZE, feature_maps, pixels
 
-from rdad.config.compose import ConfigError
+from rdad.config.mistakes import ConfigError
 from rdad.model.lightning_model import ReverseDistillation
 from rdad.model.loss import ReverseDistillationLoss
 from rdad.training.callbacks import compiled_steps
