@@ -18,6 +18,8 @@ NAMES = {
 }
 """Keys of paths and names, whose values are taken as they stand."""
 
+NAME_OR_NUMBERS = "dataset.ignore"  # a path, or a rectangle in brackets
+
 TAKING_A_VALUE = {
     *("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--package", "-p"),
     *("--cfg", "-c", "--info", "-i", "--experimental-rerun"),
@@ -61,7 +63,7 @@ def literal(override: str) -> str:
 
 def as_it_stands(override: str) -> str:
     """`literal`, which takes numbers among paths and names for texts, too."""
-    of_names = override.partition("=")[0].lstrip("+") in NAMES
+    of_names = _is_of_names(*override.partition("=")[::2])
     return literal(_spelled(override, in_sweep=False) if of_names else override)
 
 
@@ -78,7 +80,7 @@ def quoted(value: str) -> str:
 
 def _spelled(override: str, in_sweep: bool) -> str:
     key, _, value = override.partition("=")
-    of_names = key.lstrip("+") in NAMES
+    of_names = _is_of_names(key, value)
     try:
         parsed = _parsed(override)
         if not of_names or not _has_others(parsed.value()):
@@ -92,6 +94,11 @@ def _spelled(override: str, in_sweep: bool) -> str:
     if value.startswith("[") and value.endswith("]"):
         return f"{key}=[{_each_quoted(value[1:-1])}]"
     return f"{key}={_each_quoted(value) if in_sweep else quoted(value)}"
+
+
+def _is_of_names(key: str, value: str) -> bool:
+    name = key.lstrip("+")
+    return name in NAMES or (name == NAME_OR_NUMBERS and not value.startswith("["))
 
 
 def _each_quoted(values: str) -> str:

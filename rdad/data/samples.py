@@ -252,7 +252,8 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if not path.name.startswith((".", *OF_DISKS)) and not is_image_name(path) and path.is_dir()
+        if not (path.name.startswith(".") or path.name in OF_DISKS or is_image_name(path))
+        and path.is_dir()
     )
 
 

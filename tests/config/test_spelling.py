@@ -21,6 +21,8 @@ def test_a_name_is_taken_as_it_stands(name: str) -> None:
     assert (cfg.dataset.root, cfg.dataset.normal) == (name, name)
     listed = load_config(*spelled(["dataset=table", f"dataset.file={name}"]))
     assert listed.dataset.file == name
+    if name != "[":  # begins a rectangle
+        assert load_config(*spelled([f"dataset.ignore={name}"])).dataset.ignore == name
 
 
 def test_every_key_of_names_is_there() -> None:
@@ -33,6 +35,7 @@ def test_every_key_of_names_is_there() -> None:
     "given",
     [
         *("dataset.category=null", "dataset.root=${oc.env:HOME}/x", "dataset.root='a, b'"),
+        *("dataset.ignore=null", "dataset.ignore=[0.1,0,0.9,1]", "dataset.ignore=[0, 0, 90, 100]"),
         *(
             "dataset.normal=[a,b]",
             "dataset.root=a,b",

@@ -387,3 +387,16 @@ def test_a_data_error_lists_twenty_problems_and_counts_the_rest() -> None:
 def test_a_data_error_survives_a_process_border() -> None:
     error = DataError(["a.png: missing", "b.png: missing"])
     assert pickle.loads(pickle.dumps(error)).problems == error.problems
+
+
+def test_an_image_that_memory_does_not_hold_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path, Image.new("L", (10, 10)), "a.png")
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", full)
+    with pytest.raises(DataError, match=r"a\.png: there is not the memory to open it"):
+        load_image(path)
