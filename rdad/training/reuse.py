@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -84,8 +84,9 @@ def _is_own(target: str) -> bool:
 
 def _code_digest(target: str) -> str:
     """Of all Python files of the package that holds `target`, or of the one file that does."""
-    spec, digest = find_spec(target.partition(".")[0]), hashlib.sha256()
-    files: Iterable[Path] = []
+    digest, files, spec = hashlib.sha256(), list[Path](), None
+    with suppress(ValueError):  # of what was typed into an interpreter, and has no file
+        spec = find_spec(target.partition(".")[0])
     if spec is not None and spec.submodule_search_locations is not None:
         places = map(Path, spec.submodule_search_locations)
         files = sorted(path for place in places for path in place.rglob("*.py"))

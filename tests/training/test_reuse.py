@@ -1,6 +1,7 @@
 """Train once, score many: what shares a training, what does not, and that results are the same."""
 
 import functools
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,9 @@ def test_code_of_ones_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     before_it = training_fingerprint(alone, **SAME)
     (tmp_path / "parts_of_mine_alone.py").write_text("def Loss(): return 1")
     assert training_fingerprint(alone, **SAME) != before_it
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    typed = training_settings(load_config()) | {"loss": {"_target_": "__main__.Loss"}}
+    assert training_fingerprint(typed, **SAME)  # no file has it
 
 
 @pytest.mark.parametrize(
