@@ -16,10 +16,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parent.parent
-SLOW = {  # folders and files of tests that start processes or train, which make quick leaves out
+SLOW = {  # folders and files of tests that start processes, train or draw: not in make quick
     *("benchmark", "experiment", "fuzz", "hydra_plugins", "integration", "tracking"),
-    *("test_allowed", "test_callbacks", "test_command_line", "test_comparison"),
-    *("test_comparison_page", "test_compiled_steps", "test_compose", "test_decoded"),
+    *("test_allowed", "test_callbacks", "test_charts", "test_command_line", "test_comparison"),
+    *("test_comparison_page", "test_compiled_steps", "test_compose", "test_curves", "test_decoded"),
     *("test_download", "test_export_command", "test_exports", "test_folder", "test_folding"),
     *("test_graph", "test_lightning_model", "test_main", "test_metrics_across_processes"),
     *("test_model_file", "test_network", "test_optimizers", "test_predict_command"),
