@@ -16,8 +16,6 @@ from image_folders import make_category
 
 from rdad.benchmark.clock import Row, Timing, in_turn, peak_bytes
 from rdad.benchmark.report import conclusions, heard_from
-from rdad.benchmark.subject import spread
-from rdad.data.samples import Sample
 
 CPU = torch.device("cpu")
 PEAK = 100.0  # GFLOP/s
@@ -185,12 +183,6 @@ def test_silenced_loggers_have_their_own_levels_again() -> None:
     with heard_from(logging.ERROR, logger.name):
         assert not logger.isEnabledFor(logging.WARNING)
     assert logger.level == logging.DEBUG
-
-
-def test_a_limited_data_set_reaches_from_the_first_image_to_the_last() -> None:
-    samples = [Sample(Path(str(place)), 0, "good", None, str(place)) for place in range(9)]
-    assert [sample.name for sample in spread(samples, 3)] == ["0", "4", "8"]
-    assert spread(samples[:2], 5) == tuple(samples[:2])
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:
