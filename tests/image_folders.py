@@ -1,4 +1,4 @@
-"""A small data set in the layout of MVTec AD, of noise."""
+"""Small data sets: one of noise in the layout of MVTec AD, and the first files of real ones."""
 
 from pathlib import Path
 
@@ -22,3 +22,12 @@ def make_category(folder: Path) -> None:
         mask = np.zeros((SIDE, SIDE), np.uint8)
         mask[8:24, 8:24] = 255
         Image.fromarray(mask).save(masks / f"{number:03}_mask.png")
+
+
+def link_few(images: Path, place: Path, most: int = 12) -> None:
+    """The first files of each folder below `images`, as links in the same folders of `place`."""
+    for folder in sorted(path for path in images.rglob("*") if path.is_dir()):
+        few = sorted(path for path in folder.iterdir() if path.is_file())[:most]
+        (place / folder.relative_to(images)).mkdir(parents=True)
+        for path in few:
+            (place / path.relative_to(images)).symlink_to(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 import commands
 import pytest
+from image_folders import link_few
 from mlflow_stores import new_store
 from omegaconf import OmegaConf
 from PIL import Image
@@ -61,15 +62,6 @@ def workplace(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "new").symlink_to(toothbrush / "test" / "good")
     new_store(folder)
     return folder
-
-
-def link_few(images: Path, place: Path) -> None:
-    """The first twelve files of each folder below `images`."""
-    for folder in sorted(path for path in images.rglob("*") if path.is_dir()):
-        few = sorted(path for path in folder.iterdir() if path.is_file())[:12]
-        (place / folder.relative_to(images)).mkdir(parents=True)
-        for path in few:
-            (place / path.relative_to(images)).symlink_to(path)
 
 
 @pytest.mark.parametrize("command", RUN)
