@@ -1,5 +1,6 @@
 """What several tests need: the place of the real data, and a quiet MLflow."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -64,6 +65,23 @@ def small_charts() -> Iterator[Callable[..., None]]:
 def charts(small_charts: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Charts are drawn."""
     monkeypatch.setattr("rdad.results.curves.write_chart", small_charts)
+
+
+@pytest.fixture(autouse=True)
+def process_left_as_it_was() -> Iterator[None]:
+    """A test that changes what all tests of its process share fails, not one that comes after."""
+    before = _shared()
+    yield
+    assert _shared() == before
+
+
+def _shared() -> dict[str, object]:
+    return {
+        "level of the log": logging.getLogger().level,
+        "folder": Path.cwd(),
+        "at Ctrl-C": signal.getsignal(signal.SIGINT),
+        "at SIGTERM": signal.getsignal(signal.SIGTERM),
+    }
 
 
 @pytest.fixture(scope="session")

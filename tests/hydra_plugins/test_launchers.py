@@ -111,7 +111,7 @@ def test_a_job_that_asks_for_more_than_the_machine_has_does_not_wait_for_it(
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
     share = {"init": {"address": None}, "remote": {"num_cpus": 2}}
     launcher = RayLauncher(OmegaConf.create(share))
-    hydra = {"hydra_logging": None, "verbose": False}
+    hydra = {"hydra_logging": {"root": None}, "verbose": False}  # the log stays as it is
     launcher.setup(
         hydra_context=None, task_function=None, config=OmegaConf.create({"hydra": hydra})
     )
