@@ -38,6 +38,7 @@ IMPORTED = [  # what commands import on their way; of extras, what is there
     "hydra._internal.core_plugins.bash_completion",
     *("hydra_plugins.rdad.parallel", "hydra_plugins.rdad.optuna_sweeper"),
     "hydra_plugins.hydra_submitit_launcher.config",
+    "tests.composed_once",  # where the tests run from the checkout; elsewhere it is left out
 ]
 
 Done = subprocess.CompletedProcess[str]
@@ -124,6 +125,8 @@ def _be(
     """Become the command, in the forked process."""
     if not charts:
         vars(sys.modules["rdad.results.curves"]).update(write_chart=grey_pixel)
+    if "torch._dynamo.utils" in sys.modules:  # says at the end, to nobody, how long it compiled
+        atexit.unregister(sys.modules["torch._dynamo.utils"].dump_compile_times)
     gc.freeze()  # what was imported is not looked through again, nor copied for that
     os.chdir(folder)
     os.environ.clear()
