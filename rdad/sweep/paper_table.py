@@ -153,7 +153,8 @@ def _benchmark(dataset: str, setting: str, jobs: Sequence[Job]) -> PaperTable:
     for job in jobs:
         category, seed = _category(job), _seed(job)
         if not job.finished and category in results and seed not in results[category]:
-            missing[f"{category} with seed {seed}"] = job.reason
+            which = f"with seed {seed}" if seed else f"in job {job.name}"
+            missing[f"{category} {which}"] = job.reason
     said = [dataset, *([] if setting == "all jobs" else [setting])]
     title = ", ".join([*said, *(["one network for all"] if _joint_categories(jobs[0]) else [])])
     seeds = max(map(len, results.values()), default=0)
@@ -183,8 +184,8 @@ def _by_seed(jobs: Iterable[Job]) -> dict[str, Mapping[str, float]]:
 
 
 def _seed(job: Job) -> str:
-    """As text: a job that failed early knows it from the command line alone."""
-    return str(job.params.get(SEED, job.changed.get(SEED)))
+    """As text: a job that failed early knows it from the command line alone, or not at all ("")."""
+    return str(job.params.get(SEED, job.changed.get(SEED, "")))
 
 
 def _figures(results: Iterable[Mapping[str, float]]) -> Figures:

@@ -93,7 +93,7 @@ def _code_digest(target: str) -> str:
     elif spec is not None and spec.has_location:
         files = [Path(str(spec.origin))]
     for path in files:
-        digest.update(path.read_bytes())
+        digest.update(f"{path.name} {path.stat().st_size} ".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -82,6 +82,13 @@ def test_seeds_without_a_result_are_named_and_not_counted(tmp_path: Path) -> Non
     assert "Missing (no images): pill with seed 2." in page
 
 
+def test_a_job_that_failed_before_it_had_a_seed_is_named_by_its_folder(tmp_path: Path) -> None:
+    sweep = make(tmp_path, {("bottle", 1): 0.9, ("pill", 1): 0.7})
+    early = {"status": "failed", "reason": "no loss", "params": {}}
+    make_job(sweep, "early", record=early, dataset="mvtec_ad", category="pill")
+    assert "Missing (no loss): pill in job early." in markdown(paper_tables(read_jobs([sweep])))
+
+
 @pytest.mark.parametrize("defined", [(None, 0.9), (None, None)])
 def test_a_metric_that_is_undefined_in_a_seed_has_neither_mean_nor_deviation(
     tmp_path: Path, defined: tuple[float | None, float | None]

@@ -97,6 +97,8 @@ def test_code_of_ones_own_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     before, after = found
     assert before[1] == after[1] and len({*before}) == 3
     assert before[0] != after[0] and before[2] != after[2]
+    (tmp_path / "parts_of_mine" / "losses.py").rename(tmp_path / "parts_of_mine" / "loss.py")
+    assert training_fingerprint(settings[0], **SAME) != after[0]
     (tmp_path / "parts_of_mine_alone.py").write_text("def Loss(): ...")
     alone = training_settings(load_config()) | {"loss": {"_target_": "parts_of_mine_alone.Loss"}}
     before_it = training_fingerprint(alone, **SAME)
