@@ -14,6 +14,7 @@ from rdad.config.command import Command
 from rdad.config.schema import ImageRateConfig, SourceConfig
 from rdad.config.spelling import as_it_stands
 from rdad.experiment.rescore_config import is_of_the_run
+from rdad.runs.slow_imports import slow_imports
 
 COMMAND = Command(
     name="evaluate",
@@ -80,9 +81,10 @@ def evaluate(of_the_run: Sequence[str], named: Sequence[str], options: DictConfi
     """Score the run that is named; prints what came of it."""
     check_values(EvaluateConfig, options)
     check_threshold(options.threshold, options.thresholds.image_rate)
-    from rdad.experiment.rescore import rescore
-    from rdad.results.meaning import meaning
-    from rdad.results.text_table import metrics_table, short
+    with slow_imports():
+        from rdad.experiment.rescore import rescore
+        from rdad.results.meaning import meaning
+        from rdad.results.text_table import metrics_table, short
 
     found = rescore(named[0], options, of_the_run)
     print(metrics_table(found.metrics, found.thresholds))

@@ -16,6 +16,7 @@ from rdad.experiment.precheck import check_surroundings
 from rdad.experiment.resume import finished_before
 from rdad.runs.folder import alone_in
 from rdad.runs.record import RECORD_FILE
+from rdad.runs.slow_imports import slow_imports
 
 if TYPE_CHECKING:
     from rdad.metrics.thresholds import Thresholds
@@ -71,13 +72,14 @@ def run(cfg: DictConfig, output_dir: str | Path) -> RunResult:
 
 
 def _made(cfg: DictConfig, run_dir: Path) -> RunResult:
-    from rdad.experiment.again import train_again
-    from rdad.experiment.book import Book
-    from rdad.experiment.stages import Scoring, Training, network_of, test_costs
-    from rdad.experiment.trainer import check_trainer, seed_everything, with_known_precision
-    from rdad.results.evaluation import asked_overlaps
-    from rdad.results.report.contents import ReportSubject
-    from rdad.training.machine import use_threads
+    with slow_imports():
+        from rdad.experiment.again import train_again
+        from rdad.experiment.book import Book
+        from rdad.experiment.stages import Scoring, Training, network_of, test_costs
+        from rdad.experiment.trainer import check_trainer, seed_everything, with_known_precision
+        from rdad.results.evaluation import asked_overlaps
+        from rdad.results.report.contents import ReportSubject
+        from rdad.training.machine import use_threads
 
     use_threads(cfg.threads)
     given, cfg = cfg, with_known_precision(with_chosen_weights(cfg))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rdad.runs.files import read_history
 from rdad.runs.names import as_text
 from rdad.runs.record import read_record
+from rdad.runs.slow_imports import slow_imports
 from rdad.sweep.comparison import TITLES
 from rdad.tracking.files import fetch_training, offer_training, send_files, tell_data
 from rdad.tracking.model_package import log_model
@@ -112,11 +113,11 @@ class MlflowTracker:
             self._log_params(self._run, params)
 
         with self.surviving("start the run"):
+            with slow_imports():
+                import mlflow  # noqa: F401  takes seconds that are not the server's
             if self.store.database is not None:
                 begin()
             else:
-                import mlflow  # noqa: F401  takes seconds that are not the server's
-
                 within(START_SECONDS, begin)
             if self._system_metrics:
                 self._start_system_metrics(str(self.run_id))
