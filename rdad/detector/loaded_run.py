@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from rdad.config.foreign import read_config
 from rdad.runs.files import MODEL_FILE, read_metrics
 from rdad.runs.record import read_record
+from rdad.runs.slow_imports import slow_imports
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import ImageSource, Prediction, TrainedModel
@@ -62,7 +63,8 @@ def load_run(run_dir: str | Path, *, weights: str | Path | None = None) -> Loade
         ValueError: its model file is damaged or does not belong to these encoder weights, or its
             configuration would look something up on this machine.
     """
-    from rdad.detector.model_file import load_trained_model
+    with slow_imports():
+        from rdad.detector.model_file import load_trained_model
 
     folder = Path(run_dir)
     record = read_record(folder, "run_name")

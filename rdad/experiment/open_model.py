@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rdad.config.schema import SourceConfig
 from rdad.runs.files import irregular
 from rdad.runs.record import RECORD_FILE
+from rdad.runs.slow_imports import slow_imports
 
 if TYPE_CHECKING:
     from rdad.detector.loaded_run import LoadedRun
@@ -95,8 +96,9 @@ def opened(source: str, cfg: DictConfig) -> "tuple[TrainedModel, LoadedRun | Non
 
 def _is_checkpoint(path: Path) -> bool:
     """Whether it is one of the authors' program and no model.pt, by its keys."""
-    from rdad.detector.model_file import FORMAT
-    from rdad.model.weights import read_plain
+    with slow_imports():
+        from rdad.detector.model_file import FORMAT
+        from rdad.model.weights import read_plain
 
     content = read_plain(path, device="meta")  # the tensors are not read yet
     keys = content if isinstance(content, Mapping) else {}

@@ -15,6 +15,7 @@ from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.experiment.open_model import opened
 from rdad.export.formats import checked_format
 from rdad.runs.names import expanded
+from rdad.runs.slow_imports import slow_imports
 
 if TYPE_CHECKING:
     from rdad.detector.loaded_run import LoadedRun
@@ -56,8 +57,9 @@ def export(named: list[str], cfg: DictConfig) -> int:
     checked_format(cfg.format, cfg.precision)  # before anything slow
     check_values(ExportConfig, cfg)
     asked = asked_threshold(cfg)
-    from rdad.export.export_model import export_model
-    from rdad.export.summary import summary
+    with slow_imports():
+        from rdad.export.export_model import export_model
+        from rdad.export.summary import summary
 
     trained, run = opened(named[0], cfg)
     trained = trained.judging(**asked)

@@ -38,6 +38,7 @@ from rdad.predict.rows import (
     row_writer,
 )
 from rdad.runs.names import expanded
+from rdad.runs.slow_imports import slow_imports
 
 if TYPE_CHECKING:
     from rdad.detector.trained_model import TrainedModel
@@ -128,7 +129,8 @@ def predict(arguments: Sequence[str], cfg: DictConfig) -> int:
 
 
 def _opened(source: str, cfg: DictConfig) -> "TrainedModel":
-    from rdad.detector.device import chosen_device
+    with slow_imports():
+        from rdad.detector.device import chosen_device
 
     device = chosen_device(cfg.device)
     trained, _ = opened(source, cfg)

@@ -14,6 +14,7 @@ from rdad.config.command import Command
 from rdad.config.mistakes import ConfigError
 from rdad.config.schema import JudgingConfig, SourceConfig
 from rdad.experiment.open_model import opened
+from rdad.runs.slow_imports import slow_imports
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,11 @@ ConfigStore.instance().store(name="serve_schema", node=ServeConfig)
 def serve(arguments: Sequence[str], cfg: DictConfig) -> int:
     """Serve the named network until a signal comes; gives the exit code."""
     check_values(ServeConfig, cfg)
-    import uvicorn
+    with slow_imports():
+        import uvicorn
 
-    from rdad.detector.device import chosen_device
-    from rdad.serve.application import application
+        from rdad.detector.device import chosen_device
+        from rdad.serve.application import application
 
     device = chosen_device(cfg.device)
     trained, _ = opened(arguments[0], cfg)
