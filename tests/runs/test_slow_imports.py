@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,18 @@ import pytest
 from rdad.runs.slow_imports import slow_imports
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept_back() -> Iterator[None]:
+    gc.unfreeze()
+    yield
+    gc.freeze()  # as the other tests have it
+
+
 def test_what_was_imported_is_not_looked_through_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "takes_long.py").write_text("import gc\nsearched = gc.isenabled()\n")
     monkeypatch.syspath_prepend(tmp_path)
-    gc.unfreeze()
     with slow_imports():
         import takes_long  # type: ignore[import-not-found]
     assert not takes_long.searched and gc.isenabled()
@@ -23,7 +30,6 @@ def test_what_was_imported_is_not_looked_through_again(
 
 
 def test_where_nothing_was_imported_nothing_is_kept_back() -> None:
-    gc.unfreeze()
     with pytest.raises(ImportError), slow_imports():
         raise ImportError
     assert gc.isenabled()
